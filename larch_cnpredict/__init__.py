@@ -1,0 +1,21 @@
+"""Coordination numbers from EXAFS spectra, for Larch and Larix.
+
+`predict_cn(group)` reads chi(R) of a group after `autobk` and `xftf`. Names are loaded on first use, so that importing
+the package costs a Larch start-up nothing.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+_HOME = {"predict_cn": "predict", "Prediction": "result", "register": "larch_hooks", "CNPredictError": "errors"}
+__all__ = ["CNPredictError", "Prediction", "predict_cn", "register"]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return sorted([*__all__, "__version__"])

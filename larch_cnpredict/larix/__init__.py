@@ -1,0 +1,1 @@
+"""Larix (XAS Viewer) parts: the only place that imports wx."""

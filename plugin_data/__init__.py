@@ -1,0 +1,1 @@
+"""Shipped models, one folder for each version, and their cards."""
