@@ -1,0 +1,141 @@
+"""What the models read of a spectrum. Training and predicting both come through here, so that they cannot differ."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+ELEMENTS = ("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn")
+EDGE = "K"
+
+# The training transform: Larch's xftf with these arguments, and a kmax that the models are told.
+TRANSFORM = {"kmin": 3.0, "kweight": 2, "dk": 1.0, "window": "hanning"}
+KMAX_RANGE = (8.5, 14.0)
+KMAX_DEFAULT = 12.0
+
+KSTEP = 0.05
+K_GRID = KSTEP * np.arange(361)  # Å^-1, 0 to 18: the grid of the training table
+NFFT = 2048
+
+R_STEP, R_MAX = 0.003, 6.0  # Å, the paper's grid
+R_GRID = R_STEP * np.arange(round(R_MAX / R_STEP) + 1)
+# Larch's own chi(R) has a point each 0.031 Å, so ten points of 0.003 Å carry the same number: models read their mean.
+POOL = 10
+R_MIN = 1.0  # Å; below, |chi(R)| is background residue rather than neighbours
+_FIRST = round(R_MIN / R_STEP) // POOL
+R_POOLED = R_GRID[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:]
+COMPLEX_KWEIGHTS = (1, 2, 3)
+
+
+def transform(k: np.ndarray, chi: np.ndarray, kmax: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fourier transform chi(k) as the training set was: Larch's `xftf` with `TRANSFORM`.
+
+    Parameters
+    ----------
+    k : (n,) array, Å^-1
+    chi : (n,) array
+    kmax : float, Å^-1
+
+    Returns
+    -------
+    r : (m,) array, Å, 0 to 10
+    chir_mag : (m,) array, Å^-3
+    """
+    from larch import Group
+    from larch.xafs import xftf
+
+    out = Group()
+    xftf(k, chi, group=out, kmax=kmax, **TRANSFORM)
+    return out.r, out.chir_mag
+
+
+@lru_cache(maxsize=512)
+def window(kmax: float, kend: float) -> np.ndarray:
+    """Larch's window on `K_GRID` for data that end at `kend`: it stops there, however far its taper would go."""
+    from larch.xafs import ftwindow
+
+    full = KSTEP * np.arange(int(1.01 + max(kend, kmax + TRANSFORM["dk"]) / KSTEP))
+    win = ftwindow(full, xmin=TRANSFORM["kmin"], xmax=kmax, dx=TRANSFORM["dk"], window=TRANSFORM["window"])
+    out = np.zeros(len(K_GRID))
+    n = min(int(1.01 + kend / KSTEP), len(out))
+    out[:n] = win[:n]
+    return out
+
+
+@lru_cache(maxsize=1)
+def _larch_r() -> np.ndarray:
+    rstep = np.pi / (KSTEP * NFFT)
+    return rstep * np.arange(int(1.01 + (R_MAX + 2 * rstep) / rstep))
+
+
+@lru_cache(maxsize=1)
+def _fourier() -> np.ndarray:
+    """The rows of Larch's FFT that lie below R_MAX, as a matrix from K_GRID."""
+    return (np.exp(2j * np.outer(_larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
+
+
+def chir(chi: np.ndarray, windows: np.ndarray, kweight: int) -> np.ndarray:
+    """chi(R) of many chi(k) at once, on Larch's R points up to R_MAX.
+
+    Parameters
+    ----------
+    chi : (n, 361) array on `K_GRID`
+    windows : (n, 361) array from `window`
+    kweight : int
+
+    Returns
+    -------
+    (n, m) complex array, Å^-(kweight+1)
+    """
+    weighted = (chi * windows * K_GRID**kweight).astype(np.float32)
+    return weighted @ _fourier()
+
+
+def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Interpolate onto the 0.003 Å grid, then average ten points each, from R_MIN on.
+
+    Both steps are linear, so they are one sparse matrix; `r` is Larch's uniform grid.
+    """
+    return np.atleast_2d(values)[:, : _pooling(len(r), float(r[1])).shape[0]] @ _pooling(len(r), float(r[1]))
+
+
+@lru_cache(maxsize=8)
+def _pooling(n: int, rstep: float) -> np.ndarray:
+    n = min(n, int(R_MAX / rstep) + 2)
+    identity = np.eye(n)
+    r = rstep * np.arange(n)
+    fine = np.array([np.interp(R_GRID, r, row) for row in identity])
+    return fine[:, : len(R_GRID) // POOL * POOL].reshape(n, -1, POOL).mean(2)[:, _FIRST:].astype(np.float32)
+
+
+def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
+    """One column for each absorber, one for the upper limit of the transform."""
+    onehot = np.array([[e == known for known in ELEMENTS] for e in elements], dtype=np.float32)
+    return np.hstack([onehot, ((np.asarray(kmax)[:, None] - KMAX_DEFAULT) / 2).astype(np.float32)])
+
+
+def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
+    """Inputs of the paper's three families: |chi(R)| from 1 to 6 Å, absorber, kmax.
+
+    Parameters
+    ----------
+    r : (m,) array, Å
+    chir_mag : (n, m) array, Å^-3, in the training transform
+    elements : n symbols
+    kmax : (n,) array, Å^-1
+    """
+    return np.hstack([pooled(r, chir_mag).astype(np.float32), absorber_columns(elements, kmax)])
+
+
+def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
+    """Inputs of the network that knows phases: |chi(R)|, and Re and Im of chi(R) at three k weights.
+
+    The k weights are brought to one scale, so that no weight dominates.
+    """
+    windows = np.array([window(round(float(a), 2), round(float(b), 2)) for a, b in zip(kmax, kend, strict=True)])
+    r = _larch_r()
+    parts = []
+    for kweight in COMPLEX_KWEIGHTS:
+        values = pooled(r, chir(chi, windows, kweight)) * 8.0 ** (2 - kweight)
+        parts += [np.abs(values), values.real, values.imag]
+    return np.hstack([*parts, absorber_columns(elements, kmax)]).astype(np.float32)
