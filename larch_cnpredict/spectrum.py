@@ -305,8 +305,8 @@ def _resolve(recorded: Mapping[str, Any], k: np.ndarray | None) -> dict[str, Any
         args["dk2"] = args["dk"]
     if args["kstep"] is None:
         args["kstep"] = k[1] - k[0] if k is not None else 0.05
-    window = str(args["window"] or "hanning").strip().lower()
-    names = ("kaiser", "hanning", "parzen", "welch", "gaussian", "sine", "bessel", "fhanning")
+    window = str(args["window"] or "kaiser").strip().lower()
+    names = ("kaiser", "hanning", "parzen", "welch", "gaussian", "sine")
     args["window"] = next((full for full in names if full[:3] == window[:3]), window)
     args["kweight"] = int(args["kweight"])
     return {key: value if isinstance(value, int | str) else round(float(value), 6) for key, value in args.items()}

@@ -1,0 +1,141 @@
+"""The prediction: what it holds, how it reads, and its way to and from a plain Larch Group.
+
+The group must survive a `.larix` session, which breaks dataclasses, sets, integer keys and object arrays: so only None,
+bool, int, float, str, lists and dicts with string keys go into it.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from larch import Group, Journal, isgroup
+
+from .errors import CNPredictError
+from .spectrum import refingerprint
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """The coordination number of one spectrum, with its uncertainty.
+
+    Attributes
+    ----------
+    cn : int
+        most probable coordination number
+    cn_mean, cn_std : float
+        mean and standard deviation of the predicted distribution
+    classes : list of int
+    probabilities : list of float
+        the distribution: one probability for each class, their sum is 1
+    cn_set : list of int
+        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration
+    element, edge : str
+    model, model_version : str
+    families : dict
+        each family's own answer, {'network': {'cn': 6, 'p': 0.93}, ...}
+    in_domain : bool
+        whether the spectrum resembles what the models were trained on
+    domain_score : float
+    notes : list of str
+        why it is not in domain (these come first), and what was done to the spectrum
+    xftf : dict
+        the Fourier transform that was read
+    fingerprint : str
+        of the arrays and settings that the answer depends on: see `is_stale`
+    neighbours : list of dict
+        the nearest training sites: material_id, formula, cn, distance, shell
+    """
+
+    cn: int
+    cn_mean: float
+    cn_std: float
+    classes: list[int]
+    probabilities: list[float]
+    cn_set: list[int]
+    element: str
+    edge: str
+    model: str
+    model_version: str
+    families: dict[str, dict]
+    in_domain: bool
+    domain_score: float
+    notes: list[str]
+    xftf: dict[str, Any]
+    fingerprint: str
+    neighbours: list[dict] = field(default_factory=list)
+
+    @property
+    def p(self) -> float:
+        """Probability of `cn`."""
+        return self.probabilities[self.classes.index(self.cn)]
+
+    def __str__(self) -> str:
+        cn_set = ", ".join(map(str, self.cn_set))
+        text = (
+            f"{self.element} {self.edge}: CN {self.cn} (p = {self.p:.2f}, 90 % set {{{cn_set}}}), "
+            f"mean {self.cn_mean:.1f} ± {self.cn_std:.1f}"
+        )
+        if not self.in_domain:
+            text += f" — outside what the models know: {self.notes[0] if self.notes else 'no reason given'}"
+        return text
+
+    __repr__ = __str__
+
+    def to_group(self) -> Group:
+        """As a plain Larch Group of plain values."""
+        return Group(**plain(asdict(self)))
+
+    @classmethod
+    def from_group(cls, group: Group) -> "Prediction":
+        """From `group.cn_predict`, also one that was read from a session."""
+        return cls(**plain({f.name: getattr(group, f.name) for f in fields(cls)}))
+
+
+def plain(value: Any) -> Any:
+    """The same value in types that a `.larix` session keeps."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} does not survive a Larch session")
+
+
+def write(group: Group, prediction: Prediction) -> None:
+    """Put the prediction on the group as `group.cn_predict`, and a line into its journal.
+
+    Parameters
+    ----------
+    group : Group
+    prediction : Prediction
+    """
+    subgroup = prediction.to_group()  # first: if this fails, the group is as it was
+    if not hasattr(group, "journal"):
+        group.journal = Journal()
+    if isinstance(group.journal, Journal):
+        group.journal.add("cn_predict", f"{prediction} [model {prediction.model} {prediction.model_version}]")
+    group.cn_predict = subgroup
+
+
+def is_stale(group: Group) -> bool:
+    """Whether `group.cn_predict` was made from other arrays or settings than the group holds now.
+
+    Parameters
+    ----------
+    group : Group
+
+    Returns
+    -------
+    bool
+        False also where there is no prediction at all
+    """
+    made = getattr(group, "cn_predict", None)
+    if not isgroup(made):
+        return False
+    try:
+        return refingerprint(group, made.fingerprint) != made.fingerprint
+    except (CNPredictError, AttributeError, ValueError):
+        return True
