@@ -1,0 +1,56 @@
+"""`python -m build_models STAGE`: from structures to shipped models, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+
+from build_models import config as configuration
+from build_models.config import Config, ConfigError
+
+
+def _stage(module: str, function: str) -> Callable[[Config], object]:
+    return lambda config: getattr(importlib.import_module(f"build_models.{module}"), function)(config)
+
+
+STAGES = {
+    "fetch": _stage("structures", "fetch"),
+    "label": _stage("simulate", "label"),
+    "simulate": _stage("simulate", "simulate"),
+    "table": _stage("table", "build"),
+    "train": _stage("train", "run"),
+    "evaluate": _stage("evaluate", "run"),
+    "export": _stage("export", "run"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m build_models", description=__doc__)
+    parser.add_argument("stage", choices=[*STAGES, "all"])
+    parser.add_argument("--config", help="TOML file; what it does not say is as in build_models/default.toml")
+    parser.add_argument("--out", help="folder of everything that is made")
+    parser.add_argument("--limit", type=int, help="structures at most")
+    parser.add_argument("--workers", type=int, help="processes; 0: one for each core")
+    parser.add_argument("--scheduler", help="address of a Dask scheduler")
+    parser.add_argument("--source", dest="kind", help="amcsd, mp, cif or parquet")
+    parser.add_argument("--path", help="folder of CIF files, or a parquet table of structures")
+    arguments = parser.parse_args(argv)
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    overrides = {
+        "run": {name: given[name] for name in ("out", "limit", "workers", "scheduler") if name in given},
+        "source": {name: given[name] for name in ("kind", "path") if name in given},
+    }
+    try:
+        config = configuration.load(arguments.config, overrides)
+        for stage in STAGES if arguments.stage == "all" else [arguments.stage]:
+            STAGES[stage](config)
+    except (ConfigError, FileNotFoundError) as error:
+        print(f"build_models: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""chi(k) of one site from FEFF8L, the program of Larch's wheel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from pymatgen.core import Element, Structure
+
+K_GRID = np.arange(361) * 0.05  # Å^-1
+PREFIX = "cnfeff-"
+_CHAIN = ("rdinp", "pot", "xsph", "pathfinder", "genfmt", "ff2x")
+
+
+@dataclass(frozen=True)
+class FeffSettings:
+    """What decides chi(k); the defaults are those of the shipped models."""
+
+    rpath: float = 6.5  # longest half path length, Å
+    cluster_radius: float = 7.1  # Å
+    max_atoms: int = 500
+    nleg: int = 4
+    kmax: float = 18.0  # Å^-1
+    scf_radius: float = 0.0  # Å; 0: no SCF card
+    temperature: float = 300.0  # K, of the correlated Debye model
+    debye_temperatures: tuple[float, ...] = (200.0, 300.0, 450.0, 650.0, 1000.0)  # K
+    time_limit: float = 60.0  # s of processor time for one program of the chain
+
+
+class FeffError(Exception):
+    """FEFF gave no chi(k) for a site; the message is the reason that the table records."""
+
+
+def feff_input(structure: Structure, site_index: int, settings: FeffSettings) -> str:
+    """The feff.inp of one absorber: sites nearest first, one potential for each element."""
+    center = structure[site_index]
+    sites = structure.get_sites_in_sphere(center.coords, settings.cluster_radius)
+    sites = sorted(sites, key=lambda site: site.nn_distance)[1 : settings.max_atoms]
+    if not sites:
+        raise FeffError(f"no atom within {settings.cluster_radius:g} Å of the absorber")
+    if sites[0].nn_distance < 0.5:
+        raise FeffError(f"two atoms are {sites[0].nn_distance:.2f} Å apart")
+    potentials: dict[str, int] = {}
+    atoms = []
+    for site in sites:
+        symbol = site.specie.symbol
+        ipot = potentials.setdefault(symbol, len(potentials) + 1)
+        x, y, z = site.coords - center.coords
+        atoms.append(f"{x:.5f} {y:.5f} {z:.5f} {ipot} {symbol} {site.nn_distance:.5f}")
+    absorber = center.specie.symbol
+    scf = [f"SCF {settings.scf_radius:g}"] if settings.scf_radius else []
+    return "\n".join(
+        [
+            "TITLE x", "EDGE K", "S02 1.0", "CONTROL 1 1 1 1 1 1", "PRINT 1 0 0 0 0 0",
+            f"EXAFS {settings.kmax:g}", f"RPATH {settings.rpath:g}", f"NLEG {settings.nleg}", "EXCHANGE 0", *scf,
+            "POTENTIALS", f"0 {Element(absorber).Z} {absorber}",
+            *(f"{ipot} {Element(symbol).Z} {symbol}" for symbol, ipot in potentials.items()),
+            "ATOMS", f"0 0 0 0 {absorber} 0.0", *atoms, "END", "",
+        ]
+    )  # fmt: skip
+
+
+def run_feff(
+    structure: Structure, site_index: int, settings: FeffSettings, times: dict[str, float] | None = None
+) -> np.ndarray:
+    """chi(k) on `K_GRID`: the static one, then one for each Debye temperature.
+
+    Potentials, phases and paths do not depend on temperature: the whole chain runs once, and each thermal
+    variant is one more run of ff2x. `times`, where given, collects the seconds that each program took.
+    """
+    text = feff_input(structure, site_index, settings)
+    with scratch_folder() as folder:
+        (folder / "feff.inp").write_text(text)
+        for program in _CHAIN:
+            _run(program, folder, settings.time_limit, times)
+        chis = [_read_chi(folder)]
+        parameters = folder / "ff2x.json"
+        cards = json.loads(parameters.read_text())
+        for theta in settings.debye_temperatures:  # what rdinp writes for `DEBYE T theta`
+            cards.update(idwopt=0, tk=settings.temperature, thetad=theta)
+            parameters.write_text(json.dumps(cards, indent=0))
+            (folder / "chi.dat").unlink()
+            _run("ff2x", folder, settings.time_limit, times)
+            chis.append(_read_chi(folder))
+    return np.array(chis)
+
+
+def settings_from(section: dict) -> FeffSettings:
+    section = dict(section)
+    section["debye_temperatures"] = tuple(section["debye_temperatures"])
+    return FeffSettings(**section)
+
+
+def as_dict(settings: FeffSettings) -> dict:
+    return asdict(settings) | {"debye_temperatures": list(settings.debye_temperatures)}
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder, in memory where the system has /dev/shm, named after its process and removed."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=memory)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_scratch() -> int:
+    """Remove the folders that killed processes left behind; their number."""
+    root = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
+    removed = 0
+    for folder in root.glob(f"{PREFIX}*-*"):
+        pid = folder.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil  # comes with Larch
+
+    return psutil.pid_exists(pid)
+
+
+@cache
+def _executable(program: str) -> str:
+    from larch.utils import bindir
+
+    name = f"feff8l_{program}" + (".exe" if sys.platform == "win32" else "")
+    path = Path(bindir, name)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: this Larch has no FEFF8L; install xraylarch from PyPI")
+    return str(path)
+
+
+def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] | None) -> None:
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [_executable(program)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    _limit_cpu(process.pid, time_limit)
+    try:
+        output, _ = process.communicate(timeout=10 * time_limit)  # 10: the machine may be busy with others
+    except subprocess.TimeoutExpired:
+        raise FeffError(f"{program}: over the time limit of {time_limit:g} s") from None
+    finally:
+        process.kill()
+        process.wait()
+    if times is not None:
+        times[program] = times.get(program, 0.0) + time.perf_counter() - start
+    if process.returncode:
+        if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU
+            raise FeffError(f"{program}: over the time limit of {time_limit:g} s")
+        lines = [line.strip() for line in output.decode("ascii", "replace").splitlines()]
+        reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")
+        raise FeffError(f"{program}: exit {process.returncode}, {reason[:120]}")
+
+
+def _limit_cpu(pid: int, seconds: float) -> None:
+    """Let the kernel end an endless loop even where our own process was killed meanwhile (Linux)."""
+    if sys.platform == "linux":
+        import resource
+
+        limit = int(np.ceil(seconds))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit + 1))
+
+
+def _read_chi(folder: Path) -> np.ndarray:
+    path = folder / "chi.dat"
+    if not path.exists():
+        raise FeffError("ff2x: no chi.dat")
+    rows = []
+    for line in path.read_bytes().decode("ascii", "replace").splitlines():
+        if not line.startswith("#"):
+            try:
+                rows.append([float(word) for word in line.split()[:2]])
+            except ValueError:
+                raise FeffError("ff2x: chi.dat is unreadable") from None
+    k, chi = np.array(rows).T if rows else (np.zeros(1), np.zeros(1))
+    if len(k) < 100 or k[-1] < K_GRID[-1] - 0.06:
+        raise FeffError(f"ff2x: chi.dat ends at k = {k[-1]:g}")
+    chi = np.interp(K_GRID, k, chi)
+    chi[0] = 0.0
+    if not np.isfinite(chi).all() or not chi.any():
+        raise FeffError("ff2x: chi is zero or not finite")
+    return chi

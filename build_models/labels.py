@@ -1,0 +1,119 @@
+"""Which sites of a structure are distinct, and how many neighbours each has."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from functools import cache
+
+import spglib
+from pymatgen.analysis.local_env import CrystalNN
+from pymatgen.core import Element, Structure
+
+ABSORBERS = ("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn")
+SYMPREC = 0.01  # Å
+MIN_WEIGHT = 1e-3  # coordination numbers less probable than this are left out of the distribution
+
+
+def label_structure(material_id: str, structure: Structure) -> list[dict]:
+    """One row for each symmetry-distinct 3d site: coordination number, its distribution, neighbours.
+
+    A site that CrystalNN cannot do is a row too, with the reason.
+    """
+    numbers, dataset = _symmetry(structure, SYMPREC)
+    equivalent = list(range(len(structure))) if dataset is None else list(dataset.equivalent_atoms)
+    counts = Counter(equivalent)
+    sites = [i for i in counts if structure[i].specie.symbol in ABSORBERS]
+    common = {
+        "material_id": material_id,
+        "formula": formula_key(structure),
+        "prototype": prototype_key(structure),
+        "n_sites": len(structure),
+    }
+    rows = []
+    for i in sorted(sites):
+        row = {**common, "site_index": i, "absorber": structure[i].specie.symbol, "multiplicity": counts[i]}
+        try:
+            rows.append(row | coordination(structure, i) | {"reason": ""})
+        except Exception as error:  # noqa: BLE001 -- whatever geometry does to Voronoi cells, the site is recorded
+            empty = {"cn": None, "cn_values": None, "cn_weights": None, "neighbours": None}
+            rows.append(row | empty | {"reason": f"CrystalNN: {type(error).__name__}: {error}"[:150]})
+    return rows
+
+
+def formula_key(structure: Structure) -> str:
+    """Reduced formula without brackets: one name for a composition, whatever way it is usually written."""
+    words = structure.composition.reduced_composition.formula.split()
+    return "".join(word[:-1] if re.fullmatch(r"[A-Za-z]+1", word) else word for word in words)
+
+
+def coordination(structure: Structure, site_index: int) -> dict:
+    """CrystalNN's most probable coordination number, its whole distribution, and the neighbours it counts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no oxidation states, by choice: nothing is guessed
+        data = CrystalNN().get_nn_data(structure, site_index)
+    weights = {int(n): float(w) for n, w in data.cn_weights.items() if n > 0 and w > MIN_WEIGHT}
+    if not weights:
+        raise ValueError("no neighbours")
+    cn = max(weights, key=lambda n: weights[n])
+    found = data.cn_nninfo[cn]
+    center = structure[site_index].coords
+    neighbours = sorted((float(((n["site"].coords - center) ** 2).sum() ** 0.5), n["site"].specie.symbol) for n in found)
+    return {
+        "cn": cn,
+        "cn_values": sorted(weights),
+        "cn_weights": [weights[n] for n in sorted(weights)],
+        "neighbours": " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in neighbours),
+    }
+
+
+def prototype_key(structure: Structure) -> str:
+    """A name that isostructural crystals share, ordered solid solutions included.
+
+    Elements of one chemical family (transition metals, rare earths, alkali metals, heavier chalcogens, ...)
+    count as one kind; the key is space group, then stoichiometry with multiplicity and site symmetry of each
+    orbit in the primitive cell. Cruder than a comparison of coordinates: what it joins by mistake is
+    held out together, which is the safe side.
+    """
+    numbers, dataset = _symmetry(structure, 0.1, families=True)
+    if dataset is None:
+        return "unknown:" + structure.composition.anonymized_formula
+    orbits = Counter(
+        (numbers[i], dataset.site_symmetry_symbols[i].replace(".", "") or "1", sum(dataset.crystallographic_orbits == i))
+        for i in set(dataset.crystallographic_orbits)
+    )
+    cells = len(structure) / max(1, len(set(dataset.mapping_to_primitive)))
+    kinds: dict[int, list[str]] = {}
+    for (number, symmetry, size), n in sorted(orbits.items()):
+        kinds.setdefault(number, []).append(f"{n}x{size / cells:g}{symmetry}")
+    return f"{dataset.number}:" + ";".join(sorted(",".join(orbit) for orbit in kinds.values()))
+
+
+def _symmetry(structure: Structure, symprec: float, families: bool = False):
+    numbers = [_family(site.specie.symbol) if families else site.specie.Z for site in structure]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cell = (structure.lattice.matrix, structure.frac_coords, numbers)
+        try:
+            return numbers, spglib.get_symmetry_dataset(cell, symprec=symprec)
+        except Exception:  # noqa: BLE001 -- spglib's own error class differs between releases
+            return numbers, None
+
+
+@cache
+def _family(symbol: str) -> int:
+    element = Element(symbol)
+    if element.is_rare_earth and symbol != "Sc":
+        return 57
+    if element.is_transition_metal:
+        return 26
+    if element.is_alkali:
+        return 11
+    if element.is_alkaline:
+        return 20
+    if element.is_halogen:
+        return 17
+    if symbol in ("S", "Se", "Te"):
+        return 16
+    return element.Z

@@ -1,0 +1,141 @@
+"""Crystal structures from several sources into one table, in the order of work."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import sqlite3
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pymatgen.core import Lattice, Structure
+from tqdm import tqdm
+
+from build_models import table
+from build_models.config import Config, ConfigError
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema(
+    [
+        pa.field("material_id", pa.string()),
+        pa.field("cell", pa.list_(pa.float64()), metadata={"unit": "a, b, c in Å; alpha, beta, gamma in degrees"}),
+        pa.field("species", pa.string(), metadata={"unit": "space-separated symbols, site order"}),
+        pa.field("frac_coords", pa.list_(pa.float64()), metadata={"unit": "flat, three a site"}),
+    ]
+)
+
+
+def fetch(config: Config) -> Path:
+    """Write `structures.parquet`, rows in the order in which the later stages take them."""
+    path = config.out / "structures.parquet"
+    signature = config.hash("source", "order")
+    if path.exists() and (pq.read_schema(path).metadata or {}).get(b"config_hash", b"").decode() == signature:
+        return path
+    source = config["source"]
+    wanted = set(source["elements"])
+    rows = {}
+    for row in tqdm(_SOURCES[_kind(source)](config), desc=f"structures ({source['kind']})", unit=""):
+        species = row["species"].split()
+        if wanted.intersection(species) and len(species) <= source["max_atoms"]:
+            rows[row["material_id"]] = row
+    if not rows:
+        raise ConfigError(f"the source '{source['kind']}' has no structure with {', '.join(sorted(wanted))}")
+    ordered = work_order(rows, config["order"], config.seed, wanted)
+    metadata = config.provenance("source", "order")
+    with table.replacing(path) as temporary:
+        schema = SCHEMA.with_metadata(metadata)
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for start in range(0, len(ordered), 1000):
+                batch = [rows[i] for i in ordered[start : start + 1000]]
+                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+    return path
+
+
+def iterate(path: Path, limit: int | None = None) -> Iterator[dict]:
+    """Rows of a structure table, without reading all of it."""
+    done = 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=500):
+        for row in batch.to_pylist():
+            if limit is not None and done >= limit:
+                return
+            done += 1
+            yield row
+
+
+def to_structure(row: dict) -> Structure:
+    lattice = Lattice.from_parameters(*row["cell"])
+    return Structure(lattice, row["species"].split(), np.array(row["frac_coords"]).reshape(-1, 3))
+
+
+def to_row(material_id: str, structure: Structure) -> dict:
+    return {
+        "material_id": normal_id(material_id),
+        "cell": list(structure.lattice.parameters),
+        "species": " ".join(site.specie.symbol for site in structure),
+        "frac_coords": structure.frac_coords.ravel().tolist(),
+    }
+
+
+def normal_id(material_id: str) -> str:
+    """One form for the two in which Materials Project ids are printed: mp-715262 for mp-aaaboscc too."""
+    match = re.fullmatch(r"(mp|mvc)-([a-z]+)", str(material_id))
+    if not match:
+        return str(material_id)
+    number = 0
+    for letter in match[2]:
+        number = 26 * number + ord(letter) - ord("a")
+    return f"{match[1]}-{number}"
+
+
+def work_order(rows: dict[str, dict], order: dict, seed: int, absorbers: Iterable[str]) -> list[str]:
+    """Ids: small cells first, absorbers in turn, low ids `low_share` times as often as high ones, shuffled."""
+    absorbers = set(absorbers)
+    present = {i: absorbers.intersection(rows[i]["species"].split()) for i in rows}
+    frequency = Counter(symbol for symbols in present.values() for symbol in symbols)
+    shuffled = sorted(rows)
+    random.Random(seed).shuffle(shuffled)
+    pools: dict[tuple[bool, bool], list[str]] = defaultdict(list)
+    for i in shuffled:
+        number = re.fullmatch(r"mp-(\d+)", i)
+        low = number is None or int(number[1]) < order["low_id"]
+        pools[rows[i]["species"].count(" ") < order["small_first"], low].append(i)
+    result = []
+    for small in (True, False):
+        low, high = (_in_turn(pools[small, is_low], present, frequency) for is_low in (True, False))
+        share = order["low_share"]
+        position = {i: rank / share for rank, i in enumerate(low)} | {i: rank + 0.5 for rank, i in enumerate(high)}
+        result += sorted(position, key=lambda i: position[i])
+    return result
+
+
+def _in_turn(ids: list[str], present: dict[str, set[str]], frequency: Counter) -> list[str]:
+    """A stable order in which every absorber, by the rarest one of a structure, comes equally often."""
+    seen: Counter = Counter()
+    rank = {}
+    for i in ids:
+        rarest = min(sorted(present[i]), key=lambda symbol: frequency[symbol])
+        rank[i] = seen[rarest]
+        seen[rarest] += 1
+    return sorted(ids, key=lambda i: rank[i])
+
+
+def _kind(source: dict) -> str:
+    if source["kind"] not in _SOURCES:
+        raise ConfigError(f"[source] kind = '{source['kind']}' is unknown; there are {', '.join(_SOURCES)}")
+    if source["kind"] in ("cif", "parquet") and not Path(source["path"]).exists():
+        raise ConfigError(f"[source] path = '{source['path']}' does not exist; the source needs it")
+    return source["kind"]
+
+
+def _from_parquet(config: Config) -> Iterator[dict]:
+    yield from iterate(Path(config["source"]["path"]))
+
+
+_SOURCES = {"parquet": _from_parquet}
