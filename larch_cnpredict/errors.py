@@ -123,3 +123,10 @@ class MissingModelsError(CNPredictError):
 
     def __init__(self, path: object, reason: str = "is missing"):
         super().__init__(f"plugin_data, the folder of shipped models ({path}), {reason}: reinstall larch-cnpredict.")
+
+
+class FileError(CNPredictError):
+    """A data file that cannot be read or processed."""
+
+    def __init__(self, path: object, reason: object):
+        super().__init__(f"{path}: {reason}.")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from larch import Group, Journal, isgroup
+from larch import Group, Journal
 
 from .errors import CNPredictError
 from .spectrum import refingerprint
@@ -133,7 +133,7 @@ def is_stale(group: Group) -> bool:
         False also where there is no prediction at all
     """
     made = getattr(group, "cn_predict", None)
-    if not isgroup(made):
+    if not isinstance(made, Group):
         return False
     try:
         return refingerprint(group, made.fingerprint) != made.fingerprint

@@ -16,6 +16,8 @@ from .features import EDGE, ELEMENTS, KMAX_DEFAULT, KMAX_RANGE, R_MAX, TRANSFORM
 
 # A measured edge lies this near the tabulated one (chemical shift, choice of e0, a monochromator out of calibration).
 E0_TOLERANCE = 50.0  # eV
+# This near, one of our K edges is preferred even to a nearer L edge: the e0 of vanadium(V) is that of La L3.
+K_PREFERENCE = 20.0  # eV
 TRANSFORM_CHOICES = ("auto", "own", "training")
 _XFTF_DEFAULTS = {"kmin": 0.0, "kmax": 20.0, "kweight": None, "dk": 1.0, "dk2": None, "window": "kaiser", "kstep": None}
 _NEEDED = f"kmin=3, kmax={KMAX_RANGE[0]:g} to {KMAX_RANGE[1]:g}, kweight=2, dk=1, window='hanning'"
@@ -123,7 +125,7 @@ def read_spectrum(
         transformed=transformed,
         notes=(*notes, *more),
         # the request goes before the hash, so that the same question can be asked again later
-        fingerprint=":".join((transform, element or "", edge or "", digest.hexdigest()[:16])),
+        fingerprint=":".join((transform, symbol if element else "", edge or "", digest.hexdigest()[:16])),
     )
 
 
@@ -206,9 +208,13 @@ def _absorber(group: Group, name: str, element: str | None, edge: str | None) ->
         shell = edge or labelled_edge or (found[1] if found and found[0] == symbol else EDGE)
     elif e0 is not None and found:
         symbol, shell, why = found[0], edge or found[1], f", by its edge at {e0:.1f} eV"
-        near = [known for known in ELEMENTS if abs(e0 - _k_edge(known)) < E0_TOLERANCE]
-        if near and symbol not in near:
-            why += f" (pass element={near[0]!r} if it is {near[0]} K)"
+        near = next((known for known in ELEMENTS if abs(e0 - _k_edge(known)) < E0_TOLERANCE), None)
+        if near and (near, EDGE) != found:
+            if edge is None and abs(e0 - _k_edge(near)) <= K_PREFERENCE:
+                symbol, shell = near, EDGE
+                notes.append(f"read as {near} K from its edge at {e0:.1f} eV, which could also be {' '.join(found)}")
+            else:
+                why += f" (pass element={near!r} if it is {near} K)"
     elif e0 is not None:
         raise errors.UnknownAbsorberError(name, f"no edge is known within {E0_TOLERANCE:g} eV of e0 = {e0:.1f} eV")
     else:

@@ -1,0 +1,160 @@
+"""The command line: `larch-cnpredict install | uninstall | predict | info`."""
+
+import argparse
+import contextlib
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import CNPredictError, FileError
+
+COLUMNS = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_std", "in_domain", "model_version", "notes")
+SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_std", "in_domain")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except CNPredictError as error:
+        print(f"larch-cnpredict: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="larch-cnpredict", description="Coordination numbers from EXAFS spectra.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("install", help="make Larch and Larix load predict_cn at their start (init.lar)")
+    command.set_defaults(run=_install)
+    command = commands.add_parser("uninstall", help="take that out of init.lar again")
+    command.set_defaults(run=_uninstall)
+    command = commands.add_parser(
+        "predict",
+        help="predict for every spectrum of data files",
+        description="Each spectrum goes through pre_edge, autobk and xftf as far as that is still to do.",
+    )
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix"
+    )
+    command.add_argument("--csv", metavar="FILE", type=Path, help="write the table, with notes, to a new CSV file")
+    command.add_argument("--overwrite", action="store_true", help="replace the CSV file where it exists")
+    command.add_argument("--element", help="the absorber of all the spectra, where the files do not say")
+    command.add_argument("--model", default="default", help="name of the model")
+    command.set_defaults(run=_predict)
+    command = commands.add_parser("info", help="versions, and the card of the shipped models")
+    command.set_defaults(run=_info)
+    return parser
+
+
+def _install(args: argparse.Namespace) -> int:
+    from . import larch_hooks
+
+    print(f"predict_cn is loaded at the start of Larch and Larix, by {larch_hooks.install()}")
+    return 0
+
+
+def _uninstall(args: argparse.Namespace) -> int:
+    from . import larch_hooks
+
+    path = larch_hooks.uninstall()
+    print(f"taken out of {path}" if path else f"nothing to take out of {larch_hooks.init_file()}")
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    import larch
+
+    from . import larch_hooks, models
+
+    state = "loads it" if larch_hooks.is_installed() else "does not load it (larch-cnpredict install)"
+    print(f"larch-cnpredict {__version__}, Larch {larch.__version__}; {larch_hooks.init_file()} {state}")
+    print(f"models: {', '.join(models.list_models())}\n")
+    print(models.card_text())
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    if args.csv and args.csv.exists() and not args.overwrite:
+        raise FileError(args.csv, "it exists, and is replaced only with --overwrite")
+    if args.csv and args.csv.resolve() in {Path(file).resolve() for file in args.files}:
+        raise FileError(args.csv, "it is one of the data files")
+    with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
+        rows = predict_files(args.files, element=args.element, model=args.model)
+    _print_table(rows)
+    if args.csv:
+        with args.csv.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    return 0 if any("cn" in row for row in rows) else 1
+
+
+def predict_files(paths: Sequence[str | Path], *, element: str | None = None, model: str = "default") -> list[dict]:
+    """Predict for every spectrum of the files, all in one batch.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    element : str, optional
+        absorber of all of them
+    model : str
+
+    Returns
+    -------
+    list of dict
+        one row a spectrum, with the keys `COLUMNS`; a file or spectrum that fails is a row whose `notes` say why, and
+        that has no `cn`
+    """
+    from . import files
+    from .predict import predict_cn
+    from .spectrum import spectrum_name
+
+    rows: list[dict] = []
+    ready = []
+    for path in map(str, paths):
+        try:
+            groups = files.read_groups(path)
+        except FileError as error:
+            rows.append({"file": path, "notes": str(error)})
+            continue
+        for group in groups:
+            row = {"file": path, "group": spectrum_name(group).strip("'")}
+            rows.append(row)
+            try:
+                ready.append((row, files.process(group)))
+            except FileError as error:
+                row["notes"] = str(error)
+    answers = predict_cn([group for _, group in ready], element=element, model=model, errors="collect") if ready else []
+    for (row, _), answer in zip(ready, answers, strict=True):
+        if isinstance(answer, CNPredictError):
+            row["notes"] = str(answer)
+            continue
+        row.update(
+            absorber=f"{answer.element} {answer.edge}",
+            cn=answer.cn,
+            p=round(answer.p, 3),
+            cn_set=" ".join(map(str, answer.cn_set)),
+            cn_mean=round(answer.cn_mean, 2),
+            cn_std=round(answer.cn_std, 2),
+            in_domain="yes" if answer.in_domain else "no",
+            model_version=answer.model_version,
+            notes="; ".join(answer.notes),
+        )
+    return rows
+
+
+def _print_table(rows: Sequence[dict]) -> None:
+    cells = [[str(row.get(name, "")) for name in SHOWN] for row in rows]
+    widths = [max(map(len, column)) for column in zip(SHOWN, *cells, strict=True)]
+    for line, row in zip([list(SHOWN), *cells], [None, *rows], strict=True):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        if row and row.get("in_domain") != "yes":
+            print(f"    {row['notes']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Data files to Larch groups that are ready for `predict_cn`: XDI, columns, Athena projects, `.larix` sessions."""
+
+from pathlib import Path
+
+import numpy as np
+from larch import Group, isgroup
+
+from .errors import FileError
+from .features import KMAX_DEFAULT, TRANSFORM
+
+_MU = ("mu", "xmu", "mutrans", "mufluor", "mu_trans", "mu_fluor", "mud", "mud_tr", "norm", "normtrans", "flat")
+_TRANSMITTED = ("itrans", "it", "i1", "itr")
+_FLUORESCENCE = ("ifluor", "if", "ifl", "ifluo")
+
+
+def read_groups(path: str | Path) -> list[Group]:
+    """All the spectra of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        XDI, columns of energy and mu (or of I0 and I1 by their labels, or of k and chi), an Athena project, or a Larch
+        session; told apart by their content
+
+    Returns
+    -------
+    list of Group
+        each with `filename`, and with energy and mu, or k and chi, or r and chir_mag
+
+    Raises
+    ------
+    FileError
+        where the file is missing, cannot be read, or has no spectrum
+    """
+    from larch import io
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(path, "there is no such file")
+    try:
+        if io.is_larch_session_file(str(path)):
+            groups = _session(path)
+        elif io.is_athena_project(str(path)):
+            groups = list(io.read_athena(str(path)).groups.values())
+        else:
+            with path.open(errors="replace") as file:
+                is_xdi = "XDI/" in file.readline()
+            groups = [_columns(io.read_xdi(str(path)) if is_xdi else io.read_ascii(str(path)))]
+    except Exception as error:  # larch.io raises whatever its parsers meet
+        raise FileError(path, f"Larch cannot read it ({error})") from error
+    if not groups:
+        raise FileError(path, "it has no XAFS spectrum")
+    return groups
+
+
+def process(group: Group) -> Group:
+    """Do what is still missing of pre_edge, autobk and xftf, with the group's own Athena background settings if any.
+
+    Writes to the group what these functions write.
+    """
+    from larch.xafs import autobk, pre_edge, xftf
+
+    name = getattr(group, "filename", "the group")
+    try:
+        if not hasattr(group, "chi") and not hasattr(group, "chir_mag"):
+            if not hasattr(group, "edge_step"):
+                pre_edge(group)
+            athena = getattr(getattr(group, "athena_params", None), "bkg", None)
+            autobk(group, rbkg=float(getattr(athena, "rbkg", 1.0)), kweight=2)
+        if not hasattr(group, "chir_mag"):
+            xftf(group, kmax=min(float(group.k[-1]), KMAX_DEFAULT), **TRANSFORM)
+    except Exception as error:  # a spectrum without an edge fails in many ways
+        raise FileError(name, f"Larch cannot get chi(k) from it ({error})") from error
+    return group
+
+
+def _session(path: Path) -> list[Group]:
+    from larch.io import read_session
+
+    spectra = ("energy", "mu"), ("k", "chi"), ("r", "chir_mag")
+    found = []
+    for name, value in read_session(str(path)).symbols.items():
+        if any(isgroup(value, *pair) for pair in spectra):
+            value.filename = getattr(value, "filename", None) or name
+            found.append(value)
+    return found
+
+
+def _columns(group: Group) -> Group:
+    """Give a group of named columns the arrays that autobk reads."""
+    data = {str(label).lower(): column for label, column in zip(group.array_labels, group.data, strict=False)}
+    columns = list(group.data)
+    if "k" in data and "chi" in data:
+        group.k, group.chi = data["k"], data["chi"]
+        return group
+
+    def first(labels: tuple[str, ...]) -> np.ndarray | None:
+        return next((data[label] for label in labels if label in data), None)
+
+    energy = next((column for label, column in data.items() if label.startswith("energy")), columns[0])
+    i0, transmitted, fluorescence = first(("i0",)), first(_TRANSMITTED), first(_FLUORESCENCE)
+    mu = first(_MU)
+    if mu is None and i0 is not None and transmitted is not None:
+        mu = np.log(i0 / transmitted)
+    elif mu is None and i0 is not None and fluorescence is not None:
+        mu = fluorescence / i0
+    elif mu is None:
+        mu = columns[1]
+    order = np.argsort(energy, kind="stable")
+    group.energy = energy[order] * (1000.0 if energy.max() < 100 else 1.0)  # no K edge of ours is at 100 eV, so keV
+    group.mu = mu[order]
+    return group

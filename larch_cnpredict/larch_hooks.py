@@ -1,0 +1,120 @@
+"""Registration in Larch, and the snippet in the user's init.lar that asks for it."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+_BEGIN, _END = "# >>> larch-cnpredict >>>", "# <<< larch-cnpredict <<<"
+# find_spec is the guard: a failed import would end init.lar there and then, silently, and try/except does not catch it.
+# Names are deleted again because a module or function left in the session would be written into .larix files.
+SNIPPET = f"""{_BEGIN}
+from importlib.util import find_spec as _cn_find_spec
+if _cn_find_spec('larch_cnpredict') is not None:
+    from larch_cnpredict.larch_hooks import register as _cn_register
+    _cn_register(_larch=_larch)
+    del _cn_register
+#endif
+del _cn_find_spec
+{_END}
+"""
+_INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?", re.DOTALL)
+
+
+def register(_larch=None) -> None:
+    """Make `predict_cn` a Larch function like `xftf`, and add the menu and panel where Larix is running.
+
+    Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
+    so that a broken plugin cannot stop the rest of init.lar.
+
+    Parameters
+    ----------
+    _larch : Interpreter, optional
+        the interpreter that is running
+    """
+    try:
+        from larch import builtins
+        from larch.closure import Closure
+
+        from .predict import predict_cn
+
+        builtins.init_builtins.setdefault("_xafs", {})["predict_cn"] = predict_cn
+        if _larch is not None:
+            _larch.symtable.get_group("_xafs").predict_cn = Closure(func=predict_cn, _larch=_larch)
+        if "larch.wxxas.xasgui" in sys.modules:
+            import wx
+
+            wx.CallAfter(_install_larix, _larch)
+    except Exception as error:  # noqa: BLE001  (said, and Larch goes on)
+        _say(_larch, error)
+
+
+def _install_larix(_larch) -> None:
+    try:
+        from .larix import menu
+
+        menu.install(_larch)
+    except Exception as error:  # noqa: BLE001  (said, and Larix goes on)
+        _say(_larch, error)
+
+
+def _say(_larch, error: Exception) -> None:
+    text = f"larch-cnpredict could not be loaded: {type(error).__name__}: {error}\n"
+    (sys.stderr if _larch is None else _larch.writer).write(text)
+
+
+def init_file() -> Path:
+    """The file Larch runs at its start: `init.lar` in `LARCHDIR` (or ~/.larch), or `LARCHSTARTUP`."""
+    from larch.site_config import init_files
+
+    return Path(init_files[0])
+
+
+def is_installed() -> bool:
+    """Whether the snippet is in the user's init.lar as this version writes it."""
+    path = init_file()
+    return path.exists() and SNIPPET in _read(path)
+
+
+def install() -> Path:
+    """Write the snippet into the user's init.lar, once; everything else in it stays. Returns the file."""
+    path = init_file()
+    text = _INSTALLED.sub("", _read(path)) if path.exists() else ""
+    if text and not text.endswith("\n"):
+        text += "\n"
+    _replace(path, text + SNIPPET)
+    return path
+
+
+def uninstall() -> Path | None:
+    """Take the snippet out of the user's init.lar again. Returns the file, or None where there was none."""
+    path = init_file()
+    if not path.exists():
+        return None
+    text = _read(path)
+    without = _INSTALLED.sub("", text)
+    if without == text:
+        return None
+    _replace(path, without)
+    return path
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return file.read()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside it and swap, so that a full disk or a crash cannot cost the user their init.lar."""
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+        if path.exists():
+            shutil.copymode(path, new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""Fixtures that several test files share. Larch reads LARCHDIR when it is imported, so it is set first."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+
+os.environ["LARCHDIR"] = tempfile.mkdtemp(prefix="larchdir_")
+os.environ.pop("LARCHSTARTUP", None)
+
+import pytest
+from larch import Group, Interpreter
+from larch.io import read_ascii
+from larch.xafs import autobk, pre_edge, xftf
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TRAINING = {"kmin": 3, "kmax": 12, "kweight": 2, "dk": 1, "window": "hanning"}
+
+
+@lru_cache
+def _background_removed(stem: str) -> Group:
+    (path,) = EXAMPLES.glob(f"{stem}*")
+    columns = read_ascii(str(path))
+    group = Group(energy=columns.data[0].copy(), mu=columns.data[1].copy(), filename=path.name)
+    pre_edge(group)
+    autobk(group, rbkg=1.0, kweight=2)
+    return group
+
+
+@pytest.fixture
+def measured() -> Callable[..., Group]:
+    """A fresh group of a measured example after autobk and xftf: `measured('CuO', kmax=12, ...)`."""
+
+    def make(stem: str = "Cu_foil", **settings) -> Group:
+        group = deepcopy(_background_removed(stem))
+        xftf(group, **(settings or TRAINING))
+        return group
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _interpreter() -> Interpreter:
+    return Interpreter()
+
+
+@pytest.fixture
+def larch(_interpreter: Interpreter) -> Interpreter:
+    """A Larch session with nothing in it."""
+    _interpreter.error = []
+    _interpreter("clear_session()")
+    return _interpreter
+
+
+def contents(group: Group) -> dict:
+    """What a group holds, to compare before and after: every name, every value, every element."""
+    out = {}
+    for key, value in vars(group).items():
+        if isinstance(value, Group):
+            out[key] = (id(value), contents(value))
+        else:
+            out[key] = (id(value), repr(value.tolist() if hasattr(value, "tolist") else value))
+    return out

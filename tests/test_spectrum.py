@@ -1,0 +1,275 @@
+"""Absorber, transform and bad input, on measured spectra."""
+
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xraydb
+from conftest import TRAINING, contents
+from larch import Group
+from larch.xafs import xftf
+
+from larch_cnpredict import errors
+from larch_cnpredict.features import ELEMENTS, transform
+from larch_cnpredict.spectrum import read_spectrum
+
+
+def test_a_training_transform_is_used_as_it_is(measured):
+    group = measured(**TRAINING)
+    spectrum = read_spectrum(group)
+    assert (spectrum.element, spectrum.edge) == ("Cu", "K")
+    assert not spectrum.transformed
+    assert spectrum.notes == ()
+    assert spectrum.kmax == 12
+    np.testing.assert_array_equal(spectrum.chir_mag, group.chir_mag)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kmax"),
+    [
+        ({}, 12),
+        ({"kmin": 2, "kmax": 11, "kweight": 2, "dk": 4, "window": "Kaiser-Bessel"}, 11),
+        ({**TRAINING, "kweight": 3}, 12),
+        ({**TRAINING, "kmin": 2.5, "kmax": 10}, 10),
+        ({**TRAINING, "dk2": 3}, 12),
+        ({**TRAINING, "kmax": 16}, 12),
+        ({**TRAINING, "kmax": -1}, 12),  # what Larix writes before anybody chose
+    ],
+)
+def test_any_other_transform_is_redone_from_k_and_chi(measured, settings, kmax):
+    group = measured("Cu_foil", **{"kmin": 0, **settings})
+    before = contents(group)
+    spectrum = read_spectrum(group)
+    assert contents(group) == before
+    assert spectrum.transformed
+    assert spectrum.kmax == kmax
+    _, chir_mag = transform(group.k, group.chi, kmax)
+    np.testing.assert_array_equal(spectrum.chir_mag, chir_mag)
+    assert f"kmax={kmax}" in spectrum.notes[0]
+
+
+@pytest.mark.parametrize("spelling", [{"window": "HAN"}, {"kweight": None, "kw": 2}, {"kweight": 2.0}, {"dk2": 1.0}])
+def test_other_spellings_of_the_training_transform(measured, spelling):
+    assert not read_spectrum(measured(**{**TRAINING, **spelling})).transformed
+
+
+def test_a_transform_beyond_the_data_is_redone_to_their_end(measured):
+    group = measured(**TRAINING)
+    group.k, group.chi = group.k[:221], group.chi[:221]
+    xftf(group, **TRAINING)
+    assert read_spectrum(group).kmax == 11
+
+
+def test_chir_mag_that_its_record_does_not_make_is_not_believed(measured):
+    group = measured(**TRAINING)
+    group.chir_mag = group.chir_mag * 2
+    spectrum = read_spectrum(group)
+    assert spectrum.transformed
+    assert "not what its xftf settings" in spectrum.notes[0]
+
+
+def test_without_chir_mag_k_and_chi_are_enough(measured):
+    group = measured()
+    wanted = read_spectrum(group)
+    del group.chir_mag, group.r
+    spectrum = read_spectrum(group)
+    np.testing.assert_array_equal(spectrum.chir_mag, wanted.chir_mag)
+    assert spectrum.transformed
+
+
+def test_own_and_training_can_be_forced(measured):
+    group = measured(kmin=2, kmax=10, kweight=1, dk=4, window="kaiser")
+    own = read_spectrum(group, transform="own")
+    np.testing.assert_array_equal(own.chir_mag, group.chir_mag)
+    assert own.xftf["kweight"] == 1
+    assert "as asked" in own.notes[0]
+    assert read_spectrum(measured(), transform="training").transformed
+    with pytest.raises(errors.OptionError, match="transform='fast' is not one of 'auto'"):
+        read_spectrum(group, transform="fast")
+
+
+def test_plain_arrays(measured):
+    group = measured()
+    spectrum = read_spectrum(group.r, group.chir_mag, element="cu", xftf=TRAINING)
+    assert spectrum.element == "Cu"
+    assert spectrum.k is None
+    assert read_spectrum(group.r, group.chir_mag, element=29, transform="own").kmax == 12
+    assert read_spectrum(None, element="Cu", k=group.k, chi=group.chi).transformed
+    with pytest.raises(errors.TransformError, match="does not say how it was made"):
+        read_spectrum(group.r, group.chir_mag, element="Cu")
+    with pytest.raises(errors.TransformError, match="kweight=1"):
+        read_spectrum(group.r, group.chir_mag, element="Cu", xftf={**TRAINING, "kweight": 1})
+    with pytest.raises(errors.UnknownAbsorberError, match="neither metadata nor an edge energy"):
+        read_spectrum(group.r, group.chir_mag, xftf=TRAINING)
+
+
+# --- absorber
+
+
+def chi_only(measured, **labels) -> Group:
+    group = measured()
+    return Group(k=group.k, chi=group.chi, **labels)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"element": "Fe", "edge": "K"},
+        {"attrs": {"element": {"symbol": "fe", "edge": "k"}}},
+        {"atsym": "Fe"},
+        {"athena_params": SimpleNamespace(bkg=SimpleNamespace(z="Fe"), fft=SimpleNamespace(edge="k"))},
+        {"atsym": "?", "athena_params": SimpleNamespace(bkg=SimpleNamespace(z="H")), "e0": 7120.5},
+        {"e0": np.float64(7112.0)},
+    ],
+)
+def test_absorber_from_metadata_or_e0(measured, labels):
+    assert read_spectrum(chi_only(measured, **labels)).element == "Fe"
+
+
+def test_absorber_from_mu_where_there_is_no_e0(measured):
+    group = measured("Ni_foil")
+    del group.e0
+    assert read_spectrum(group).element == "Ni"
+    assert not hasattr(group, "e0")
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("shift", [-15, 0, 20])
+def test_every_element_by_an_edge_that_is_a_little_off(measured, element, shift):
+    e0 = xraydb.xray_edge(element, "K").energy + shift
+    assert read_spectrum(chi_only(measured, e0=e0)).element == element
+
+
+def test_a_label_decides_between_edges_that_lie_together(measured):
+    e0 = xraydb.xray_edge("Yb", "L3").energy  # 35 eV below Cu K
+    with pytest.raises(errors.UnsupportedEdgeError, match=r"Yb L3 edge.*pass element='Cu' if it is Cu K"):
+        read_spectrum(chi_only(measured, e0=e0))
+    assert read_spectrum(chi_only(measured, e0=e0, element="Cu")).element == "Cu"
+    assert read_spectrum(chi_only(measured, e0=e0), element="Cu").notes[0].startswith("a copy")
+
+
+def test_vanadium_in_its_highest_state_is_not_taken_for_lanthanum(measured):
+    spectrum = read_spectrum(chi_only(measured, e0=5483.0))
+    assert spectrum.element == "V"
+    assert "could also be La L3" in spectrum.notes[0]
+
+
+def test_label_and_edge_that_disagree_are_an_error_unless_overruled(measured):
+    group = measured()
+    group.element = "Fe"
+    with pytest.raises(errors.AbsorberConflictError, match=r"labelled Fe K, but its edge at 8979.* is that of Cu K"):
+        read_spectrum(group)
+    spectrum = read_spectrum(group, element="Cu")
+    assert spectrum.element == "Cu"
+    assert "labelled Fe" in spectrum.notes[0]
+    assert "edge at 8979" in read_spectrum(group, element="Fe").notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "sentence"),
+    [
+        ({"e0": 11867.0}, errors.UnsupportedElementError, "is As, by its edge at 11867.0 eV"),
+        ({"element": "Br"}, errors.UnsupportedElementError, "Br, says its label.*K edges of Sc, Ti"),
+        ({"element": "Pt", "edge": "L3"}, errors.UnsupportedEdgeError, "Pt L3 edge, says its label.*K edges only"),
+        ({"element": "Cu", "edge": "L3"}, errors.UnsupportedEdgeError, "Cu L3 edge"),
+        ({"e0": 11564.0}, errors.UnsupportedEdgeError, "Pt L3 edge, by its edge at 11564.0 eV"),
+        ({"e0": 708.0}, errors.UnsupportedEdgeError, "Fe L3 edge"),
+        ({"e0": 6000000.0}, errors.UnknownAbsorberError, "no edge is known within 50 eV"),
+        ({"e0": float("nan")}, errors.UnknownAbsorberError, "neither metadata"),
+    ],
+)
+def test_absorbers_that_are_refused(measured, labels, error, sentence):
+    group = chi_only(measured, **labels)
+    with pytest.raises(error, match=sentence):
+        read_spectrum(group)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error"),
+    [
+        ({"element": "Xx"}, errors.UnsupportedElementError),
+        ({"element": "Pt"}, errors.UnsupportedElementError),
+        ({"element": "Cu", "edge": "L3"}, errors.UnsupportedEdgeError),
+    ],
+)
+def test_absorbers_asked_for_that_are_refused(measured, kwargs, error):
+    with pytest.raises(error):
+        read_spectrum(measured(), **kwargs)
+
+
+# --- bad input
+
+
+def _nan(group):
+    group.chir_mag[7] = np.nan
+
+
+def _short(group):
+    group.chi = group.chi[:100]
+    group.k = group.k[:100]
+
+
+def _delete(*names):
+    def change(group):
+        for name in names:
+            delattr(group, name)
+
+    return change
+
+
+def _set(**values):
+    def change(group):
+        for name, value in values.items():
+            setattr(group, name, value(group) if callable(value) else value)
+
+    return change
+
+
+BAD = [
+    (_delete("k", "chi", "r", "chir_mag"), errors.MissingArrayError, "no chi.k. and no chi.R.: run autobk and xftf"),
+    (_delete("r"), errors.MissingArrayError, "has no r, though it has chir_mag"),
+    (_nan, errors.BadArrayError, "chir_mag of .* NaN or infinity at 1 of its 326 points"),
+    (_set(chi=lambda g: g.chi[:-3]), errors.BadArrayError, "chi of .* has [0-9]+ points and k has"),
+    (_set(chir_mag=lambda g: g.chir), errors.BadArrayError, "must hold real numbers, not complex128"),
+    (_set(chir_mag=lambda g: g.chir_mag[None]), errors.BadArrayError, "one row of at least 20 numbers"),
+    (_set(chir_mag=lambda g: 0 * g.r), errors.BadArrayError, "chir_mag of .* is zero everywhere"),
+    (_set(r=lambda g: g.r[::-1]), errors.BadArrayError, "r of .* does not rise"),
+    (_set(k=[], chi=[]), errors.BadArrayError, "at least 20 numbers"),
+    (_short, errors.RangeTooShortError, r"up to k = 5.0 Å\^-1: the models need it up to at least 8.5"),
+    (lambda g: xftf(g, **{**TRAINING, "kmax": 4}), errors.RangeTooShortError, "was transformed up to k = 4 "),
+    (_set(k=lambda g: g.k + 3.5), errors.RangeTooShortError, r"has chi\(k\) from k = 3.5"),
+    (lambda g: (xftf(g, **{**TRAINING, "kmax": 4}), _delete("k", "chi")(g)), errors.TransformError, "kmax=4"),
+    (_set(element="Br"), errors.UnsupportedElementError, "Br"),
+    (_set(element="Pt", edge="L3"), errors.UnsupportedEdgeError, "L3"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "error", "sentence"), BAD)
+def test_bad_input_has_its_own_sentence_and_leaves_the_group(measured, spoil, error, sentence):
+    group = measured(**TRAINING)
+    spoil(group)
+    before = contents(group)
+    with pytest.raises(error, match=sentence) as caught:
+        read_spectrum(group)
+    assert contents(group) == before
+    assert "'Cu_foil_liquid_nitrogen.dat'" in str(caught.value)
+    assert caught.value.args == (str(caught.value),)
+
+
+def test_empty_group_and_no_group():
+    with pytest.raises(errors.MissingArrayError, match="no data at all"):
+        read_spectrum(Group())
+    with pytest.raises(errors.InputError, match="takes a Larch group"):
+        read_spectrum({"k": 1})
+
+
+def test_a_transform_that_stops_below_the_models_can_be_overruled(measured):
+    assert read_spectrum(measured(**{**TRAINING, "kmax": 4}), transform="training").kmax == 12
+
+
+def test_errors_survive_leaving_a_worker_process():
+    error = errors.BadArrayError("'x'", "chi", "is odd")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is errors.BadArrayError
+    assert str(again) == str(error) == "chi of 'x' is odd."
