@@ -1,0 +1,153 @@
+"""The tab and the menu in Larix, added through its own tables and menu bar: none of its classes is touched.
+
+`install` runs from init.lar, which Larix reads before it builds its configuration, tabs and menus. The tables are
+filled there and then; the menu is inserted once the window is there.
+"""
+
+import wx
+from larch.larchlib import read_config
+from larch.wxlib import FONTSIZE_FW, MenuItem
+from larch.wxxas import config as larix_config
+
+from ..errors import CNPredictError
+from .panel import DESCRIPTION, PANEL, TITLE, CNPanel, model_choices, say
+
+MODES = ("all", "xas", "exafs")
+SETTINGS = (
+    larix_config.CVar(
+        "auto_predict",
+        False,
+        "bool",
+        desc="whether to predict the coordination number of a Group\nwhen it is chosen on the CN tab",
+    ),
+    larix_config.CVar(
+        "auto_plot", True, "bool", desc="whether to plot a Group when it is predicted\nor chosen on the CN tab"
+    ),
+    larix_config.CVar("model", "default", "choice", choices=model_choices(), desc="model to use for new Groups"),
+)
+_TRIES = 600  # a window that is not there after a minute of looking will not come
+
+
+def install(_larch=None) -> None:
+    """Add the CN tab to Larix's tables, and its menu to the window that is being built or already there."""
+    defaults = {setting.name: setting.value for setting in SETTINGS}
+    constructor = f"{CNPanel.__module__}.{CNPanel.__name__}"
+    larix_config.LARIX_PANELS[PANEL] = larix_config.AnalysisTab(TITLE, constructor, DESCRIPTION)
+    larix_config.CONF_SECTIONS[PANEL] = DESCRIPTION
+    larix_config.FULLCONF[PANEL] = {setting.name: setting for setting in SETTINGS}
+    larix_config.XASCONF.setdefault(PANEL, defaults)
+    for mode in MODES:
+        title, panels = larix_config.LARIX_MODES[mode]
+        if PANEL not in panels:
+            larix_config.LARIX_MODES[mode] = (title, (*panels, PANEL))
+    wx.CallAfter(_attach, _TRIES)
+
+
+def _attach(tries: int) -> None:
+    frame = _frame()
+    if frame is not None:
+        try:
+            _add_tab(frame)
+            _add_menu(frame)
+        except Exception as err:  # noqa: BLE001  (whatever it is, Larix must go on)
+            say(frame, f"The coordination number tab could not be added: {err}")
+    elif tries:
+        wx.CallLater(100, _attach, tries - 1)
+
+
+def _frame():
+    """The Larix window, once its menu bar is there."""
+    from larch.wxxas.xasgui import LarixFrame
+
+    for window in wx.GetTopLevelWindows():
+        if isinstance(window, LarixFrame) and getattr(window, "statusbar", None):
+            return window
+    return None
+
+
+def _add_tab(frame) -> None:
+    """Where Larix was up before `install`, what it would have done itself; then see that the tab is there."""
+    controller = frame.controller
+    if PANEL not in controller.config:
+        saved = read_config(controller.config_file) or {}
+        controller.config[PANEL] = larix_config.XASCONF[PANEL] | saved.get(PANEL, {})
+        if frame.mode in MODES:
+            controller.config["main"]["panels"] = (*controller.config["main"]["panels"], PANEL)
+    if PANEL in controller.config["main"]["panels"] and PANEL not in frame.get_panels():
+        shown = frame.nb.GetSelection()
+        cn_page(frame)
+        frame.nb.SetSelection(shown)
+
+
+def cn_page(frame) -> CNPanel:
+    """The CN tab, opened where it is not. Larix would print an error of the constructor to the terminal only."""
+    index = frame.get_panels().get(PANEL)
+    if index is None:
+        page = CNPanel(parent=frame, controller=frame.controller)
+        frame.nb.AddPage(page, TITLE, True)
+        return page
+    return frame.nb.GetPage(index)
+
+
+def _add_menu(frame) -> None:
+    bar = frame.menubar
+    if bar.FindMenu(TITLE) != wx.NOT_FOUND:
+        return
+    menu = wx.Menu()
+
+    def entry(label, text, action):
+        MenuItem(frame, menu, label, text, lambda event: guarded(frame, action, frame))
+
+    entry("Predict CN for Current Group", "Predict the coordination number of this Group", predict_current)
+    entry("Predict CN for Selected Groups", "Predict the coordination numbers of all checked Groups", predict_selected)
+    menu.AppendSeparator()
+    entry("Show CN Panel", "Show coordination numbers and how sure they are", show_panel)
+    entry("Export CN of Selected Groups to CSV File", "Save coordination numbers to a CSV File", export)
+    menu.AppendSeparator()
+    entry("Show Model Card", "What the models were trained on, and how good they are", show_card)
+    bar.Insert(max(0, bar.FindMenu("Help")), menu, TITLE)
+
+
+def predict_current(frame) -> None:
+    show_panel(frame).onPredictOne()
+
+
+def predict_selected(frame) -> None:
+    show_panel(frame).onPredictSelected()
+
+
+def export(frame) -> None:
+    cn_page(frame).onExport()
+
+
+def show_panel(frame) -> CNPanel:
+    page = cn_page(frame)
+    frame.nb.SetSelection(frame.get_panels()[PANEL])
+    return page
+
+
+def show_card(frame) -> None:
+    frame.show_subframe("cn_model_card", CardFrame)
+
+
+class CardFrame(wx.Frame):
+    """The cards of the shipped models, as plain text that can be copied."""
+
+    def __init__(self, parent):
+        from ..models import card_text
+
+        text = card_text()
+        super().__init__(parent, title="Models for Coordination Numbers", size=(850, 700))
+        self.text = wx.TextCtrl(self, value=text, style=wx.TE_MULTILINE | wx.TE_READONLY | wx.TE_DONTWRAP)
+        self.text.SetFont(wx.Font(FONTSIZE_FW + 2, wx.MODERN, wx.NORMAL, wx.NORMAL))
+        self.text.SetInsertionPoint(0)
+
+
+def guarded(frame, action, *args) -> None:
+    """Run what a user asked for; whatever goes wrong is said where Larix says such things."""
+    try:
+        action(*args)
+    except CNPredictError as err:
+        say(frame, str(err))
+    except Exception as err:  # noqa: BLE001  (an error that leaves a wx handler is only printed to the terminal)
+        say(frame, f"larch-cnpredict failed, please report this: {type(err).__name__}: {err}")

@@ -1,0 +1,280 @@
+"""What is done in the running Larix. Each function drives it and returns what was seen; the tests judge that."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def cn_tab(larix):
+    return larix.tab("cnpredict")
+
+
+def texts(page):
+    return {name: page.wids[name].Label for name in ("answer", "numbers", "status")} | {
+        "details": page.wids["details"].Value
+    }
+
+
+def cells(grid):
+    return [[grid.GetCellValue(i, j) for j in range(grid.NumberCols)] for i in range(grid.NumberRows)]
+
+
+def finished(larix, page):
+    larix.wait(lambda: not page.asked)
+    larix.settle()
+    return page
+
+
+def predict(larix, entry="Predict CN for Current"):
+    larix.menu("CN", entry)
+    return finished(larix, larix.frame.nb.GetCurrentPage())
+
+
+def values(larix, name):
+    made = getattr(larix.group(name), "cn_predict", None)
+    wanted = ("cn", "element", "in_domain", "probabilities")
+    return None if made is None else {key: getattr(made, key) for key in wanted}
+
+
+def start(larix):
+    """Tabs and menus of Larix as it comes up, and after the menu was asked for the panel."""
+    bar = larix.frame.menubar
+    menus = [bar.GetMenuLabelText(i) for i in range(bar.GetMenuCount())]
+    out = {"tabs": list(larix.frame.get_panels()), "menus": menus}
+    larix.menu("CN", "Show CN Panel")
+    return out | {"shown": type(larix.frame.nb.GetCurrentPage()).__name__, "buffer": larix.buffer()}
+
+
+def project(larix, path, folder):
+    """A whole sitting: import, predict, look, compare, hand on, save."""
+    names = larix.read_athena(path)
+    current = names[-1]
+    out = {"names": names, "had_chi": [hasattr(larix.group(name), "chir_mag") for name in names]}
+    page = predict(larix)
+    out |= {"one": texts(page), "families": cells(page.wids["families"]), "sites": cells(page.wids["sites"])}
+    out |= {"value": values(larix, current), "xftf": larix.group(current).callargs.xftf}
+    plot = larix.controller.get_display(win=1).panel
+    out["insets"] = [len(plot.axes.child_axes)]
+    out["before_selected"] = values(larix, names[0])
+    larix.check(names)
+    out["unpredicted"] = cells(page.wids["table"])
+    predict(larix, "Predict CN for Selected")
+    out["table"] = cells(page.wids["table"])
+    out["values"] = [values(larix, name) for name in names]
+
+    import wx.grid
+
+    grid = page.wids["table"]
+    for key in ("rising", "falling"):
+        grid.ProcessEvent(wx.grid.GridEvent(grid.Id, wx.grid.EVT_GRID_COL_SORT.typeId, grid, -1, 2))
+        out[key] = [row[2] for row in cells(grid)]
+    table = Path(folder) / "cn.csv"
+    with larix.answering(table):
+        larix.menu("CN", "Export")
+    out["csv"] = table.read_text(encoding="utf-8")
+    larix.click(page.wids["copy"])
+    clip = wx.TextDataObject()
+    wx.TheClipboard.Open()
+    wx.TheClipboard.GetData(clip)
+    wx.TheClipboard.Close()
+    out["copied"] = clip.Text
+    larix.menu("CN", "Show Model Card")
+    out["card"] = larix.frame.subframes["cn_model_card"].text.Value
+    larix.tab("exafs").onPlotOne()
+    out["insets"].append(len(plot.axes.child_axes))
+    script, session = Path(folder) / "history.lar", Path(folder) / "saved.larix"
+    with larix.answering(script):
+        larix.menu("File", "Save Larch History")
+    with larix.answering(session):
+        larix.menu("File", "Save Larch Session As")
+    out["groups"] = [larix.group(name).groupname for name in names]
+    return out | {"script": str(script), "session": str(session), "buffer": larix.buffer()}
+
+
+def changes(larix, path):
+    """Whatever changes a group marks its result, also while the panel is looked at."""
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    seen = {"fresh": texts(page)}
+    group = larix.group(names[-1])
+    name = group.groupname
+    for what, command, back in (
+        ("chi", f"{name}.chi[60:80] *= 2", f"{name}.chi[60:80] /= 2"),
+        ("autobk", f"autobk({name}, rbkg=1.4, kweight=2)", None),
+    ):
+        larix.larch.eval(command)
+        larix.settle()
+        seen[what] = texts(page) | {"row": cells(page.wids["table"])[-1]}
+        if back:
+            larix.larch.eval(back)
+            larix.settle()
+            seen[what + " back"] = texts(page)
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    seen["again"] = texts(page)
+    # one left alone stays as it was
+    larix.select(names[0])
+    return seen | {"other": texts(page)}
+
+
+def refused(larix, path):
+    """A spectrum of an element that the models do not know, among others."""
+    names = larix.read_athena(path)
+    strange = next(name for name in names if name.startswith("Ge"))
+    larix.check(names)
+    larix.tab("exafs")
+    larix.select(strange)
+    before = sorted(vars(larix.group(strange)))
+    page = predict(larix)
+    out = {"one": texts(page), "buffer": larix.buffer(), "before": before, "after": sorted(vars(larix.group(strange)))}
+    out["statusbar"] = larix.frame.statusbar.GetStatusText(0)
+    predict(larix, "Predict CN for Selected")
+    out["rows"] = cells(page.wids["table"])
+    # overruled, it is answered, and says so
+    larix.choose(page.wids["absorber"], "Cu")
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    return out | {"overruled": values(larix, strange), "command": larix.buffer(), "notes": texts(page)["details"]}
+
+
+def frozen(larix, path):
+    """A frozen group is predicted from the chi(R) that it has, and not processed where it has none."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    for name in names[:2]:
+        larix.group(name).is_frozen = True
+    larix.tab("exafs")
+    larix.select(names[1])
+    made = larix.group(names[1]).chir_mag.copy()
+    cn_tab(larix)
+    larix.check(names)
+    predict(larix, "Predict CN for Selected")
+    same = bool((larix.group(names[1]).chir_mag == made).all())
+    return {"rows": cells(page.wids["table"]), "chi": hasattr(larix.group(names[0]), "chi"), "same": same}
+
+
+def many(larix, path, copies):
+    """A long batch: cancelled in the middle with Larix answering all the while; then to its end."""
+    names = larix.read_athena(path)
+    larix.tab("exafs")
+    larix.select(names[0])
+    for _ in range(copies):
+        ngroup = larix.controller.copy_group(names[0])
+        larix.controller.install_group(ngroup.groupname, ngroup.filename)
+    names = list(larix.controller.filelist.GetItems())
+    page = cn_tab(larix)
+    larix.check(names)
+    larix.click(page.wids["predict_sel"])
+    progress = []
+
+    def done():
+        progress.append(page.wids["progress"].Value)
+        return sum(values(larix, name) is not None for name in names)
+
+    larix.wait(lambda: done() >= 10)
+    larix.select(names[3])  # a user goes on working
+    shown = texts(page)
+    larix.click(page.wids["cancel"])
+    out = {"shown": shown, "cancelled": done(), "message": larix.frame.statusbar.GetStatusText(0)}
+    larix.wait(lambda: not page.timers["batch"].IsRunning())
+    larix.settle()
+    out |= {"later": done(), "buttons": page.wids["predict_sel"].IsEnabled()}
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+    commands = [line for line in larix.buffer().splitlines() if line.startswith("predict_cn(")]
+    return out | {"all": done(), "groups": len(names), "progress": progress, "commands": len(commands)}
+
+
+def preference(larix, path):
+    """The tick in Preferences: kept in larix.conf, obeyed at the next choice of a group."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.select(names[0])
+    out = {"unasked": [texts(page), hasattr(larix.group(names[0]), "chi")]}
+    larix.menu("Preferences", "Edit Preferences")
+    frame = larix.frame.subframes["preferences"]
+    larix.choose(frame.wids["cnpredict"]["auto_predict"], "True")
+    larix.click(frame.save_btn)
+    larix.select(names[1])
+    finished(larix, page)
+    return out | {"asked": texts(page), "conf": larix.controller.config_file.read_text(encoding="utf-8")}
+
+
+def kept(larix):
+    """The next Larix of the same user."""
+    return larix.controller.config["cnpredict"]
+
+
+def reopen(larix, path):
+    """A session with results, in a new Larix, with or without the plugin."""
+    larix.frame.onLoadSession(path=path)
+    larix.settle()
+    from larch.wxxas.xas_dialogs import LoadSessionDialog
+
+    (dialog,) = [window for window in larix.wx.GetTopLevelWindows() if isinstance(window, LoadSessionDialog)]
+    dialog.onImport()
+    larix.settle()
+    names = list(larix.controller.filelist.GetItems())
+    out = {"tabs": list(larix.frame.get_panels()), "values": [values(larix, name) for name in names]}
+    if "cnpredict" in out["tabs"]:
+        page = cn_tab(larix)
+        larix.check(names)
+        out |= {"one": texts(page), "rows": cells(page.wids["table"])}
+    return out
+
+
+def works(larix, path):
+    """Larix itself, whatever happened to the plugin."""
+    names = larix.read_athena(path)
+    larix.tab("exafs")
+    larix.select(names[0])
+    out = {"chir": hasattr(larix.group(names[0]), "chir_mag"), "tabs": list(larix.frame.get_panels())}
+    bar = larix.frame.menubar
+    if bar.FindMenu("CN") != larix.wx.NOT_FOUND:
+        larix.menu("CN", "Predict CN for Current")
+        page = larix.frame.get_panels().get("cnpredict")
+        if page is not None:
+            finished(larix, larix.frame.nb.GetPage(page))
+            out["one"] = texts(larix.frame.nb.GetPage(page))
+        larix.menu("CN", "Show Model Card")
+    return out | {"buffer": larix.buffer()}
+
+
+# --- broken on purpose, before Larix starts
+
+
+def break_import():
+    sys.modules["larch_cnpredict.larix.panel"] = None  # type: ignore[assignment]
+
+
+def break_panel():
+    from larch_cnpredict.larix.panel import CNPanel
+
+    def build_display(self):
+        raise ZeroDivisionError("broken on purpose")
+
+    CNPanel.build_display = build_display
+
+
+def break_predicting():
+    sys.modules["larch_cnpredict.predict"] = None  # type: ignore[assignment]
+
+
+# --- for the documentation
+
+
+def screenshots(larix, path, folder):
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    plot = larix.controller.get_display(win=1)
+    for size in ((1050, 850), (1600, 1200)):
+        larix.frame.SetSize(size)
+        larix.settle()
+        for name in names[:2]:
+            larix.select(name)
+            page.onPlotOne()
+            larix.screenshot(os.path.join(folder, f"larix_{name}_{size[0]}.png"), larix.frame)
+    larix.screenshot(os.path.join(folder, "larix_plot.png"), plot)
+    return names
