@@ -24,6 +24,11 @@ STAGES = {
     "evaluate": _stage("evaluate", "run"),
     "export": _stage("export", "run"),
 }
+XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
+    "fetch": _stage("materials_project", "fetch"),
+    "label": _stage("materials_project", "convert"),
+    "simulate": _stage("materials_project", "convert"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,21 +36,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("stage", choices=[*STAGES, "all"])
     parser.add_argument("--config", help="TOML file; what it does not say is as in build_models/default.toml")
     parser.add_argument("--out", help="folder of everything that is made")
-    parser.add_argument("--limit", type=int, help="structures at most")
+    parser.add_argument("--limit", type=int, help="structures (or XAS documents) at most")
     parser.add_argument("--workers", type=int, help="processes; 0: one for each core")
     parser.add_argument("--scheduler", help="address of a Dask scheduler")
+    parser.add_argument("--way", help="feff: structures and FEFF8L; xas: Materials Project XAS documents")
     parser.add_argument("--source", dest="kind", help="amcsd, mp, cif or parquet")
     parser.add_argument("--path", help="folder of CIF files, or a parquet table of structures")
     arguments = parser.parse_args(argv)
     given = {name: value for name, value in vars(arguments).items() if value is not None}
-    overrides = {
+    overrides: dict[str, dict] = {
         "run": {name: given[name] for name in ("out", "limit", "workers", "scheduler") if name in given},
-        "source": {name: given[name] for name in ("kind", "path") if name in given},
+        "source": {name: given[name] for name in ("kind", "path", "way") if name in given},
     }
     try:
         config = configuration.load(arguments.config, overrides)
+        stages = XAS_STAGES if config["source"]["way"] == "xas" else STAGES
         for stage in STAGES if arguments.stage == "all" else [arguments.stage]:
-            STAGES[stage](config)
+            stages[stage](config)
     except (ConfigError, FileNotFoundError) as error:
         print(f"build_models: {error}", file=sys.stderr)
         return 1

@@ -15,7 +15,7 @@ from build_models.feff import FeffSettings
 
 DEFAULT = Path(__file__).with_name("default.toml")
 PACKAGES = ("xraylarch", "pymatgen", "spglib", "numpy", "mp-api", "scikit-learn", "torch")
-RESULT_SECTIONS = ("source", "order", "xas", "feff")
+RESULT_SECTIONS = ("source", "order", "feff")
 
 
 class ConfigError(Exception):
@@ -74,6 +74,8 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Mapping[str, An
             raise ConfigError(f"cannot read the configuration {path}: {error}") from None
         _merge(sections, given, str(path))
     _merge(sections, overrides or {}, "the command line")
+    if sections["source"]["way"] not in ("feff", "xas"):
+        raise ConfigError(f"[source] way = '{sections['source']['way']}' is unknown; there are feff and xas")
     return Config(sections)
 
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -94,16 +94,6 @@ def run_feff(
             _run("ff2x", folder, settings.time_limit, times)
             chis.append(_read_chi(folder))
     return np.array(chis)
-
-
-def settings_from(section: dict) -> FeffSettings:
-    section = dict(section)
-    section["debye_temperatures"] = tuple(section["debye_temperatures"])
-    return FeffSettings(**section)
-
-
-def as_dict(settings: FeffSettings) -> dict:
-    return asdict(settings) | {"debye_temperatures": list(settings.debye_temperatures)}
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from functools import cache
 
+import numpy as np
 import spglib
 from pymatgen.analysis.local_env import CrystalNN
 from pymatgen.core import Element, Structure
@@ -21,7 +22,7 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
 
     A site that CrystalNN cannot do is a row too, with the reason.
     """
-    numbers, dataset = _symmetry(structure, SYMPREC)
+    _, dataset = _symmetry(structure, SYMPREC)
     equivalent = list(range(len(structure))) if dataset is None else list(dataset.equivalent_atoms)
     counts = Counter(equivalent)
     sites = [i for i in counts if structure[i].specie.symbol in ABSORBERS]
@@ -57,9 +58,9 @@ def coordination(structure: Structure, site_index: int) -> dict:
     if not weights:
         raise ValueError("no neighbours")
     cn = max(weights, key=lambda n: weights[n])
-    found = data.cn_nninfo[cn]
     center = structure[site_index].coords
-    neighbours = sorted((float(((n["site"].coords - center) ** 2).sum() ** 0.5), n["site"].specie.symbol) for n in found)
+    found = [neighbour["site"] for neighbour in data.cn_nninfo[cn]]
+    neighbours = sorted((float(np.linalg.norm(site.coords - center)), site.specie.symbol) for site in found)
     return {
         "cn": cn,
         "cn_values": sorted(weights),
@@ -79,9 +80,9 @@ def prototype_key(structure: Structure) -> str:
     numbers, dataset = _symmetry(structure, 0.1, families=True)
     if dataset is None:
         return "unknown:" + structure.composition.anonymized_formula
+    sizes = Counter(dataset.crystallographic_orbits)
     orbits = Counter(
-        (numbers[i], dataset.site_symmetry_symbols[i].replace(".", "") or "1", sum(dataset.crystallographic_orbits == i))
-        for i in set(dataset.crystallographic_orbits)
+        (numbers[i], dataset.site_symmetry_symbols[i].replace(".", "") or "1", size) for i, size in sizes.items()
     )
     cells = len(structure) / max(1, len(set(dataset.mapping_to_primitive)))
     kinds: dict[int, list[str]] = {}
@@ -96,7 +97,7 @@ def _symmetry(structure: Structure, symprec: float, families: bool = False):
         warnings.simplefilter("ignore")
         cell = (structure.lattice.matrix, structure.frac_coords, numbers)
         try:
-            return numbers, spglib.get_symmetry_dataset(cell, symprec=symprec)
+            return numbers, spglib.get_symmetry_dataset(cell, symprec=symprec)  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 -- spglib's own error class differs between releases
             return numbers, None
 

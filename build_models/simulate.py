@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -20,8 +19,6 @@ from build_models.config import Config
 from build_models.feff import FeffError, FeffSettings
 from build_models.labels import ABSORBERS, label_structure
 from build_models.structures import iterate, to_structure
-
-log = logging.getLogger(__name__)
 
 SHARD_ROWS = 200
 SHARD_SECONDS = 60.0
@@ -104,38 +101,43 @@ def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: An
 
 
 def _results(config: Config, work: Callable, tasks: Iterable) -> Iterator[list[dict]]:
-    """Results as they come. Few tasks are under way at a time, so that memory does not grow with their number."""
+    """Results as they come. Few tasks are under way at a time, so that memory does not grow with their number.
+
+    When a worker dies, nobody says in whose task: each task that was under way is tried again, alone.
+    """
     tasks = iter(tasks)
-    attempts: dict[str, int] = {}
-    waiting: list[tuple[dict, tuple]] = []
+    attempts: Counter = Counter()
+    suspects: list[tuple[dict, tuple]] = []
     pool = _Pool(config)
-    under_way: dict[Any, tuple[dict, tuple]] = {}
+    under_way: dict[Future, tuple[dict, tuple]] = {}
     try:
         while True:
-            while len(under_way) < 2 * pool.workers:
-                task = waiting.pop() if waiting else next(tasks, None)
+            while len(under_way) < (1 if suspects else 2 * pool.workers):
+                task = suspects[-1] if suspects else next(tasks, None)
                 if task is None:
                     break
-                under_way[pool.executor.submit(work, *task[1])] = task
+                under_way[pool.submit(work, *task[1])] = task
+                if suspects:
+                    suspects.pop()
+                    break
             if not under_way:
                 return
             finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            broken = False
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in finished):
+                finished, _ = wait(under_way)
+                pool.restart()
             for future in finished:
                 row, arguments = under_way.pop(future)
                 error = future.exception()
                 if error is None:
                     yield future.result()
                     continue
-                broken |= isinstance(error, BrokenProcessPool)
-                attempts[row["material_id"]] = attempts.get(row["material_id"], 0) + 1
+                attempts[row["material_id"]] += 1
                 if attempts[row["material_id"]] < ATTEMPTS:
-                    waiting.append((row, arguments))
+                    suspects.append((row, arguments))
                 else:
                     sites = arguments[1] if work is _feff_task else [-1]
                     yield [_failure(row, i, f"worker died: {type(error).__name__}") for i in sites]
-            if broken:
-                pool.restart()
     finally:
         pool.close()
 
@@ -160,10 +162,17 @@ class _Pool:
 
         return ProcessPoolExecutor(self.workers, timeout=600, env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
 
+    def submit(self, work: Callable, *arguments: Any) -> Future:
+        try:
+            return self.executor.submit(work, *arguments)
+        except BrokenProcessPool:  # a worker died since the last look
+            future: Future = Future()
+            future.set_exception(BrokenProcessPool())
+            return future
+
     def restart(self) -> None:
         if self._client is None:
-            with contextlib.suppress(RuntimeError):
-                self.executor.shutdown(wait=False, kill_workers=True)  # type: ignore[call-arg]
+            self.executor.shutdown(wait=False, kill_workers=True)  # type: ignore[call-arg]
             self.executor = self._start()
 
     def close(self) -> None:
