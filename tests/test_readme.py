@@ -1,0 +1,39 @@
+"""What README shows is run, as it stands there."""
+
+import re
+
+import pytest
+from conftest import EXAMPLES
+
+import larch_cnpredict
+
+README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, containing: str) -> str:
+    (code,) = [code for code in re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S) if containing in code]
+    return code
+
+
+@pytest.fixture(autouse=True)
+def _in_checkout(monkeypatch):
+    monkeypatch.chdir(EXAMPLES.parent)
+
+
+def test_the_larch_example(larch):
+    larch_cnpredict.register(_larch=larch)
+    for line in block("", "read_xdi").splitlines():
+        larch.eval(line)
+    assert [error.get_error() for error in larch.error] == []
+    assert larch.symtable.cuo.cn_predict.element == "Cu"
+
+
+def test_the_script(capsys):
+    exec(block("python", "read_ascii"), {})
+    assert capsys.readouterr().out.startswith("Cu K: CN ")
+
+
+def test_the_commands_are_those_of_the_setup_script():
+    script = (EXAMPLES.parent / "setup.sh").read_text(encoding="utf-8")
+    for command in re.findall(r"^\./setup\.sh (\w+)", README, re.M):
+        assert f"\n    {command})" in script
