@@ -195,12 +195,10 @@ def _absorber(group: Group, name: str, element: str | None, edge: str | None) ->
     labelled, labelled_edge = _labels(group)
     e0 = _edge_energy(group)
     found = _by_energy(e0)
+    near = next((known for known in ELEMENTS if e0 and abs(e0 - _k_edge(known)) < E0_TOLERANCE), None)
     why = ""
     if element is not None:
-        symbol = _symbol(element)
-        if symbol is None:
-            raise errors.UnsupportedElementError(name, repr(element), ELEMENTS)
-        shell = edge or EDGE
+        symbol, shell = _symbol(element) or repr(element), edge or EDGE
         if labelled and labelled != symbol:
             notes.append(f"absorber taken as {symbol}, as asked, though the group is labelled {labelled}")
     elif labelled:
@@ -208,18 +206,16 @@ def _absorber(group: Group, name: str, element: str | None, edge: str | None) ->
         shell = edge or labelled_edge or (found[1] if found and found[0] == symbol else EDGE)
     elif e0 is not None and found:
         symbol, shell, why = found[0], edge or found[1], f", by its edge at {e0:.1f} eV"
-        near = next((known for known in ELEMENTS if abs(e0 - _k_edge(known)) < E0_TOLERANCE), None)
-        if near and (near, EDGE) != found:
-            if edge is None and abs(e0 - _k_edge(near)) <= K_PREFERENCE:
-                symbol, shell = near, EDGE
-                notes.append(f"read as {near} K from its edge at {e0:.1f} eV, which could also be {' '.join(found)}")
-            else:
-                why += f" (pass element={near!r} if it is {near} K)"
+        if near and (near, EDGE) != found and edge is None and abs(e0 - _k_edge(near)) <= K_PREFERENCE:
+            symbol, shell = near, EDGE
+            notes.append(f"read as {near} K from its edge at {e0:.1f} eV, which could also be {' '.join(found)}")
     elif e0 is not None:
         raise errors.UnknownAbsorberError(name, f"no edge is known within {E0_TOLERANCE:g} eV of e0 = {e0:.1f} eV")
     else:
         raise errors.UnknownAbsorberError(name, "it has neither metadata nor an edge energy")
 
+    if near and element is None:
+        why += f" (pass element={near!r} if it is {near} K)"
     if shell.strip().upper() != EDGE:
         raise errors.UnsupportedEdgeError(name, symbol, shell.strip(), why)
     if symbol not in ELEMENTS:

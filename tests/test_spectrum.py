@@ -153,6 +153,8 @@ def test_vanadium_in_its_highest_state_is_not_taken_for_lanthanum(measured):
     spectrum = read_spectrum(chi_only(measured, e0=5483.0))
     assert spectrum.element == "V"
     assert "could also be La L3" in spectrum.notes[0]
+    with pytest.raises(errors.UnsupportedEdgeError, match=r"says its label \(pass element='V' if it is V K\)"):
+        read_spectrum(chi_only(measured, e0=5483.0, atsym="La", edge="L3"))  # as Larix guesses and writes it
 
 
 def test_label_and_edge_that_disagree_are_an_error_unless_overruled(measured):
