@@ -1,8 +1,4 @@
-"""The tab and the menu in Larix, added through its own tables and menu bar: none of its classes is touched.
-
-`install` runs from init.lar, which Larix reads before it builds its configuration, tabs and menus. The tables are
-filled there and then; the menu is inserted once the window is there.
-"""
+"""The tab and the menu in Larix, added through its own tables, notebook and menu bar: none of its classes is touched."""
 
 import wx
 from larch.larchlib import read_config
@@ -25,11 +21,11 @@ SETTINGS = (
     ),
     larix_config.CVar("model", "default", "choice", choices=model_choices(), desc="model to use for new Groups"),
 )
-_TRIES = 600  # a window that is not there after a minute of looking will not come
+_TRIES = 300  # a window that is not there after half a minute will not come
 
 
 def install(_larch=None) -> None:
-    """Add the CN tab to Larix's tables, and its menu to the window that is being built or already there."""
+    """Put the CN tab into Larix's tables, then tab and menu into its window, which may still be in the making."""
     defaults = {setting.name: setting.value for setting in SETTINGS}
     constructor = f"{CNPanel.__module__}.{CNPanel.__name__}"
     larix_config.LARIX_PANELS[PANEL] = larix_config.AnalysisTab(TITLE, constructor, DESCRIPTION)
@@ -66,7 +62,7 @@ def _frame():
 
 
 def _add_tab(frame) -> None:
-    """Where Larix was up before `install`, what it would have done itself; then see that the tab is there."""
+    """What Larix does for its own tabs when it starts, unless it found ours in its tables and has done it."""
     controller = frame.controller
     if PANEL not in controller.config:
         saved = read_config(controller.config_file) or {}

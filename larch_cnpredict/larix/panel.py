@@ -32,7 +32,7 @@ CSV_COLUMNS = (
     *("Status", "Model", "Version", "Notes"),
 )
 TRUSTED = "Like the spectra that the models know: the 90 % set holds for it."
-NOT_YET = "Not predicted yet"
+NO_GROUP, NOT_YET = "No group: read data first", "Not predicted yet"
 DOUBTED = "Outside what the models know: do not use this number before you have seen to this:"
 
 
@@ -58,7 +58,7 @@ class CNPanel(TaskPanel):
     """Coordination numbers of the current and of the selected groups."""
 
     def __init__(self, parent, controller, **kws):
-        self.failures = {}  # groupname: (message, the chir_mag it was about)
+        self.failures = {}  # groupname: (message, the group and the chir_mag it was about)
         self.waiting, self.ready, self.asked, self.failed = [], [], 0, 0  # the running batch
         self.sorting = None  # (column, whether it rises)
         self.rows, self.seen = [], None
@@ -81,7 +81,8 @@ class CNPanel(TaskPanel):
             wids[name] = Choice(panel, choices=list(choices), size=(width, -1), action=action)
 
         def text(name, width, larger):
-            wids[name] = SimpleText(panel, " ", size=(width, -1), font=get_font(larger=larger), style=LEFT)
+            style = LEFT | wx.ST_ELLIPSIZE_END
+            wids[name] = SimpleText(panel, " ", size=(width, -1), font=get_font(larger=larger), style=style)
 
         def line(*items):
             sizer = wx.BoxSizer(wx.HORIZONTAL)
@@ -242,7 +243,7 @@ class CNPanel(TaskPanel):
     def prepare(self, dgroup) -> bool:
         """See that the group has chi(R), from the EXAFS tab and its settings; True where that tab had work to do."""
         self.failures.pop(dgroup.groupname, None)
-        if getattr(self.controller.symtable, dgroup.groupname, None) is not dgroup:
+        if dgroup is not getattr(self.controller.symtable, dgroup.groupname, None):
             return False  # removed since it was asked for
         missing = getattr(dgroup, "chir_mag", None) is None and self.is_xasgroup(dgroup)
         if missing and getattr(dgroup, "is_frozen", False):
@@ -282,7 +283,7 @@ class CNPanel(TaskPanel):
                 self.fail(dgroup, str(answer[i]))
 
     def fail(self, dgroup, message):
-        self.failures[dgroup.groupname] = (message, getattr(dgroup, "chir_mag", None))
+        self.failures[dgroup.groupname] = (message, dgroup, getattr(dgroup, "chir_mag", None))
         self.failed += 1
 
     def page(self, key):
@@ -318,8 +319,8 @@ class CNPanel(TaskPanel):
         return (self.controller.symtable._sys.last_eval_time, self.controller.groupname, files.GetCheckedStrings())
 
     def failure(self, dgroup) -> str | None:
-        message, about = self.failures.get(dgroup.groupname, (None, None))
-        return message if about is getattr(dgroup, "chir_mag", None) else None
+        message, about, chir_mag = self.failures.get(dgroup.groupname, (None, None, None))
+        return message if about is dgroup and chir_mag is getattr(dgroup, "chir_mag", None) else None
 
     def stored(self, dgroup) -> tuple[Prediction | None, str]:
         """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
@@ -332,7 +333,7 @@ class CNPanel(TaskPanel):
         if failure := self.failure(dgroup):
             return found, failure
         if self.is_stale(dgroup):
-            return found, f"Stale: data or settings have changed since CN {found.cn} was predicted. Predict again"
+            return found, f"Stale, predict again: data or settings have changed since CN {found.cn} was predicted"
         return found, ""
 
     def is_stale(self, dgroup) -> bool:
@@ -365,12 +366,11 @@ class CNPanel(TaskPanel):
 
     def show_answer(self):
         wids, dgroup = self.wids, self.controller.get_group()
-        found, problem = self.stored(dgroup) if dgroup is not None else (None, "No group")
-        wids["details"].SetValue("")
+        found, problem = self.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
         if found is None or problem:
-            answer, numbers, status = "CN –", getattr(dgroup, "filename", ""), shortened(problem, 110)
-            colour = "text" if problem in (NOT_YET, "No group") else "title_red"
-            details, families, sites = ([problem] if status != problem else []), [], []
+            answer, numbers, status = "CN –", getattr(dgroup, "filename", ""), problem
+            colour = "text" if problem in (NOT_YET, NO_GROUP) else "title_red"
+            details, families, sites = [problem], [], []
         else:
             colour = "title_green" if found.in_domain else "title_red"
             answer, status = f"CN {found.cn}", TRUSTED if found.in_domain else DOUBTED
@@ -382,8 +382,7 @@ class CNPanel(TaskPanel):
         for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
             wids[name].SetLabel(label)
             wids[name].SetForegroundColour(get_color(colour))
-        wids["details"].SetValue("\n".join(f"• {line}" for line in details))
-        wids["details"].ShowPosition(0)
+        wids["details"].ChangeValue("\n".join(f"• {line}" for line in details))
         fill(wids["families"], families)
         fill(wids["sites"], sites)
 
@@ -398,7 +397,7 @@ class CNPanel(TaskPanel):
                 "CN": found.cn,
                 "90 % set": set_text(found),
                 "Mean": mean_text(found),
-                "Status": "ok" if found.in_domain else "; ".join(["outside what the models know", *found.notes[:1]]),
+                "Status": "ok" if found.in_domain else f"outside: {next(iter(found.notes), '')}",
                 "Probability": round(found.p, 4),
                 "Mean CN": round(found.cn_mean, 3),
                 "Sigma": round(found.cn_std, 3),
@@ -509,23 +508,13 @@ def draw_probabilities(axes, found: Prediction) -> None:
 
 
 def set_text(found: Prediction) -> str:
-    return "{" + ", ".join(str(cn) for cn in found.cn_set) + "}"
+    return "{" + ", ".join(map(str, sorted(found.cn_set))) + "}"
 
 
 def mean_text(found: Prediction) -> str:
     return f"{found.cn_mean:.1f} ± {found.cn_std:.1f}"
 
 
-def site_text(site: dict) -> tuple:
-    distance = site.get("distance")
-    return (
-        site.get("material_id", ""),
-        site.get("formula", ""),
-        site.get("cn", ""),
-        site.get("shell", ""),
-        f"{distance:.2f}" if isinstance(distance, int | float) else "",
-    )
-
-
-def shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def site_text(site: dict) -> list:
+    known = ("material_id", "formula", "cn", "shell")
+    return [*(site.get(key, "") for key in known), f"{site['distance']:.2f}" if "distance" in site else ""]

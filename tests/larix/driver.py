@@ -14,6 +14,8 @@ import sys
 import traceback
 from pathlib import Path
 
+import matplotlib
+
 HERE = Path(__file__).parent
 LIMIT = 240  # s; a Larix that hangs is ended, with a traceback of every thread
 
@@ -40,6 +42,7 @@ def run(scenario, display, larchdir, mode="xas", **given):
     """Start Larix with this LARCHDIR, run the scenario with the values given, return what it returns."""
     result = Path(larchdir) / "result.json"
     env = {**os.environ, "DISPLAY": display, "LARCHDIR": str(larchdir), "HOME": str(larchdir), "GDK_BACKEND": "x11"}
+    env["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # or each run would build the font cache
     env.pop("LARCHSTARTUP", None)
     command = [sys.executable, str(HERE / "driver.py"), scenario, mode, str(result), json.dumps(given, default=str)]
     done = subprocess.run(command, env=env, cwd=larchdir, capture_output=True, text=True, timeout=LIMIT + 30)

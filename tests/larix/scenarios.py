@@ -265,16 +265,24 @@ def break_predicting():
 
 
 def screenshots(larix, path, folder):
+    """Pictures at two sizes, and whatever does not fit: a widget out of sight, a text wider than its place."""
     names = larix.read_athena(path)
     larix.check(names)
+    larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
     page = predict(larix, "Predict CN for Selected")
     plot = larix.controller.get_display(win=1)
-    for size in ((1050, 850), (1600, 1200)):
-        larix.frame.SetSize(size)
+    cut = []
+    for width, height in ((1050, 850), (1600, 1200)):
+        larix.frame.SetSize((width, height))
         larix.settle()
-        for name in names[:2]:
-            larix.select(name)
-            page.onPlotOne()
-            larix.screenshot(os.path.join(folder, f"larix_{name}_{size[0]}.png"), larix.frame)
-    larix.screenshot(os.path.join(folder, "larix_plot.png"), plot)
-    return names
+        plot.SetPosition((larix.frame.GetScreenRect().Right + 2, larix.frame.GetScreenRect().Top))
+        larix.select(names[0])
+        larix.click(page.wids["plot_one"])
+        larix.screenshot(os.path.join(folder, f"larix_{width}x{height}.png"), larix.frame, plot)
+        room = larix.frame.nb.GetScreenRect()
+        for name, widget in page.wids.items():
+            rect = widget.GetScreenRect()
+            wide = isinstance(widget, larix.wx.StaticText) and widget.GetTextExtent(widget.Label).width > rect.width
+            if not room.Contains(rect) or wide:
+                cut.append(f"{name} at {width}")
+    return cut

@@ -2,13 +2,16 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from larch_cnpredict import register
 
+DOCS = Path(__file__).parents[2] / "docs"
 TABS = ["xasnorm", "exafs", "feffit"]
 
 
@@ -155,3 +158,11 @@ def test_broken_plugin_leaves_larix_working(larix, project, sabotage):
         "break_panel": "broken on purpose",
         "break_predicting": "larch-cnpredict could not be loaded",
     }[sabotage] in seen["buffer"]
+
+
+def test_nothing_is_cut_off_in_the_screenshots(larix, project, tmp_path):
+    """With LARCH_CNPREDICT_DOCS=1 the pictures replace those of docs/."""
+    folder = DOCS if os.environ.get("LARCH_CNPREDICT_DOCS") == "1" else tmp_path
+    assert larix("screenshots", mode="exafs", path=project, folder=folder) == []
+    for size in ("1050x850", "1600x1200"):
+        assert (folder / f"larix_{size}.png").stat().st_size > 20_000
