@@ -243,8 +243,9 @@ class CNPanel(TaskPanel):
     def prepare(self, dgroup) -> bool:
         """See that the group has chi(R), from the EXAFS tab and its settings; True where that tab had work to do."""
         self.failures.pop(dgroup.groupname, None)
-        if dgroup is not getattr(self.controller.symtable, dgroup.groupname, None):
-            return False  # removed since it was asked for
+        removed = dgroup is not getattr(self.controller.symtable, dgroup.groupname, None)
+        if removed:  # since it was asked for
+            return False
         missing = getattr(dgroup, "chir_mag", None) is None and self.is_xasgroup(dgroup)
         if missing and getattr(dgroup, "is_frozen", False):
             message = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
