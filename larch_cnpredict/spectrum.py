@@ -12,14 +12,16 @@ import numpy as np
 from larch import Group, isgroup
 
 from . import errors
-from .features import EDGE, ELEMENTS, KMAX_DEFAULT, KMAX_RANGE, R_MAX, TRANSFORM, transform
+from .features import EDGE, ELEMENTS, K_GRID, KMAX_DEFAULT, KMAX_RANGE, KSTEP, NFFT, R_MAX, TRANSFORM, transform
 
 # A measured edge lies this near the tabulated one (chemical shift, choice of e0, a monochromator out of calibration).
 E0_TOLERANCE = 50.0  # eV
 # This near, one of our K edges is preferred even to a nearer L edge: the e0 of vanadium(V) is that of La L3.
 K_PREFERENCE = 20.0  # eV
 TRANSFORM_CHOICES = ("auto", "own", "training")
-_XFTF_DEFAULTS = {"kmin": 0.0, "kmax": 20.0, "kweight": None, "dk": 1.0, "dk2": None, "window": "kaiser", "kstep": None}
+_XFTF_DEFAULTS = {"kmin": 0.0, "kmax": 20.0, "kweight": None, "dk": 1.0, "dk2": None, "window": "kaiser"}
+_XFTF_DEFAULTS |= {"kstep": None, "nfft": NFFT}
+_TRAINING = {**TRANSFORM, "dk2": TRANSFORM["dk"], "kstep": KSTEP, "nfft": NFFT}
 _NEEDED = f"kmin=3, kmax={KMAX_RANGE[0]:g} to {KMAX_RANGE[1]:g}, kweight=2, dk=1, window='hanning'"
 
 
@@ -306,7 +308,7 @@ def _resolve(recorded: Mapping[str, Any], k: np.ndarray | None) -> dict[str, Any
     if args["dk2"] is None:
         args["dk2"] = args["dk"]
     if args["kstep"] is None:
-        args["kstep"] = k[1] - k[0] if k is not None else 0.05
+        args["kstep"] = k[1] - k[0] if k is not None else KSTEP
     window = str(args["window"] or "kaiser").strip().lower()
     names = ("kaiser", "hanning", "parzen", "welch", "gaussian", "sine")
     args["window"] = next((full for full in names if full[:3] == window[:3]), window)
@@ -315,7 +317,7 @@ def _resolve(recorded: Mapping[str, Any], k: np.ndarray | None) -> dict[str, Any
 
 
 def _is_training(args: Mapping[str, Any]) -> bool:
-    same = all(args[key] == value for key, value in TRANSFORM.items()) and args["dk2"] == TRANSFORM["dk"]
+    same = all(args[key] == value for key, value in _TRAINING.items())
     return same and KMAX_RANGE[0] <= args["kmax"] <= KMAX_RANGE[1]
 
 
@@ -336,15 +338,13 @@ def _training_chir(
             raise errors.MissingArrayError(name, "chir_mag", "run xftf on it first, or leave out transform='own'")
         own = "chir_mag is not there"
     elif how == "own":
-        _reaches(name, r)
         if args is None:
-            args = _resolve({**TRANSFORM, "kmax": min(KMAX_DEFAULT, k[-1]) if k is not None else KMAX_DEFAULT}, k)
+            args = _resolve({**_TRAINING, "kmax": min(KMAX_DEFAULT, k[-1]) if k is not None else KMAX_DEFAULT}, k)
         notes = [] if _is_training(args) else [f"chir_mag was used as it is, as asked: the group's {own}"]
-        return r, magnitude, args, False, notes
+        return *_on_larch_grid(name, r, magnitude), args, False, notes
     elif how == "auto" and args and _is_training(args):
         if k is None or chi is None:
-            _reaches(name, r)
-            return r, magnitude, args, False, []
+            return *_on_larch_grid(name, r, magnitude), args, False, []
         if args["kmax"] <= k[-1] + args["kstep"] and r[-1] >= R_MAX and _made_by(recorded, k, chi, r, magnitude):
             return r, magnitude, args, False, []
         if args["kmax"] <= k[-1] + args["kstep"]:
@@ -356,8 +356,11 @@ def _training_chir(
         said = f"was made with {_words(args)}" if args else "does not say how it was made (no callargs.xftf)"
         raise errors.TransformError(name, said, _NEEDED)
     kmax = _kmax(name, k, args["kmax"] if args and how == "auto" and magnitude is not None else None)
-    r, magnitude = transform(k, chi, kmax)
-    made = _resolve({**TRANSFORM, "kmax": kmax}, k)
+    # xftf takes its step of k, and so that of R, from the first two points: put data of other steps on Larch's
+    grid = K_GRID[(k[0] - KSTEP / 4 < K_GRID) & (k[-1] + KSTEP / 4 > K_GRID)]
+    same = len(grid) == len(k) and np.allclose(grid, k)
+    r, magnitude = transform(k, chi, kmax) if same else transform(grid, np.interp(grid, k, chi), kmax)
+    made = _resolve({**_TRAINING, "kmax": kmax}, k)
     return r, magnitude, made, True, [f"a copy of k and chi was transformed with {_words(made)}: the group's {own}"]
 
 
@@ -382,11 +385,17 @@ def _kmax(name: str, k: np.ndarray, asked: float | None) -> float:
     return round(min(end, asked) if asked is not None and asked > 0 else end, 6)
 
 
-def _reaches(name: str, r: np.ndarray) -> None:
+def _on_larch_grid(name: str, r: np.ndarray, magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same |chi(R)| on the points of R that xftf makes, where it came on others."""
     if r[0] > 0.1 or r[-1] < R_MAX:
         raise errors.BadArrayError(
             name, "r", f"goes from {r[0]:.1f} to {r[-1]:.1f} Å, and the models need 0 to {R_MAX:g} (rmax_out of xftf)"
         )
+    step = np.pi / (KSTEP * NFFT)
+    grid = step * np.arange(int(1.01 + r[-1] / step))
+    if len(grid) == len(r) and np.allclose(grid, r):
+        return r, magnitude
+    return grid, np.interp(grid, r, magnitude)
 
 
 def _made_by(

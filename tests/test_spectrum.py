@@ -104,6 +104,24 @@ def test_plain_arrays(measured):
         read_spectrum(group.r, group.chir_mag, xftf=TRAINING)
 
 
+def test_other_steps_of_k_and_r_come_to_the_same(measured):
+    group = measured()
+    wanted = read_spectrum(group)
+    fine = Group(e0=group.e0, k=np.arange(0.02, group.k[-1], 0.01))
+    fine.chi = np.interp(fine.k, group.k, group.chi)
+    uneven = Group(e0=group.e0, k=np.delete(group.k, [0, 2, 50, 51]), chi=np.delete(group.chi, [0, 2, 50, 51]))
+    for other in (fine, uneven):
+        xftf(other, **TRAINING)
+        np.testing.assert_allclose(read_spectrum(other).chir_mag, wanted.chir_mag, atol=0.03 * wanted.chir_mag.max())
+    r = np.arange(0, 7, 0.01)
+    own = read_spectrum(r, np.interp(r, group.r, group.chir_mag), element="Cu", transform="own")
+    n = len(own.r)
+    np.testing.assert_allclose(own.r, wanted.r[:n])
+    np.testing.assert_allclose(own.chir_mag, wanted.chir_mag[:n], atol=0.03 * wanted.chir_mag.max())
+    with pytest.raises(errors.BadArrayError, match=r"r of the spectrum goes from 0\.0 to 5\.0 Å"):
+        read_spectrum(group.r[:164], group.chir_mag[:164], element="Cu", transform="own")
+
+
 # --- absorber
 
 
