@@ -186,6 +186,8 @@ def _pair(name: str, labels: tuple[str, str], values: list[Any]) -> list[np.ndar
         raise errors.BadArrayError(name, labels[0], "does not rise from point to point")
     if not np.any(y):
         raise errors.BadArrayError(name, labels[1], "is zero everywhere: there is no signal in it")
+    if labels[1] == "chir_mag" and y.min() < 0:
+        raise errors.BadArrayError(name, labels[1], "has negative values: it is not the magnitude of chi(R)")
     return out
 
 

@@ -254,6 +254,7 @@ BAD = [
     (_set(chir_mag=lambda g: g.chir), errors.BadArrayError, "must hold real numbers, not complex128"),
     (_set(chir_mag=lambda g: g.chir_mag[None]), errors.BadArrayError, "one row of at least 20 numbers"),
     (_set(chir_mag=lambda g: 0 * g.r), errors.BadArrayError, "chir_mag of .* is zero everywhere"),
+    (_set(chir_mag=lambda g: g.chir_re), errors.BadArrayError, "has negative values"),
     (_set(r=lambda g: g.r[::-1]), errors.BadArrayError, "r of .* does not rise"),
     (_set(k=[], chi=[]), errors.BadArrayError, "at least 20 numbers"),
     (_short, errors.RangeTooShortError, r"up to k = 5.0 Å\^-1: the models need it up to at least 8.5"),
