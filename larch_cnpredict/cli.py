@@ -109,12 +109,14 @@ def predict_files(paths: Sequence[str | Path], *, element: str | None = None, mo
         one row a spectrum, with the keys `COLUMNS`; a file or spectrum that fails is a row whose `notes` say why, and
         that has no `cn`
     """
+    from tqdm import tqdm
+
     from . import files
     from .predict import predict_cn
     from .spectrum import spectrum_name
 
     rows: list[dict] = []
-    ready = []
+    found, ready = [], []
     for path in map(str, paths):
         try:
             groups = files.read_groups(path)
@@ -122,12 +124,13 @@ def predict_files(paths: Sequence[str | Path], *, element: str | None = None, mo
             rows.append({"file": path, "notes": str(error)})
             continue
         for group in groups:
-            row = {"file": path, "group": spectrum_name(group).strip("'")}
-            rows.append(row)
-            try:
-                ready.append((row, files.process(group)))
-            except FileError as error:
-                row["notes"] = str(error)
+            rows.append({"file": path, "group": spectrum_name(group).strip("'")})
+            found.append((rows[-1], group))
+    for row, group in tqdm(found, unit="spectrum", disable=None):
+        try:
+            ready.append((row, files.process(group)))
+        except FileError as error:
+            row["notes"] = str(error)
     answers = predict_cn([group for _, group in ready], element=element, model=model, errors="collect") if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
         if isinstance(answer, CNPredictError):
