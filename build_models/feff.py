@@ -20,7 +20,10 @@ from pymatgen.core import Element, Structure
 
 K_GRID = np.arange(361) * 0.05  # Å^-1
 PREFIX = "cnfeff-"
-_CHAIN = ("rdinp", "pot", "xsph", "pathfinder", "genfmt", "ff2x")
+_PRODUCTS = {
+    "rdinp": "geom.json", "pot": "pot.pad", "xsph": "phase.pad", "pathfinder": "paths.dat", "genfmt": "feff.pad",
+    "ff2x": "chi.dat",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def run_feff(
     text = feff_input(structure, site_index, settings)
     with scratch_folder() as folder:
         (folder / "feff.inp").write_text(text)
-        for program in _CHAIN:
+        for program in _PRODUCTS:
             _run(program, folder, settings.time_limit, times)
         chis = [_read_chi(folder)]
         parameters = folder / "ff2x.json"
@@ -151,9 +154,9 @@ def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] 
         process.wait()
     if times is not None:
         times[program] = times.get(program, 0.0) + time.perf_counter() - start
-    if process.returncode:
-        if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU
-            raise FeffError(f"{program}: over the time limit of {time_limit:g} s")
+    if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU: the limit of `_limit_cpu`
+        raise FeffError(f"{program}: over the time limit of {time_limit:g} s")
+    if process.returncode or not (folder / _PRODUCTS[program]).exists():  # FEFF often stops with exit code 0
         lines = [line.strip() for line in output.decode("ascii", "replace").splitlines()]
         reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")
         raise FeffError(f"{program}: exit {process.returncode}, {reason[:120]}")
@@ -166,13 +169,11 @@ def _limit_cpu(pid: int, seconds: float) -> None:
 
         limit = int(np.ceil(seconds))
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit + 1))
+            resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit))
 
 
 def _read_chi(folder: Path) -> np.ndarray:
     path = folder / "chi.dat"
-    if not path.exists():
-        raise FeffError("ff2x: no chi.dat")
     rows = []
     for line in path.read_bytes().decode("ascii", "replace").splitlines():
         if not line.startswith("#"):

@@ -33,7 +33,7 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
         "n_sites": len(structure),
     }
     rows = []
-    for i in sorted(sites):
+    for i in map(int, sorted(sites)):
         row = {**common, "site_index": i, "absorber": structure[i].specie.symbol, "multiplicity": counts[i]}
         try:
             rows.append(row | coordination(structure, i) | {"reason": ""})

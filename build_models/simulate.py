@@ -20,8 +20,6 @@ from build_models.feff import FeffError, FeffSettings
 from build_models.labels import ABSORBERS, label_structure
 from build_models.structures import iterate, to_structure
 
-SHARD_ROWS = 200
-SHARD_SECONDS = 60.0
 ATTEMPTS = 3  # a structure in whose work a worker process died is tried so often
 
 
@@ -85,7 +83,7 @@ def _failure(row: dict, site_index: int, reason: str) -> dict:
 
 def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: Any, total: int) -> None:
     """Do the tasks, write their rows in shards; a task whose worker died three times is a row with the reason."""
-    folder = config.out / stage
+    folder, run = config.out / stage, config["run"]
     metadata = config.provenance("feff") if stage == "simulate" else config.provenance("source")
     rows: list[dict] = []
     written = time.monotonic()
@@ -93,7 +91,7 @@ def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: An
         for result in _results(config, work, tasks):
             rows += result
             bar.update(len(result) if stage == "simulate" else 1)
-            if len(rows) >= SHARD_ROWS or (rows and time.monotonic() - written > SHARD_SECONDS):
+            if len(rows) >= run["shard_rows"] or (rows and time.monotonic() - written > run["shard_seconds"]):
                 table.write_shard(folder, rows, schema, metadata)
                 rows, written = [], time.monotonic()
         if rows:
