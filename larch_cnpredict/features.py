@@ -10,6 +10,7 @@ EDGE = "K"
 
 # The training transform: Larch's xftf with these arguments, and a kmax that the models are told.
 TRANSFORM = {"kmin": 3.0, "kweight": 2, "dk": 1.0, "window": "hanning"}
+_TAPER = {"dx": TRANSFORM["dk"], "window": TRANSFORM["window"]}
 KMAX_RANGE = (8.5, 14.0)
 KMAX_DEFAULT = 12.0
 
@@ -49,17 +50,27 @@ def transform(k: np.ndarray, chi: np.ndarray, kmax: float) -> tuple[np.ndarray, 
     return out.r, out.chir_mag
 
 
-@lru_cache(maxsize=512)
-def window(kmax: float, kend: float) -> np.ndarray:
-    """Larch's window on `K_GRID` for data that end at `kend`: it stops there, however far its taper would go."""
+@lru_cache(maxsize=256)
+def _whole_window(kmax: float) -> np.ndarray:
     from larch.xafs import ftwindow
 
-    full = KSTEP * np.arange(int(1.01 + max(kend, kmax + TRANSFORM["dk"]) / KSTEP))
-    win = ftwindow(full, xmin=TRANSFORM["kmin"], xmax=kmax, dx=TRANSFORM["dk"], window=TRANSFORM["window"])
-    out = np.zeros(len(K_GRID))
-    n = min(int(1.01 + kend / KSTEP), len(out))
-    out[:n] = win[:n]
-    return out
+    k = KSTEP * np.arange(len(K_GRID) + round(2 * TRANSFORM["dk"] / KSTEP))
+    return ftwindow(k, xmin=TRANSFORM["kmin"], xmax=kmax, **_TAPER)[: len(K_GRID)].astype(np.float32)
+
+
+def windows(kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
+    """Larch's windows on `K_GRID`, for data that end at `kend`: they stop there, however far the taper would go.
+
+    Parameters
+    ----------
+    kmax, kend : (n,) arrays, Å^-1
+
+    Returns
+    -------
+    (n, 361) float32 array
+    """
+    whole = np.array([_whole_window(round(float(limit), 2)) for limit in kmax])
+    return whole * (np.asarray(kend)[:, None] + KSTEP / 4 > K_GRID)
 
 
 @lru_cache(maxsize=1)
@@ -74,20 +85,20 @@ def _fourier() -> np.ndarray:
     return (np.exp(2j * np.outer(_larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
 
 
-def chir(chi: np.ndarray, windows: np.ndarray, kweight: int) -> np.ndarray:
+def chir(chi: np.ndarray, taper: np.ndarray, kweight: int) -> np.ndarray:
     """chi(R) of many chi(k) at once, on Larch's R points up to R_MAX.
 
     Parameters
     ----------
     chi : (n, 361) array on `K_GRID`
-    windows : (n, 361) array from `window`
+    taper : (n, 361) array from `windows`
     kweight : int
 
     Returns
     -------
     (n, m) complex array, Å^-(kweight+1)
     """
-    weighted = (chi * windows * K_GRID**kweight).astype(np.float32)
+    weighted = (chi * taper * K_GRID**kweight).astype(np.float32)
     return weighted @ _fourier()
 
 
@@ -128,14 +139,36 @@ def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[s
 
 
 def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
-    """Inputs of the network that knows phases: |chi(R)|, and Re and Im of chi(R) at three k weights.
+    """Inputs of the networks that know phases: magnitude, real and imaginary part of chi(R) at three k weights.
 
-    The k weights are brought to one scale, so that no weight dominates.
+    Parameters
+    ----------
+    chi : (n, 361) array on `K_GRID`, zero beyond kend
+    elements : n symbols
+    kmax, kend : (n,) arrays, Å^-1: upper limit of the transform, end of the data
     """
-    windows = np.array([window(round(float(a), 2), round(float(b), 2)) for a, b in zip(kmax, kend, strict=True)])
-    r = _larch_r()
+    taper, r = windows(kmax, kend), _larch_r()
     parts = []
     for kweight in COMPLEX_KWEIGHTS:
-        values = pooled(r, chir(chi, windows, kweight)) * 8.0 ** (2 - kweight)
+        # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates
+        values = pooled(r, chir(chi, taper, kweight)) * 8.0 ** (2 - kweight)
         parts += [np.abs(values), values.real, values.imag]
     return np.hstack([*parts, absorber_columns(elements, kmax)]).astype(np.float32)
+
+
+def from_chi(reads: str, chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
+    """The inputs of a model from chi(k) on `K_GRID`; `reads` is 'magnitude' or 'complex'."""
+    if reads == "complex":
+        return complex_features(chi, elements, kmax, kend)
+    return magnitude_features(_larch_r(), np.abs(chir(chi, windows(kmax, kend), 2)), elements, kmax)
+
+
+def absorber_of(x: np.ndarray) -> np.ndarray:
+    """Index into `ELEMENTS`, read back from the inputs of a model."""
+    return x[:, -len(ELEMENTS) - 1 : -1].argmax(1)
+
+
+def on_k_grid(k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+    """chi(k) on `K_GRID`, zero beyond the data."""
+    return np.interp(K_GRID, k, chi, right=0.0)
+
