@@ -72,7 +72,7 @@ def _info(args: argparse.Namespace) -> int:
 
     state = "loads it" if larch_hooks.is_installed() else "does not load it (larch-cnpredict install)"
     print(f"larch-cnpredict {__version__}, Larch {larch.__version__}; {larch_hooks.init_file()} {state}")
-    print(f"models: {', '.join(models.list_models())}\n")
+    print(f"models: {models.default_folder()}\n")
     print(models.card_text())
     return 0
 

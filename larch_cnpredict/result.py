@@ -43,7 +43,7 @@ class Prediction:
     fingerprint : str
         of the arrays and settings that the answer depends on: see `is_stale`
     neighbours : list of dict
-        the nearest training sites: material_id, formula, cn, distance, shell
+        the training sites that look most like it: site, formula, cn, shell, distance
     """
 
     cn: int

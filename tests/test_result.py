@@ -32,7 +32,7 @@ def prediction(group: Group, **changes) -> Prediction:
         "notes": ["a note"],
         "xftf": spectrum.xftf,
         "fingerprint": spectrum.fingerprint,
-        "neighbours": [{"material_id": "mp-226", "formula": "FeS2", "cn": 6, "distance": 0.1, "shell": None}],
+        "neighbours": [{"site": "mp-226:0", "formula": "FeS2", "cn": 6, "shell": "6 S", "distance": 0.1}],
     }
     group_of_plain_values = Group(**{**values, **changes})
     return Prediction.from_group(group_of_plain_values)
