@@ -91,7 +91,7 @@ def _thermal(variants, rng):
 
 
 def _e0_shift(n, rng, sigma):
-    """E0 misplaced: mostly by a few eV; for some spectra a pre-edge peak was taken for the edge, so that e0 is too low."""
+    """E0 misplaced: mostly by a few eV; sometimes a pre-edge peak was taken for the edge, so that e0 is too low."""
     if not sigma:
         return np.zeros(n)
     return rng.normal(0, sigma, n) + np.where(rng.random(n) < PRE_EDGE_SHARE, rng.uniform(0, PRE_EDGE_DEPTH, n), 0.0)
@@ -120,7 +120,7 @@ def _residue(n, rng, size):
 
 
 def _noise(n, rng, limits):
-    """Noise that grows with k as monochromator glitches and counting noise do, partly correlated from point to point."""
+    """Noise that grows with k, as glitches and counting noise do, partly correlated from point to point."""
     level = np.exp(rng.uniform(*np.log(limits), n))[:, None]
     white = rng.standard_normal((n, len(K_GRID)), np.float32)
     smooth = (white + np.roll(white, 1, 1)) / np.sqrt(2)

@@ -64,6 +64,7 @@ class Network:
 
     def fit(self, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Network":
         torch.manual_seed(seed)
+        torch.set_num_threads(1)  # a second thread gains a tenth with matrices this small, and loses far more waiting
         rng = np.random.default_rng(seed)
         sample = self._inputs(data, rows, rng, recipe)[0]
         self.center, self.scale = sample.mean(0), sample.std(0) + 1e-3
@@ -151,17 +152,17 @@ class Trees:
             cumulative = labels.cumsum(1)
             draw = rng.random((len(rows), 1)) * cumulative[:, -1:]
             ys.append(CLASSES[np.minimum((cumulative < draw).sum(1), len(CLASSES) - 1)])
-        augmented = recipe.copies > 1
+        leaf = 8 if recipe.copies > 1 else 1
         jobs = -1 if len(rows) > FEW else 1  # a pool of workers costs more than a small forest
         if self.kind == "forest":
             self.model = RandomForestClassifier(
-                recipe.trees, max_features="sqrt", min_samples_leaf=8 if augmented else 1, n_jobs=jobs, random_state=seed
+                recipe.trees, max_features="sqrt", min_samples_leaf=leaf, n_jobs=jobs, random_state=seed
             )
         else:
             self.model = BaggingClassifier(
-                DecisionTreeClassifier(min_samples_leaf=8 if augmented else 1),
+                DecisionTreeClassifier(min_samples_leaf=leaf),
                 recipe.bagged_trees,
-                max_samples=0.25 if augmented else 1.0,
+                max_samples=0.25 if recipe.copies > 1 else 1.0,
                 n_jobs=jobs,
                 random_state=seed,
             )

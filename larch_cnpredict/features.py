@@ -24,7 +24,6 @@ R_GRID = R_STEP * np.arange(round(R_MAX / R_STEP) + 1)
 POOL = 10
 R_MIN = 1.0  # Å; below, |chi(R)| is background residue rather than neighbours
 _FIRST = round(R_MIN / R_STEP) // POOL
-R_POOLED = R_GRID[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:]
 COMPLEX_KWEIGHTS = (1, 2, 3)
 
 
@@ -74,7 +73,8 @@ def windows(kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _larch_r() -> np.ndarray:
+def larch_r() -> np.ndarray:
+    """Larch's points of chi(R), up to R_MAX, Å."""
     rstep = np.pi / (KSTEP * NFFT)
     return rstep * np.arange(int(1.01 + (R_MAX + 2 * rstep) / rstep))
 
@@ -82,7 +82,7 @@ def _larch_r() -> np.ndarray:
 @lru_cache(maxsize=1)
 def _fourier() -> np.ndarray:
     """The rows of Larch's FFT that lie below R_MAX, as a matrix from K_GRID."""
-    return (np.exp(2j * np.outer(_larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
+    return (np.exp(2j * np.outer(larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
 
 
 def chir(chi: np.ndarray, taper: np.ndarray, kweight: int) -> np.ndarray:
@@ -102,6 +102,14 @@ def chir(chi: np.ndarray, taper: np.ndarray, kweight: int) -> np.ndarray:
     return weighted @ _fourier()
 
 
+def pool(fine: np.ndarray) -> np.ndarray:
+    """|chi(R)| on `R_GRID` to the means of ten points, from R_MIN on: (2001,) to (166,)."""
+    return fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:]
+
+
+R_POOLED = pool(R_GRID)
+
+
 def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Interpolate onto the 0.003 Å grid, then average ten points each, from R_MIN on.
 
@@ -115,8 +123,7 @@ def _pooling(n: int, rstep: float) -> np.ndarray:
     n = min(n, int(R_MAX / rstep) + 2)
     identity = np.eye(n)
     r = rstep * np.arange(n)
-    fine = np.array([np.interp(R_GRID, r, row) for row in identity])
-    return fine[:, : len(R_GRID) // POOL * POOL].reshape(n, -1, POOL).mean(2)[:, _FIRST:].astype(np.float32)
+    return np.array([pool(np.interp(R_GRID, r, row)) for row in identity], dtype=np.float32)
 
 
 def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
@@ -147,7 +154,7 @@ def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray,
     elements : n symbols
     kmax, kend : (n,) arrays, Å^-1: upper limit of the transform, end of the data
     """
-    taper, r = windows(kmax, kend), _larch_r()
+    taper, r = windows(kmax, kend), larch_r()
     parts = []
     for kweight in COMPLEX_KWEIGHTS:
         # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates
@@ -160,7 +167,7 @@ def from_chi(reads: str, chi: np.ndarray, elements: Sequence[str], kmax: np.ndar
     """The inputs of a model from chi(k) on `K_GRID`; `reads` is 'magnitude' or 'complex'."""
     if reads == "complex":
         return complex_features(chi, elements, kmax, kend)
-    return magnitude_features(_larch_r(), np.abs(chir(chi, windows(kmax, kend), 2)), elements, kmax)
+    return magnitude_features(larch_r(), np.abs(chir(chi, windows(kmax, kend), 2)), elements, kmax)
 
 
 def absorber_of(x: np.ndarray) -> np.ndarray:

@@ -1,0 +1,119 @@
+"""Is this a spectrum that the models know, and if not, why not? And which known sites look most like it?
+
+The space is that of |chi(R)| from 1 to 6 Å: its square root (so that a strong first shell does not drown all else),
+reduced to principal components. A spectrum is far out when the nearest training site is farther than for all but a few
+of held-out materials. Two more measures catch what a distance may miss: noise, and what the components cannot describe.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .spectrum import Spectrum
+
+N_COMPONENTS = 24
+MEASURES = ("distance", "residual", "noise", "weak", "strong")
+NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
+FIRST_SHELL_R = (1.0, 3.3)  # Å
+REASONS = {
+    "distance": "no training spectrum of {element} looks like it",
+    "residual": "chi(R) has features that no training spectrum has: look for glitches, a bad background, a wrong edge",
+    "noise": "the noise is too high for the claim: |chi(R)| at 8 to 10 Å is {value:.0%} of the first shell's peak",
+    "weak": "there is no first shell: the highest peak of |chi(R)| from 1 to 3.3 Å is {peak:.2g} Å^-3; "
+    "was chi normalised, and k-weighted by 2?",
+    "strong": "the first shell is too strong: the highest peak of |chi(R)| is {peak:.2g} Å^-3; "
+    "was chi normalised, and k-weighted by 2?",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far out a spectrum is.
+
+    Attributes
+    ----------
+    score : float, largest of the measures, each divided by its threshold: above 1 is outside
+    reasons : list of str
+    neighbours : list of dict, the training sites that look most like it: site, formula, cn, shell, distance
+    """
+
+    score: float
+    reasons: list[str]
+    neighbours: list[dict]
+
+
+def shape(pooled_magnitude: np.ndarray) -> np.ndarray:
+    """(n, 166) array of |chi(R)| to the space whose distances mean something."""
+    return np.sqrt(np.maximum(pooled_magnitude, 0))
+
+
+def coordinates(pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components (n, 24), and the root mean square of what they leave (n,)."""
+    centered = shape(pooled_magnitude) - arrays["center"]
+    components = centered @ arrays["components"].T
+    left = centered - components @ arrays["components"]
+    return components, np.sqrt((left**2).mean(1))
+
+
+def nearest(components: np.ndarray, arrays: dict[str, np.ndarray], element: int, count: int):
+    """Rows of the index and distances of the nearest training sites of one absorber, for (n, 24) components."""
+    rows = np.flatnonzero(arrays["element"] == element)
+    known = arrays["index"][rows].astype(np.float32)
+    squared = (components**2).sum(1)[:, None] - 2 * components @ known.T + (known**2).sum(1)
+    count = min(count, len(rows))
+    order = np.argpartition(squared, count - 1, axis=1)[:, :count]
+    order = np.take_along_axis(order, np.argsort(np.take_along_axis(squared, order, 1), axis=1), 1)
+    return rows[order], np.sqrt(np.maximum(np.take_along_axis(squared, order, 1), 0))
+
+
+def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
+    """Height of the first shell, Å^-3, and |chi(R)| at high R as a share of it (0 where the data end before)."""
+    shell = chir_mag[(r >= FIRST_SHELL_R[0]) & (r <= FIRST_SHELL_R[1])]
+    peak = float(shell.max()) if len(shell) else 0.0
+    high = chir_mag[(r >= NOISE_R[0]) & (r <= NOISE_R[1])]
+    noise = float(np.sqrt((high**2).mean())) if len(high) > 10 else 0.0
+    return peak, noise / max(peak, 1e-9)
+
+
+def judge(
+    spectra: list[Spectrum], pooled_magnitude: np.ndarray, elements: tuple[str, ...], arrays: dict[str, np.ndarray]
+) -> list[Verdict]:
+    """Hold each spectrum against what the models were trained on.
+
+    Parameters
+    ----------
+    spectra : n Spectrum
+    pooled_magnitude : (n, 166) array of their |chi(R)|
+    elements : the absorbers, in the order of the index
+    arrays : of domain.npz: center, components, index, element, cn, site, formula, shell, and a threshold each measure
+    """
+    components, residual = coordinates(pooled_magnitude, arrays)
+    verdicts = []
+    for i, spectrum in enumerate(spectra):
+        element = elements.index(spectrum.element)
+        rows, distance = nearest(components[i : i + 1], arrays, element, 5)
+        peak, noise = peak_and_noise(spectrum.r, spectrum.chir_mag)
+        weakest, strongest = arrays["peak_range"][element]
+        measured = {
+            "distance": distance[0, 0] / arrays["distance"],
+            "residual": residual[i] / arrays["residual"],
+            "noise": noise / arrays["noise"],
+            "weak": weakest / max(peak, 1e-9),
+            "strong": peak / strongest,
+        }
+        words = {"element": spectrum.element, "value": noise, "peak": peak}
+        reasons = [REASONS[name].format(**words) for name, value in measured.items() if value > 1]
+        neighbours = [
+            {
+                "site": str(arrays["site"][row]),
+                "formula": str(arrays["formula"][row]),
+                "cn": int(arrays["cn"][row]),
+                "shell": str(arrays["shell"][row]),
+                "distance": round(float(d), 3),
+            }
+            for row, d in zip(rows[0], distance[0], strict=True)
+        ]
+        verdicts.append(Verdict(float(max(measured.values())), reasons, neighbours))
+    return verdicts
+
+

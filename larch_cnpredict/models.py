@@ -1,0 +1,150 @@
+"""The shipped models: found, checked against their hashes, and run.
+
+A model version is a folder with ONNX files, `domain.npz`, `manifest.json` and a card, `README.md`. Nothing in it is
+unpickled, and nothing is run that does not match the hash in the manifest.
+"""
+
+import hashlib
+import io
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import errors, features
+
+MANIFEST_FORMAT = 1
+# A folder of models to use in place of the shipped ones, such as those that one has built oneself.
+FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
+
+
+def list_models() -> list[Path]:
+    """The folders of the shipped model versions, the newest last."""
+    try:
+        root = Path(str(files("larch_cnpredict.plugin_data")))
+    except ModuleNotFoundError:
+        raise errors.MissingModelsError("larch_cnpredict/plugin_data") from None
+    return sorted(path.parent for path in root.glob("*/manifest.json"))
+
+
+def default_folder() -> Path:
+    """The newest shipped version, or what the environment variable names."""
+    if os.environ.get(FOLDER_VARIABLE):
+        return Path(os.environ[FOLDER_VARIABLE]).expanduser()
+    shipped = list_models()
+    if not shipped:
+        raise errors.MissingModelsError(files("larch_cnpredict.plugin_data"), "holds no models")
+    return shipped[-1]
+
+
+def card_text(folder: Path | None = None) -> str:
+    """The model card: data, labels, results, limits. Markdown."""
+    path = (folder or default_folder()) / "README.md"
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise errors.ModelFileError(path, f"cannot be read ({error.strerror})") from error
+
+
+def load_models(folder: str | Path | None = None) -> "Models":
+    """The models of a folder, read once.
+
+    Parameters
+    ----------
+    folder : path, optional
+        by default the newest shipped version
+
+    Raises
+    ------
+    MissingModelsError, ModelFileError
+    """
+    return _load(Path(folder).expanduser() if folder else default_folder())
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path) -> "Models":
+    return Models(folder)
+
+
+class Models:
+    """One model version.
+
+    Attributes
+    ----------
+    version : str
+    classes : (n_classes,) int array, coordination numbers
+    families : tuple of str
+    calibration : dict, weights and set thresholds of each model that can be asked for
+    domain : dict of arrays, see `domain`
+    """
+
+    def __init__(self, folder: Path):
+        if not folder.is_dir():
+            raise errors.MissingModelsError(folder)
+        self.folder = folder
+        self.manifest = self._manifest()
+        self.version: str = self.manifest["version"]
+        self.classes = np.array(self.manifest["classes"])
+        self.calibration: dict[str, Any] = self.manifest["calibration"]
+        self.families: tuple[str, ...] = tuple(self.manifest["families"])
+        with ThreadPoolExecutor() as threads:  # onnxruntime parses outside Python's lock
+            sessions = threads.map(self._session, self.families)
+            self.domain = self._arrays(self.manifest["domain"])
+            self._sessions = dict(zip(self.families, sessions, strict=True))
+
+    def reads(self, family: str) -> str:
+        """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
+        return self.manifest["families"][family]["reads"]
+
+    def probabilities(self, family: str, x: np.ndarray) -> np.ndarray:
+        """Distribution over `classes`, (n, n_classes), for the inputs of n spectra."""
+        entry = self.manifest["families"][family]
+        out = np.zeros((len(x), len(self.classes)))
+        (found,) = self._sessions[family].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
+        out[:, np.searchsorted(self.classes, entry["classes"])] = found
+        return out
+
+    def _manifest(self) -> dict[str, Any]:
+        path = self.folder / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            missing = {"version", "classes", "families", "calibration", "domain", "transform"} - set(manifest)
+        except FileNotFoundError:
+            raise errors.ModelFileError(path, "is missing") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise errors.ModelFileError(path, f"cannot be read ({error})") from error
+        if manifest.get("format") != MANIFEST_FORMAT:
+            raise errors.ModelFileError(path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}")
+        if missing:
+            raise errors.ModelFileError(path, f"lacks {', '.join(sorted(missing))}")
+        if manifest["transform"] != features.TRANSFORM:
+            raise errors.ModelFileError(path, "was made for another Fourier transform than this version's")
+        return manifest
+
+    def _checked(self, entry: dict[str, Any]) -> bytes:
+        path = self.folder / entry["file"]
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise errors.ModelFileError(path, f"cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise errors.ModelFileError(path, "does not match its hash in manifest.json")
+        return content
+
+    def _session(self, family: str):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # these models take less time than waking threads does
+        options.log_severity_level = 3
+        content = self._checked(self.manifest["families"][family])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def _arrays(self, entry: dict[str, Any]) -> dict[str, np.ndarray]:
+        with np.load(io.BytesIO(self._checked(entry)), allow_pickle=False) as stored:
+            return dict(stored)
