@@ -25,7 +25,9 @@ TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
 AUTO = "<Auto>"
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
-BATCH = 10  # groups in one command: what is done between two looks at the user's events
+# Groups in one command, that is between two looks at the user's events. Each command costs Larix a refresh of its
+# buffer's object tree, which grows with the number of groups: so long batches go in ten commands.
+BATCH = 10
 COLUMNS = {"Group": 215, "Absorber": 75, "CN": 45, "90 % set": 85, "Mean": 95, "Status": 230}
 CSV_COLUMNS = (
     *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
@@ -209,10 +211,11 @@ class CNPanel(TaskPanel):
         return self.timers["batch"].StartOnce(1)
 
     def onBatch(self, event=None):
-        if self.waiting and len(self.ready) < BATCH:
+        size = max(BATCH, self.asked // 10)
+        if self.waiting and len(self.ready) < size:
             # a group that has its chi(R) costs nothing here; Larix's own processing of one is a step of its own
             processed = False
-            while self.waiting and len(self.ready) < BATCH and not processed:
+            while self.waiting and len(self.ready) < size and not processed:
                 dgroup = self.waiting.pop(0)
                 processed = self.prepare(dgroup)
         elif self.ready:
@@ -282,6 +285,8 @@ class CNPanel(TaskPanel):
                 self.fail(dgroup, str(error.exc_info[1] or error.msg))
             elif not single and isinstance(answer[i], Exception):
                 self.fail(dgroup, str(answer[i]))
+            else:
+                self.checked[dgroup.groupname] = (stamp_of(dgroup), False)
 
     def fail(self, dgroup, message):
         self.failures[dgroup.groupname] = (message, dgroup, getattr(dgroup, "chir_mag", None))

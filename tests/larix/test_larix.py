@@ -129,7 +129,7 @@ def test_frozen_groups(larix, project):
 
 
 def test_long_batch_and_cancel(larix, project):
-    seen = larix("many", path=project, copies=47)
+    seen = larix("many", path=project, groups=50)
     assert 10 <= seen["cancelled"] < seen["groups"]
     assert seen["later"] == seen["cancelled"]
     assert seen["message"].startswith("Cancelled")
