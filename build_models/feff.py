@@ -84,9 +84,7 @@ def run_feff(
     """
     text = feff_input(structure, site_index, settings)
     with scratch_folder() as folder:
-        (folder / "feff.inp").write_text(text)
-        for program in _PRODUCTS:
-            _run(program, folder, settings.time_limit, times)
+        run_chain(folder, text, settings.time_limit, times)
         chis = [_read_chi(folder)]
         parameters = folder / "ff2x.json"
         cards = json.loads(parameters.read_text())
@@ -97,6 +95,13 @@ def run_feff(
             _run("ff2x", folder, settings.time_limit, times)
             chis.append(_read_chi(folder))
     return np.array(chis)
+
+
+def run_chain(folder: Path, text: str, time_limit: float, times: dict[str, float] | None = None) -> None:
+    """All programs of FEFF8L on one feff.inp; its files, chi.dat and xmu.dat among them, are left in the folder."""
+    (folder / "feff.inp").write_text(text)
+    for program in _PRODUCTS:
+        _run(program, folder, time_limit, times)
 
 
 @contextlib.contextmanager

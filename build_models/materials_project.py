@@ -221,10 +221,9 @@ def _patiently(request: Callable[[], Any]) -> Any:
                 raise ConfigError(
                     f"the Materials Project refuses the key in MP_API_KEY; {KEY_PAGE} shows yours after you log in"
                 ) from None
-            permanent = isinstance(error, MPRestError) and not any(
-                f"status code {code}" in message for code in (429, 500, 502, 503, 504)
-            )
-            if permanent:
+            busy = any(f"status code {code}" in message for code in (429, 500, 502, 503, 504))
+            broken = isinstance(error.__context__, requests.RequestException)  # the client gives it another name
+            if isinstance(error, MPRestError) and not (busy or broken):
                 raise
             if wait is None:
                 raise ConfigError(f"the Materials Project does not answer, try again later: {message}") from None

@@ -117,7 +117,7 @@ def build(config: Config) -> Path:
         "k": f"0 to {K_GRID[-1]:g} by {K_GRID[1]:g} 1/Angstrom, {len(K_GRID)} points",
         "theta_debye_K": " ".join(f"{theta:g}" for theta in feff.debye_temperatures),
         "T_K": f"{feff.temperature:g}",
-        "structures": _structures_hash(config.out / "structures.parquet"),
+        "structures": _origin(config),
         "failures": str(len(failed)),
     }
     path = config.out / "spectra.parquet"
@@ -134,6 +134,9 @@ def build(config: Config) -> Path:
     return path
 
 
-def _structures_hash(path: Path) -> str:
-    metadata = pq.read_schema(path).metadata or {}
+def _origin(config: Config) -> str:
+    """Hash of the structure table, or the database version of the XAS documents."""
+    if config["source"]["way"] == "xas":
+        return max(path.parent.name for path in (config.out / "mp").glob("*/xas"))
+    metadata = pq.read_schema(config.out / "structures.parquet").metadata or {}
     return metadata.get(b"config_hash", b"").decode()

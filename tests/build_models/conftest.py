@@ -1,6 +1,7 @@
 """Small crystals, made here, and a way to run the stages on them."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from build_models import config, structures
 from build_models.config import Config
 
 
+@cache
 def crystals() -> dict[str, Structure]:
     cubic, spacegroup = Lattice.cubic, Structure.from_spacegroup
     return {
