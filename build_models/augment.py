@@ -18,6 +18,7 @@ class Augmentation:
 
     thermal: bool = True  # beyond the first shell: between FEFF's Debye variants, path by path
     shell_sigma2: tuple[float, float] = (0.005, 0.5)  # Å^2: median and logarithmic spread of the first shell's sigma2
+    cold: float = 0.1  # share of spectra from near 0 K, with half or less of all thermal damping
     s02: tuple[float, float] = (0.85, 0.1)  # mean and standard deviation; also thickness and edge-step errors
     e0_shift: float = 4.0  # eV, standard deviation
     stretch: float = 0.01  # relative standard deviation: lattice constants of DFT, thermal expansion
@@ -27,7 +28,16 @@ class Augmentation:
     kmax: tuple[float, float] = KMAX_RANGE
 
 
-IDEAL = Augmentation(False, (0.0, 0.0), (1.0, 0.0), 0.0, 0.0, (0.0, 0.0), 0.0, 0.0, (KMAX_DEFAULT, KMAX_DEFAULT))
+IDEAL = Augmentation(
+    thermal=False,
+    s02=(1.0, 0.0),
+    e0_shift=0.0,
+    stretch=0.0,
+    noise=(0.0, 0.0),
+    residue=0.0,
+    mixture=0.0,
+    kmax=(KMAX_DEFAULT, KMAX_DEFAULT),
+)
 
 
 def augment(
@@ -54,6 +64,8 @@ def augment(
         rest = _thermal(variants, rng)
         rest -= first_shell(rest, shell_end)
         sigma2 = how.shell_sigma2[0] * np.exp(rng.normal(0, how.shell_sigma2[1], n))
+        cold = np.where(rng.random(n) < how.cold, rng.uniform(0, 0.5, n), 1)[:, None].astype(np.float32)
+        sigma2, rest = sigma2 * cold[:, 0], rest + (1 - cold) * (chi - first - rest)
         chi = first * np.exp(-2 * sigma2[:, None] * K_GRID**2).astype(np.float32) + rest
     chi = _shift(chi, _e0_shift(n, rng, how.e0_shift), 1 + rng.normal(0, how.stretch, n))
     chi = chi * np.clip(rng.normal(*how.s02, n), 0.5, 1.15)[:, None].astype(np.float32)
@@ -83,7 +95,7 @@ def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:
 def _thermal(variants, rng):
     # Stiffest first, so that neighbours in this order differ least; the ideal crystal comes before all of them.
     order = [0, *range(variants.shape[1] - 1, 0, -1)]
-    place = rng.uniform(0.3, len(order) - 1, len(variants))
+    place = rng.uniform(0, len(order) - 1, len(variants))
     below = np.minimum(place.astype(int), len(order) - 2)
     share = (place - below)[:, None].astype(np.float32)
     rows, order = np.arange(len(variants)), np.array(order)

@@ -31,7 +31,9 @@ class Recipe:
     """How training spectra are made and how long networks see them."""
 
     augmentation: Augmentation = field(default_factory=Augmentation)
-    soft: bool = True  # CrystalNN's whole distribution rather than its most probable value
+    # Labels are CrystalNN's weights to this power, normalised: 1 is its own distribution, a large number leaves the most
+    # probable value alone.
+    sharpness: float = 2.0
     epochs: int = 30
     members: int = 2  # networks that `phase` averages
     copies: int = 3  # augmented copies of a site that the trees see
@@ -42,12 +44,14 @@ class Recipe:
 
 
 # The paper's: ideal spectra, one label each.
-PAPER = Recipe(augmentation=IDEAL, soft=False, epochs=30, copies=1, trees=100)
+PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, epochs=30, copies=1, trees=100)
 
 
 def make_spectra(data: Dataset, rows: np.ndarray, rng: np.random.Generator, recipe: Recipe):
     """One augmented spectrum for each row: chi(k), its limits, and the labels."""
-    labels = data.labels[rows] if recipe.soft else np.eye(len(CLASSES), dtype=np.float32)[data.cn[rows] - CLASSES[0]]
+    highest = data.labels[rows].max(1, keepdims=True)
+    labels = (data.labels[rows] / highest) ** np.float32(recipe.sharpness)
+    labels /= labels.sum(1, keepdims=True)
     how = recipe.augmentation
     chi, kmax, kend = augment(data.variants[rows], data.shell_end[rows], rng, how)
     if how.mixture:
