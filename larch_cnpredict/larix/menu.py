@@ -1,4 +1,4 @@
-"""The tab and the menu in Larix, added through its own tables, notebook and menu bar: none of its classes is touched."""
+"""The tab and the menu in Larix, added through its own tables and menu bar: none of its classes is touched."""
 
 import wx
 from larch.larchlib import read_config

@@ -6,6 +6,7 @@ changed since.
 
 import csv
 import io
+import json
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from larch.wxxas.taskpanel import TaskPanel
 
 from ..errors import CNPredictError
 from ..features import ELEMENTS
+from ..models import default_folder
 from ..result import Prediction, is_stale
 
 PANEL = "cnpredict"
@@ -39,12 +41,11 @@ DOUBTED = "Outside what the models know: do not use this number before you have 
 
 
 def model_choices() -> list[str]:
-    """The shipped models; where they are missing, `predict_cn` says so when it is called."""
+    """The default and each family by its name; where models are damaged, `predict_cn` says so when it is called."""
     try:
-        from ..models import list_models
-
-        return ["default", *(name for name in list_models() if name != "default")]
-    except CNPredictError:
+        manifest = (default_folder() / "manifest.json").read_text(encoding="utf-8")
+        return ["default", *json.loads(manifest)["families"]]
+    except (CNPredictError, OSError, ValueError, KeyError):
         return ["default"]
 
 
@@ -114,9 +115,9 @@ class CNPanel(TaskPanel):
         text("numbers", 590, 2)
         text("status", 740, 1)
         wids["details"] = wx.TextCtrl(panel, size=(750, 88), style=wx.TE_MULTILINE | wx.TE_READONLY)
-        wids["families"] = self.make_grid({"Model": 130, "CN": 50, "Probability": 90}, 130)
+        wids["families"] = self.make_grid({"Model": 95, "CN": 45, "Probability": 85}, 130)
         wids["sites"] = self.make_grid(
-            {"Nearest known site": 135, "Formula": 115, "CN": 50, "Shell": 80, "Distance": 80}, 130
+            {"Nearest known site": 155, "Formula": 135, "CN": 45, "Shell": 105, "Distance": 70}, 130
         )
         wids["table"] = self.make_grid(COLUMNS, 170, parent=self)
         wids["table"].Bind(wx.EVT_SIZE, self.onTableSize)
@@ -382,7 +383,7 @@ class CNPanel(TaskPanel):
             answer, status = f"CN {found.cn}", TRUSTED if found.in_domain else DOUBTED
             numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {set_text(found)},"
             numbers += f"  mean {mean_text(found)}"
-            details = [*found.notes, f"{found.model} model, version {found.model_version}"]
+            details = [*found.notes, f"model: {found.model}, version {found.model_version}"]
             families = [(name, one["cn"], f"{one['p']:.2f}") for name, one in found.families.items()]
             sites = [site_text(site) for site in found.neighbours]
         for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
@@ -522,5 +523,4 @@ def mean_text(found: Prediction) -> str:
 
 
 def site_text(site: dict) -> list:
-    known = ("material_id", "formula", "cn", "shell")
-    return [*(site.get(key, "") for key in known), f"{site['distance']:.2f}" if "distance" in site else ""]
+    return [*(site.get(key, "") for key in ("site", "formula", "cn", "shell")), f"{site['distance']:.1f}"]
