@@ -6,6 +6,7 @@ Nothing here writes to the user's group.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -280,18 +281,25 @@ def _edge_energy(group: Group) -> float | None:
 
 
 def _by_energy(e0: float | None) -> tuple[str, str] | None:
-    import xraydb
-
     if e0 is None:
         return None
-    symbol, shell = xraydb.guess_edge(e0)
-    return (symbol, shell) if abs(xraydb.xray_edge(symbol, shell).energy - e0) < E0_TOLERANCE else None
+    symbol, shell, energy = _guess_edge(e0)
+    return (symbol, shell) if abs(energy - e0) < E0_TOLERANCE else None
 
 
+@lru_cache  # xraydb asks its database each time
 def _k_edge(symbol: str) -> float:
     import xraydb
 
     return xraydb.xray_edge(symbol, "K").energy
+
+
+@lru_cache
+def _guess_edge(e0: float) -> tuple[str, str, float]:
+    import xraydb
+
+    symbol, shell = xraydb.guess_edge(e0)
+    return symbol, shell, xraydb.xray_edge(symbol, shell).energy
 
 
 # --- transform
