@@ -4,7 +4,7 @@ The group must survive a `.larix` session, which breaks dataclasses, sets, integ
 bool, int, float, str, lists and dicts with string keys go into it.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ class Prediction:
 
     def to_group(self) -> Group:
         """As a plain Larch Group of plain values."""
-        return Group(**plain(asdict(self)))
+        return Group(**plain({f.name: getattr(self, f.name) for f in fields(self)}))
 
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":
