@@ -5,18 +5,15 @@ import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
-from pathlib import Path
 
 os.environ["LARCHDIR"] = tempfile.mkdtemp(prefix="larchdir_")
 os.environ.pop("LARCHSTARTUP", None)
 
 import pytest
+from helpers import EXAMPLES, TRAINING
 from larch import Group, Interpreter
 from larch.io import read_ascii
 from larch.xafs import autobk, pre_edge, xftf
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-TRAINING = {"kmin": 3, "kmax": 12, "kweight": 2, "dk": 1, "window": "hanning"}
 
 
 @lru_cache
@@ -52,14 +49,3 @@ def larch(_interpreter: Interpreter) -> Interpreter:
     _interpreter.error = []
     _interpreter("clear_session()")
     return _interpreter
-
-
-def contents(group: Group) -> dict:
-    """What a group holds, to compare before and after: every name, every value, every element."""
-    out = {}
-    for key, value in vars(group).items():
-        if isinstance(value, Group):
-            out[key] = (id(value), contents(value))
-        else:
-            out[key] = (id(value), repr(value.tolist() if hasattr(value, "tolist") else value))
-    return out

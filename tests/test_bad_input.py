@@ -1,16 +1,14 @@
-"""predict_cn, the shipped models and what may be wrong with either: a clear error, and the group as it was."""
+"""What may be wrong with a spectrum: each its own sentence, and the group as it was."""
 
-import json
 import pickle
-import shutil
 
 import numpy as np
 import pytest
-from conftest import TRAINING, contents
+from helpers import TRAINING, contents
 from larch import Group
 from larch.xafs import xftf
 
-from larch_cnpredict import errors, models, predict_cn
+from larch_cnpredict import errors, predict_cn
 
 
 def _nan(group):
@@ -74,54 +72,7 @@ def test_bad_spectra(measured, spoil, error, sentence):
     assert good.cn_predict.cn == answer.cn
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return shutil.copytree(models.default_folder(), tmp_path / "models")
-
-
-def refused(measured, folder, error, sentence):
-    group = measured()
-    before = contents(group)
-    with pytest.raises(error, match=sentence):
-        predict_cn(group, models=folder)
-    assert contents(group) == before
-
-
-@pytest.mark.parametrize("suffix", ["onnx", "npz"])
-def test_a_damaged_model_file(measured, folder, suffix):
-    path = sorted(folder.glob(f"*.{suffix}"))[0]
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    refused(measured, folder, errors.ModelFileError, f"{path.name} does not match its hash.*: reinstall")
-    path.unlink()
-    refused(measured, folder, errors.ModelFileError, f"{path.name} cannot be read")
-
-
-def test_a_damaged_manifest(measured, folder):
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest)[:-20])
-    refused(measured, folder, errors.ModelFileError, "manifest.json cannot be read")
-    path.write_text(json.dumps({**manifest, "format": 99}))
-    refused(measured, folder, errors.ModelFileError, "has format 99")
-    path.unlink()
-    refused(measured, folder, errors.ModelFileError, "manifest.json is missing")
-
-
-def test_missing_plugin_data(measured, tmp_path, monkeypatch):
-    refused(measured, tmp_path / "none", errors.MissingModelsError, "none.*is missing: reinstall")
-    monkeypatch.setattr(models, "files", lambda package: tmp_path)
-    refused(measured, None, errors.MissingModelsError, "holds no models")
-
-
-def test_wrong_options(measured):
-    group = measured()
-    for options in ({"model": "oracle"}, {"transform": "fast"}, {"errors": "ignore"}):
-        ((name, value),) = options.items()
-        with pytest.raises(errors.OptionError, match=f"{name}='{value}' is not one of"):
-            predict_cn(group, **options)
-    assert not hasattr(group, "cn_predict")
+def test_neither_group_nor_arrays():
     with pytest.raises(errors.InputError, match="'cu': there is no group of that name"):
         predict_cn("cu")
     with pytest.raises(errors.InputError, match="not ndarray"):

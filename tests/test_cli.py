@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import EXAMPLES
+from helpers import EXAMPLES
 from larch.io import AthenaProject
 
 from larch_cnpredict import cli, errors, files, larch_hooks, models

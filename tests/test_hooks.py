@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import EXAMPLES
+from helpers import EXAMPLES
 from larch import Interpreter
 
 import larch_cnpredict

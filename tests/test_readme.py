@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import EXAMPLES
+from helpers import EXAMPLES
 
 import larch_cnpredict
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from conftest import TRAINING
+from helpers import TRAINING
 from larch import Group
 from larch.io import AthenaProject, read_athena, read_session
 from larch.xafs import autobk, xftf

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xraydb
-from conftest import TRAINING, contents
+from helpers import TRAINING, contents
 from larch import Group
 from larch.xafs import xftf
 
