@@ -17,7 +17,7 @@ from pathlib import Path
 import matplotlib
 
 HERE = Path(__file__).parent
-LIMIT = 240  # s; a Larix that hangs is ended, with a traceback of every thread
+LIMIT = 480  # s; a Larix that hangs is ended, with a traceback of every thread
 
 
 @contextlib.contextmanager

@@ -169,10 +169,9 @@ def copied(larix, path, groups):
 
 
 def seconds(larix, path, groups):
-    """What the tab adds to Larix's own processing, which is done before: predicted and shown, the first and again."""
+    """Time to predict and show groups that have their chi(R): the first time, and again."""
     names = copied(larix, path, groups)
-    for name in names:
-        larix.frame.process_exafs(larix.group(name))
+    assert all(hasattr(larix.group(name), "chir_mag") for name in names)
     page = cn_tab(larix)
     out = []
     for _ in range(2):
