@@ -269,12 +269,12 @@ class PerAbsorber:
         self.models, self.reads = models, reads
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        out = np.zeros((len(x), len(CLASSES)))
+        out = np.full((len(x), len(CLASSES)), 1 / len(CLASSES))  # for an absorber that training never met
         which = features.absorber_of(x)
-        for i, element in enumerate(features.ELEMENTS):
-            rows = which == i
+        for element, model in self.models.items():
+            rows = which == features.ELEMENTS.index(element)
             if rows.any():
-                out[rows] = self.models[element].predict(x[rows])
+                out[rows] = model.predict(x[rows])
         return out
 
 
@@ -282,7 +282,7 @@ def fit_per_absorber(family: str, data: Dataset, rows: np.ndarray, recipe: Recip
     """As `fit`, one model for each absorber."""
     smaller = replace(recipe, hidden=(256, 128))
     own = {e: rows[data.elements[rows] == e] for e in np.unique(data.elements[rows])}
-    models = {e: fit(family, data, those, smaller, seed) for e, those in own.items()}
+    models = {e: fit(family, data, those, smaller, seed) for e, those in own.items() if data.trainable[those].any()}
     return PerAbsorber(models, "magnitude")
 
 

@@ -82,7 +82,7 @@ def larch_r() -> np.ndarray:
 @lru_cache(maxsize=1)
 def _fourier() -> np.ndarray:
     """The rows of Larch's FFT that lie below R_MAX, as a matrix from K_GRID."""
-    return (np.exp(2j * np.outer(larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
+    return (np.exp(-2j * np.outer(larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
 
 
 def chir(chi: np.ndarray, taper: np.ndarray, kweight: int) -> np.ndarray:
@@ -157,8 +157,8 @@ def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray,
     taper, r = windows(kmax, kend), larch_r()
     parts = []
     for kweight in COMPLEX_KWEIGHTS:
-        # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates
-        values = pooled(r, chir(chi, taper, kweight)) * 8.0 ** (2 - kweight)
+        # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates; conjugate: the sign they learnt with
+        values = pooled(r, chir(chi, taper, kweight).conj()) * 8.0 ** (2 - kweight)
         parts += [np.abs(values), values.real, values.imag]
     return np.hstack([*parts, absorber_columns(elements, kmax)]).astype(np.float32)
 

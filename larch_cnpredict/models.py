@@ -113,7 +113,7 @@ class Models:
         path = self.folder / "manifest.json"
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            missing = {"version", "classes", "families", "calibration", "domain", "transform"} - set(manifest)
+            missing = {"version", "classes", "families", "calibration", "domain", "transform", "absorbers"} - set(manifest)
         except FileNotFoundError:
             raise errors.ModelFileError(path, "is missing") from None
         except (OSError, ValueError, TypeError) as error:

@@ -8,7 +8,14 @@ import numpy as np
 from larch import isgroup
 
 from . import domain, features, uncertainty
-from .errors import CNPredictError, InputError, MissingArrayError, OptionError, UnknownModelError
+from .errors import (
+    CNPredictError,
+    InputError,
+    MissingArrayError,
+    OptionError,
+    UnknownModelError,
+    UnsupportedElementError,
+)
 from .models import Models, load_models
 from .result import Prediction, write
 from .spectrum import Spectrum, read_spectrum
@@ -182,6 +189,9 @@ def _trained_for(spectrum: Spectrum) -> bool:
 
 
 def _check_readable(spectrum: Spectrum, model: str, transform: str, models: Models) -> None:
+    known = models.manifest["absorbers"]
+    if spectrum.element not in known:  # of models that somebody built from a few structures
+        raise UnsupportedElementError(spectrum.name, spectrum.element, known)
     if model in models.families and models.reads(model) == "complex" and (spectrum.chi is None or transform == "own"):
         raise MissingArrayError(spectrum.name, "k and chi", f"the model {model!r} reads them; use model='default'")
 

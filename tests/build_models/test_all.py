@@ -1,0 +1,57 @@
+"""Every stage in one run, on structures that come with Larch, to models that predict_cn loads."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from larch_cnpredict import predict_cn
+from larch_cnpredict.errors import UnsupportedElementError
+from larch_cnpredict.features import ELEMENTS
+from larch_cnpredict.models import load_models
+
+ROOT = Path(__file__).parents[2]
+QUICK = """
+[train]
+epochs = 2
+members = 1
+copies = 2
+trees = 5
+bagged_trees = 3
+folds = 2
+version = "mine"
+"""
+
+
+@pytest.mark.feff
+def test_from_structures_to_an_answer(tmp_path, measured):
+    (tmp_path / "quick.toml").write_text(QUICK)
+    command = [sys.executable, "-m", "build_models", "all", "--limit", "8", "--out", str(tmp_path / "out")]
+    offline = os.environ | {"MP_API_KEY": "", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [*command, "--config", str(tmp_path / "quick.toml")], cwd=ROOT, env=offline, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = tmp_path / "out" / "models" / "mine"
+    models = load_models(folder)
+    assert set(models.families) == {"network", "bagging", "forest", "phase"}
+    assert models.manifest["table"]["sites"] >= 8
+    (scratch,) = (tmp_path / "out" / "train").iterdir()
+    metrics = json.loads((scratch / "metrics.json").read_text())
+    for scheme in ("grouped", "random"):
+        assert 0 <= metrics[scheme]["shipped | augmented | default"]["all"]["accuracy"] <= 1
+    assert "always the commonest number" in (folder / "README.md").read_text()
+    foil, known = measured("Cu_foil"), models.manifest["absorbers"]
+    here = {"transform": "own", "models": folder}
+    assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here).model_version == "mine"
+    with pytest.raises(UnsupportedElementError):
+        predict_cn(foil.r, foil.chir_mag, element=(set(ELEMENTS) - set(known)).pop(), **here)
+    # a second run finds everything done
+    again = subprocess.run(
+        [*command[:3], "evaluate", *command[4:], "--config", str(tmp_path / "quick.toml")],
+        cwd=ROOT, env=offline, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr[-3000:]

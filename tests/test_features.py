@@ -1,0 +1,41 @@
+"""Training and predicting must see the same numbers: held equal here on a real spectrum, against Larch itself."""
+
+import numpy as np
+import pytest
+from larch import Group
+from larch.xafs import xftf
+
+from larch_cnpredict import features
+
+
+@pytest.mark.parametrize(("kmax", "kend"), [(12.0, 12.95), (12.0, 12.0), (9.0, 12.0), (11.35, 11.5)])
+def test_many_at_once_is_larchs_xftf(measured, kmax, kend):
+    group = measured("Cu_foil")
+    here = group.k <= kend + 1e-6
+    k, chi = group.k[here], group.chi[here]
+    for kweight in features.COMPLEX_KWEIGHTS:
+        one = Group()
+        xftf(k, chi, group=one, kmax=kmax, **{**features.TRANSFORM, "kweight": kweight})
+        grid = features.on_k_grid(k, chi)[None]
+        many = features.chir(grid, features.windows([kmax], [k[-1]]), kweight)[0]
+        np.testing.assert_allclose(many, one.chir[: len(many)], atol=2e-6 * one.chir_mag.max())
+
+
+def test_predicting_reads_what_training_read(measured):
+    group = measured("Ni_foil")
+    kmax, kend = np.array([12.0]), np.array([group.k[-1]])
+    training = features.from_chi("magnitude", features.on_k_grid(group.k, group.chi)[None], ["Ni"], kmax, kend)[0]
+    predicting = features.pool(np.interp(features.R_GRID, group.r, group.chir_mag))
+    assert len(training) == len(predicting) + len(features.ELEMENTS) + 1
+    np.testing.assert_allclose(predicting, training[: len(predicting)], rtol=2e-4, atol=1e-5)
+
+
+def test_the_grid_is_the_papers():
+    assert features.R_GRID[1] - features.R_GRID[0] == pytest.approx(0.003)
+    assert features.R_GRID[-1] == pytest.approx(6.0)
+    assert features.R_POOLED[0] == pytest.approx(features.R_MIN, abs=features.POOL * features.R_STEP)
+
+
+def test_the_absorber_can_be_read_back():
+    columns = features.absorber_columns(features.ELEMENTS, np.full(len(features.ELEMENTS), 11.0))
+    assert features.absorber_of(columns).tolist() == list(range(len(features.ELEMENTS)))

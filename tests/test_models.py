@@ -1,0 +1,107 @@
+"""The shipped models: whole, unpicklable, refused where damaged."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from larch_cnpredict import errors, features, models, predict_cn
+
+N = len(features.R_POOLED)
+INPUTS = {"magnitude": N + 11, "complex": 9 * N + 11}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(models.default_folder(), tmp_path / "models")
+
+
+def test_the_manifest_says_what_a_model_is():
+    loaded = models.load_models()
+    assert set(loaded.manifest["absorbers"]) == set(features.ELEMENTS)
+    assert {"network", "bagging", "forest"} < set(loaded.families)
+    for name in ("table", "recipe", "libraries", "metrics", "r_grid", "kmax_range"):
+        assert loaded.manifest[name], name
+    for family in loaded.families:
+        p = loaded.probabilities(family, np.zeros((3, INPUTS[loaded.reads(family)]), np.float32))
+        assert p.shape == (3, len(loaded.classes))
+        np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+
+
+def test_shipped_models_are_small_and_have_a_card():
+    shipped = models.list_models()
+    assert shipped
+    total = sum(path.stat().st_size for version in shipped for path in version.iterdir())
+    assert total < 80e6
+    card = models.card_text()
+    for word in ("majority", "CrystalNN", "Known failures", "Intended use", "Materials Project"):
+        assert word in card
+
+
+@pytest.mark.parametrize("name", ["forest.onnx", "domain.npz"])
+def test_a_damaged_file_is_refused(folder, name, measured):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    group = measured()
+    with pytest.raises(errors.ModelFileError, match=f"{name} does not match its hash.*reinstall"):
+        predict_cn(group, models=folder)
+    assert not hasattr(group, "cn_predict")
+
+
+def test_a_missing_file_is_said(folder):
+    (folder / "network.onnx").unlink()
+    with pytest.raises(errors.ModelFileError, match=r"network.onnx cannot be read"):
+        models.load_models(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": 99}, "has format 99"),
+        ({"transform": {"kmin": 2}}, "another Fourier transform"),
+        ({"classes": None}, "lacks classes"),
+    ],
+)
+def test_a_manifest_of_another_kind_is_refused(folder, change, reason):
+    manifest = json.loads((folder / "manifest.json").read_text()) | change
+    text = json.dumps({key: value for key, value in manifest.items() if value is not None})
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(errors.ModelFileError, match=reason):
+        models.load_models(folder)
+
+
+def test_a_manifest_that_is_no_json_is_refused(folder):
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(errors.ModelFileError, match="cannot be read"):
+        models.load_models(folder)
+
+
+def test_missing_models_are_said(tmp_path, monkeypatch):
+    with pytest.raises(errors.MissingModelsError, match="is missing: reinstall"):
+        models.load_models(tmp_path / "nothing")
+    monkeypatch.setattr(models, "files", lambda package: tmp_path)
+    monkeypatch.delenv(models.FOLDER_VARIABLE, raising=False)
+    with pytest.raises(errors.MissingModelsError, match="holds no models"):
+        models.default_folder()
+
+
+def test_predicting_imports_nothing_heavy_and_never_unpickles():
+    code = """
+import pickle, sys
+import larch.xafs, numpy as np
+before = set(sys.modules)
+def refuse(*args, **kws): raise AssertionError("unpickled")
+pickle.load = pickle.loads = pickle.Unpickler = refuse
+from larch_cnpredict import predict_cn
+k = 0.05 * np.arange(281)
+chi = 0.5 * np.exp(-0.01 * k**2) * np.sin(2 * k * 1.9) / np.maximum(k, 1)
+print(predict_cn(np.arange(10), None, k=k, chi=chi, element="Fe"))
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+print(new & {"torch", "wx", "pymatgen", "joblib", "mp_api", "skl2onnx", "onnx", "pyarrow", "dask"} or "light")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "light", done.stdout
