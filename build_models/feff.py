@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -80,7 +79,7 @@ def run_feff(
     """chi(k) on `K_GRID`: the static one, then one for each Debye temperature.
 
     Potentials, phases and paths do not depend on temperature: the whole chain runs once, and each thermal
-    variant is one more run of ff2x. `times`, where given, collects the seconds that each program took.
+    variant is one more run of ff2x. `times`, where given, collects the seconds of processor time of each program.
     """
     text = feff_input(structure, site_index, settings)
     with scratch_folder() as folder:
@@ -145,7 +144,7 @@ def _executable(program: str) -> str:
 
 
 def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] | None) -> None:
-    start = time.perf_counter()
+    before = os.times()
     process = subprocess.Popen(
         [_executable(program)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -158,7 +157,9 @@ def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] 
         process.kill()
         process.wait()
     if times is not None:
-        times[program] = times.get(program, 0.0) + time.perf_counter() - start
+        after = os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        times[program] = times.get(program, 0.0) + used
     if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU: the limit of `_limit_cpu`
         raise FeffError(f"{program}: over the time limit of {time_limit:g} s")
     if process.returncode or not (folder / _PRODUCTS[program]).exists():  # FEFF often stops with exit code 0

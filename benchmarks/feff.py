@@ -1,0 +1,136 @@
+"""Measures the FEFF8L work: what settings change, what mu(E) costs, where the time goes, what a cluster would need.
+
+    python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6]
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from larch import Group
+from larch.xafs import xftf
+from tqdm import tqdm
+
+from build_models import config, structures
+from build_models.feff import K_GRID, FeffError, FeffSettings, feff_input, run_chain, run_feff, scratch_folder
+from build_models.labels import label_structure
+from build_models.materials_project import chi_from_mu
+
+ALL_SITES = 170_000  # distinct 3d sites of the Materials Project in cells of up to 80 atoms
+STATIC = FeffSettings(debye_temperatures=())
+
+
+def chir(chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    group = Group(k=K_GRID, chi=chi)
+    xftf(group, kmin=3, kmax=12, dk=1, kweight=2, window="hanning")
+    return group.r, group.chir_mag
+
+
+def difference(chi: np.ndarray, reference: np.ndarray, low: float = 1.0, high: float = 6.0) -> float:
+    """Of |chi(R)| between two distances in Å, relative to the reference."""
+    r, expected = chir(reference)
+    inside = (r >= low) & (r <= high)
+    return float(np.linalg.norm((chir(chi)[1] - expected)[inside]) / np.linalg.norm(expected[inside]))
+
+
+def choose(table: Path, number: int) -> list[tuple]:
+    """The first distinct site of each structure: the order of work mixes absorbers and kinds of structure."""
+    rows = [(row, structures.to_structure(row)) for row in structures.iterate(table, 2 * number)]
+    labelled = [(structure, label_structure(row["material_id"], structure)) for row, structure in rows]
+    return [(structure, label[0]["site_index"], label[0]) for structure, label in labelled if label][:number]
+
+
+def timed(structure, site: int, settings: FeffSettings) -> tuple[np.ndarray | None, float, dict[str, float]]:
+    """chi(k), where there is one, the processor time of it all, and that of each program."""
+    times: dict[str, float] = {}
+    start = time.process_time()
+    try:
+        chi = run_feff(structure, site, settings, times)
+    except FeffError as error:
+        print(f"{structure.composition.reduced_formula}: {error}")
+        chi = None
+    return chi, time.process_time() - start + sum(times.values()), times
+
+
+def predicted(chi: np.ndarray, absorber: str) -> int | None:
+    """Coordination number that the shipped models give, where they are there."""
+    from larch_cnpredict import predict_cn
+    from larch_cnpredict.errors import CNPredictError
+
+    try:
+        return predict_cn(Group(k=K_GRID, chi=chi, groupname="feff"), element=absorber, edge="K").cn
+    except CNPredictError:
+        return None
+
+
+def compare(name: str, sites: list[tuple], reference: list[np.ndarray], settings: FeffSettings, workers: int) -> None:
+    results = Parallel(workers)(delayed(timed)(structure, site, settings) for structure, site, _ in tqdm(sites, name))
+    done = [i for i, (chi, _, _) in enumerate(results) if chi is not None]
+    errors = np.array([difference(results[i][0][-1], reference[i]) for i in done])
+    numbers = [
+        (predicted(results[i][0][-1], sites[i][2]["absorber"]), predicted(reference[i], sites[i][2]["absorber"]))
+        for i in done
+    ]
+    changed = sum(a != b for a, b in numbers)
+    print(
+        f"{name}: |chi(R)| differs by {np.median(errors):.1%} (median), {errors.max():.1%} (largest) over 1-6 Å in "
+        f"{len(done)} of {len(sites)} sites; predicted coordination number changes in {changed}; "
+        f"{np.mean([used for _, used, _ in results]):.1f} s a site"
+    )
+
+
+def mu_route(sites: list[tuple]) -> None:
+    errors = []
+    for structure, site, _ in tqdm(sites, "mu(E)"):
+        with scratch_folder() as folder:
+            try:
+                run_chain(folder, feff_input(structure, site, replace(STATIC, kmax=20.0)), STATIC.time_limit)
+            except FeffError:
+                continue
+            energy, k, mu, chi = np.loadtxt(folder / "xmu.dat", usecols=(0, 2, 3, 5)).T
+            errors.append(difference(chi_from_mu(energy, mu), np.interp(K_GRID, k, chi), 1.0, 4.0))
+    print(f"chi from mu(E), as for Materials Project documents: |chi(R)| differs from FEFF's own over 1-4 Å by "
+          f"{np.median(errors):.1%} (median), {max(errors):.1%} (largest) in {len(errors)} sites")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--structures", type=Path, help="structures.parquet of a run; without it, from AMCSD")
+    parser.add_argument("--sites", type=int, default=30)
+    parser.add_argument("--scf", type=int, default=30, help="sites that are also done with SCF (10 to 60 s each)")
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    table = arguments.structures
+    if table is None:
+        run = {"out": "build/benchmark", "limit": 2 * arguments.sites}
+        table = structures.fetch(config.load(None, {"run": run}))
+    sites = choose(table, arguments.sites)
+
+    start = time.perf_counter()
+    one = [timed(structure, site, FeffSettings()) for structure, site, _ in tqdm(sites, "one process")]
+    alone = len(sites) / (time.perf_counter() - start)
+    start = time.perf_counter()
+    Parallel(arguments.workers)(delayed(timed)(structure, site, FeffSettings()) for structure, site, _ in sites)
+    together = len(sites) / (time.perf_counter() - start)
+    seconds = {program: sum(times.get(program, 0.0) for _, _, times in one) for program in one[0][2]}
+    each = float(np.mean([used for _, used, _ in one]))
+    print(f"{each:.2f} s of processor time a site; {alone:.2f} sites a second in one process, {together:.2f} in "
+          f"{arguments.workers}: parallel efficiency {together / alone / arguments.workers:.0%} (on an idle machine)")
+    print(f"all {ALL_SITES} distinct 3d sites on 64 cores: {ALL_SITES * each / 64 / 3600:.1f} h")  # fmt: skip
+    print("time in " + ", ".join(f"{program} {s / sum(seconds.values()):.0%}" for program, s in seconds.items()))
+
+    kept = [(site, chi[4]) for site, (chi, _, _) in zip(sites, one, strict=True) if chi is not None]
+    sites, reference = [site for site, _ in kept], [chi for _, chi in kept]
+    warm = FeffSettings(debye_temperatures=(650.0,))
+    compare("RPATH 8 for 6.5", sites, reference, replace(warm, rpath=8.0, cluster_radius=8.6), arguments.workers)
+    mu_route(sites)
+    few = slice(arguments.scf)
+    scf = replace(warm, scf_radius=4.0, time_limit=300.0)
+    compare("SCF 4.0 for none", sites[few], reference[few], scf, arguments.workers)
+
+
+if __name__ == "__main__":
+    main()
