@@ -98,8 +98,8 @@ def _thermal(variants, rng):
     place = rng.uniform(0, len(order) - 1, len(variants))
     below = np.minimum(place.astype(int), len(order) - 2)
     share = (place - below)[:, None].astype(np.float32)
-    rows, order = np.arange(len(variants)), np.array(order)
-    return (1 - share) * variants[rows, order[below]] + share * variants[rows, order[below + 1]]
+    rows, at = np.arange(len(variants)), np.array(order)
+    return (1 - share) * variants[rows, at[below]] + share * variants[rows, at[below + 1]]
 
 
 def _e0_shift(n, rng, sigma):

@@ -48,6 +48,10 @@ class Config:
     def __getitem__(self, section: str) -> dict[str, Any]:
         return self.sections[section]
 
+    def replace(self, section: str, **values: Any) -> Config:
+        """The same configuration with other values in one section."""
+        return Config(self.sections | {section: self.sections[section] | values})
+
     def hash(self, *sections: str) -> str:
         """Short hash of the named sections: two outputs with one hash were made with the same settings."""
         chosen = {name: self.sections[name] for name in sections or RESULT_SECTIONS}

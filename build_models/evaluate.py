@@ -5,6 +5,7 @@ Each fold of each recipe is one file, so that a run that was cut off goes on whe
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def cross_validate(
             for test in TESTS:
                 chi, kmax, kend = (array[rows] for array in spectra[test])
                 made[test] = families.probabilities([(family, model)], chi, data.elements[rows], kmax, kend)[family]
-            np.savez_compressed(path.with_suffix(".part.npz"), **made)
+            np.savez_compressed(path.with_suffix(".part.npz"), **made)  # type: ignore[arg-type]
             path.with_suffix(".part.npz").rename(path)
         with np.load(path) as saved:
             for test in TESTS:
@@ -148,7 +149,7 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Mapping) -> dict[str, 
             for family, p in scored.items():
                 found = sets.get(family)
                 out[f"{recipe} | {test} | {family}"] = by_absorber(
-                    data, lambda rows, p=p, found=found: scores(data, rows, p, found)
+                    data, partial(scores, data, p=p, sets=found)
                 )
     return out
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from build_models import card, domain, train
+from build_models import card, domain, measured, train
 from build_models.config import Config, versions
 from build_models.dataset import CLASSES, Dataset
 from build_models.families import make_spectra
@@ -31,16 +31,45 @@ def run(config: Config) -> None:
     scratch = train.folder(config, data)
     metrics = json.loads((scratch / "metrics.json").read_text())
     models = train.trained(config, data)
-    staged = scratch / "export"
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir()
+    staged = write_models(scratch / "export", config, data, models, metrics)
+    manifest = json.loads((staged / "manifest.json").read_text())
+    for name in ("confusion.png", "importance.png"):
+        shutil.copy(scratch / name, staged / name)
+    agreement = check(Models(staged), models, data, config.seed)
+    on_measured = measured_scores(config, staged, metrics)
+    (staged / "README.md").write_text(card.card(manifest, metrics, agreement, on_measured))
+    target = Path(config["train"]["models"] or config.out / "models") / config["train"]["version"]
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(staged, target)
+    if config["train"]["readme"]:
+        card.fill_readme(Path(config["train"]["readme"]), card.summary(metrics, on_measured))
+    print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")
+
+
+def measured_scores(config: Config, models: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Scores on measured spectra, as shipped and with the same compounds' formulas left out of training."""
+    if not config["train"]["measured"]:
+        return {}
+    folder = Path(config["train"]["measured"])
+    unseen = config.replace("train", unseen_formulas=measured.formulas(folder))
+    data = train.load(unseen)
+    scratch = write_models(
+        train.folder(unseen, data) / "export", unseen, data, train.trained(unseen, data), metrics
+    )
+    return {"as shipped": measured.score(folder, models), "formulas unseen": measured.score(folder, scratch)}
+
+
+def write_models(folder: Path, config: Config, data: Dataset, models: dict[str, Any], metrics: dict[str, Any]) -> Path:
+    """ONNX files, domain and manifest of one set of trained families."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     entries = {}
     for name, model in models.items():
         entries[name] = {"reads": model.reads, "classes": model.classes.tolist()} | _write(
-            staged / f"{name}.onnx", model.onnx().SerializeToString()
+            folder / f"{name}.onnx", model.onnx().SerializeToString()
         )
     packed = io.BytesIO()
-    np.savez_compressed(packed, **domain.fit(data, train.recipe(config).augmentation, config.seed))
+    np.savez_compressed(packed, **domain.fit(data, train.recipe(config).augmentation, config.seed))  # type: ignore[arg-type]
     manifest = {
         "format": MANIFEST_FORMAT,
         "version": config["train"]["version"],
@@ -52,23 +81,17 @@ def run(config: Config) -> None:
         "transform": features.TRANSFORM,
         "kmax_range": features.KMAX_RANGE,
         "table": metrics["data"],
+        "unseen_formulas": config["train"]["unseen_formulas"],
         "recipe": asdict(train.recipe(config)),
         "seed": config.seed,
         "libraries": versions(),
         "families": entries,
         "calibration": metrics["calibration"],
-        "domain": _write(staged / "domain.npz", packed.getvalue()),
+        "domain": _write(folder / "domain.npz", packed.getvalue()),
         "metrics": {scheme: _means(metrics[scheme]) for scheme in ("grouped", "random")},
     }
-    (staged / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    for name in ("confusion.png", "importance.png"):
-        shutil.copy(scratch / name, staged / name)
-    agreement = check(Models(staged), models, data, config.seed)
-    (staged / "README.md").write_text(card.card(manifest, metrics, agreement))
-    target = Path(config["train"]["models"] or config.out / "models") / config["train"]["version"]
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(staged, target)
-    print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return folder
 
 
 def check(exported: Models, models: dict[str, Any], data: Dataset, seed: int) -> dict[str, dict[str, float]]:

@@ -31,8 +31,8 @@ class Recipe:
     """How training spectra are made and how long networks see them."""
 
     augmentation: Augmentation = field(default_factory=Augmentation)
-    # Labels are CrystalNN's weights to this power, normalised: 1 is its own distribution, a large number leaves the most
-    # probable value alone.
+    # Labels are CrystalNN's weights to this power, normalised: 1 is its own distribution, a large number leaves the
+    # most probable value alone.
     sharpness: float = 2.0
     epochs: int = 30
     members: int = 2  # networks that `phase` averages
@@ -214,6 +214,8 @@ class Trees:
             leaf["nodeids"] += at.tolist()
             leaf["ids"] += which.tolist()
             leaf["weights"] += share[at, which].astype(float).tolist()
+        attributes: dict[str, Any] = {f"nodes_{name}": values for name, values in nodes.items()}
+        attributes |= {f"class_{name}": values for name, values in leaf.items()}
         node = helper.make_node(
             "TreeEnsembleClassifier",
             ["X"],
@@ -221,8 +223,7 @@ class Trees:
             domain="ai.onnx.ml",
             classlabels_int64s=self.classes.tolist(),
             post_transform="NONE",
-            **{f"nodes_{name}": values for name, values in nodes.items()},
-            **{f"class_{name}": values for name, values in leaf.items()},
+            **attributes,
         )
         return _model([node], [], self.model.n_features_in_, len(self.classes))
 

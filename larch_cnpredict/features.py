@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ ELEMENTS = ("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn")
 EDGE = "K"
 
 # The training transform: Larch's xftf with these arguments, and a kmax that the models are told.
-TRANSFORM = {"kmin": 3.0, "kweight": 2, "dk": 1.0, "window": "hanning"}
+TRANSFORM: dict[str, Any] = {"kmin": 3.0, "kweight": 2, "dk": 1.0, "window": "hanning"}
 _TAPER = {"dx": TRANSFORM["dk"], "window": TRANSFORM["window"]}
 KMAX_RANGE = (8.5, 14.0)
 KMAX_DEFAULT = 12.0

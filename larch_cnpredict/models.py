@@ -19,6 +19,7 @@ import numpy as np
 from . import errors, features
 
 MANIFEST_FORMAT = 1
+NEEDED = {"version", "absorbers", "classes", "families", "calibration", "domain", "transform"}
 # A folder of models to use in place of the shipped ones, such as those that one has built oneself.
 FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
 
@@ -113,7 +114,7 @@ class Models:
         path = self.folder / "manifest.json"
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            missing = {"version", "classes", "families", "calibration", "domain", "transform", "absorbers"} - set(manifest)
+            missing = NEEDED - set(manifest)
         except FileNotFoundError:
             raise errors.ModelFileError(path, "is missing") from None
         except (OSError, ValueError, TypeError) as error:

@@ -93,16 +93,15 @@ def predict_cn(
     if errors not in ERROR_CHOICES:
         raise OptionError("errors", errors, ERROR_CHOICES)
     several = isinstance(group, list | tuple) and not _is_numbers(group)
-    groups = [_resolve(g, _larch) for g in (group if several else [group])]
+    groups = [resolve(g, _larch) for g in (group if several else [group])]
     loaded = load_models(models)
-    if model not in loaded.calibration or model == "magnitude":
-        raise UnknownModelError(model, ["default", *loaded.families])
+    check_model(model, loaded)
 
     spectra: list[Spectrum | CNPredictError] = []
     for one in groups:
         try:
             spectrum = read_spectrum(one, chir_mag, element=element, edge=edge, transform=transform, k=k, chi=chi)
-            _check_readable(spectrum, model, transform, loaded)
+            check_readable(spectrum, model, transform, loaded)
             spectra.append(spectrum)
         except CNPredictError as error:
             if errors == "raise":
@@ -172,7 +171,7 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
 
 def _complex(spectra: Sequence[Spectrum], rows: np.ndarray) -> np.ndarray:
     chosen = [s for s, wanted in zip(spectra, rows, strict=True) if wanted]
-    chi = np.array([features.on_k_grid(s.k, s.chi) for s in chosen])
+    chi = np.array([features.on_k_grid(s.k, s.chi) for s in chosen])  # type: ignore[arg-type]
     kmax = np.array([s.kmax for s in chosen])
     kend = np.array([s.k[-1] for s in chosen])  # type: ignore[index]
     return features.complex_features(chi, [s.element for s in chosen], kmax, kend)
@@ -188,7 +187,12 @@ def _trained_for(spectrum: Spectrum) -> bool:
     return same and low <= spectrum.kmax <= high
 
 
-def _check_readable(spectrum: Spectrum, model: str, transform: str, models: Models) -> None:
+def check_model(model: str, models: Models) -> None:
+    if model not in models.calibration or model == "magnitude":
+        raise UnknownModelError(model, ["default", *models.families])
+
+
+def check_readable(spectrum: Spectrum, model: str, transform: str, models: Models) -> None:
     known = models.manifest["absorbers"]
     if spectrum.element not in known:  # of models that somebody built from a few structures
         raise UnsupportedElementError(spectrum.name, spectrum.element, known)
@@ -196,7 +200,7 @@ def _check_readable(spectrum: Spectrum, model: str, transform: str, models: Mode
         raise MissingArrayError(spectrum.name, "k and chi", f"the model {model!r} reads them; use model='default'")
 
 
-def _resolve(group: Any, _larch: Any) -> Any:
+def resolve(group: Any, _larch: Any) -> Any:
     """A group by its name, where an interpreter is there to look it up."""
     if not isinstance(group, str):
         return group

@@ -1,0 +1,102 @@
+"""Measured spectra of compounds with known coordination: the last word on a model, never part of training it.
+
+A folder holds `index.csv` (columns file, element, sample, structure_key, cn, cn_kind) and files of energy and mu.
+`cn_kind` is 'int' where one number is right, 'mixed' where sites of several are averaged, and 'ambig' where the
+convention decides (body-centred cubic: 8, or 8 + 6).
+"""
+
+import contextlib
+import csv
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# What people run: the transform of most tutorials, Larix's, and xftf's own defaults.
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "common": {"kmin": 3, "kmax": 12, "kweight": 2, "dk": 1, "window": "hanning"},
+    "larix": {"kmin": 2, "kmax": None, "kweight": 2, "dk": 4, "window": "kaiser"},
+    "xftf": {},
+}
+
+
+def formulas(folder: Path) -> list[str]:
+    """Reduced formulas of the compounds, to leave them out of training."""
+    from pymatgen.core import Composition
+
+    samples = {row["sample"].removeprefix("alpha-") for row in _index(folder)}
+    return sorted(Composition(sample).reduced_formula for sample in samples)
+
+
+def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
+    """Take each spectrum the way a user would, and compare; each compound counts once, however many scans it has."""
+    from larch import Group
+    from larch.xafs import autobk, pre_edge, xftf
+
+    from larch_cnpredict import CNPredictError, predict_cn
+
+    rows = _index(folder)
+    groups = []
+    for row in rows:
+        energy, mu = np.loadtxt(folder / row["file"], unpack=True)
+        group = Group(energy=energy, mu=mu, filename=row["file"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pre_edge(group)
+            autobk(group, rbkg=1.0, kweight=2)
+        groups.append(group)
+    out = {}
+    for name, settings in TRANSFORMS.items():
+        answers: list[Any] = []
+        for group in groups:
+            kmax = {"kmax": float(group.k[-1])} if settings.get("kmax", 0) is None else {}
+            xftf(group, **{**settings, **kmax})
+            answer = None
+            with contextlib.suppress(CNPredictError):
+                answer = predict_cn(group, models=models)
+            answers.append(answer)
+        out[name] = _summary(rows, answers)
+    return out
+
+
+def _index(folder: Path) -> list[dict[str, str]]:
+    with (folder / "index.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _summary(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
+    kinds = ("exact", "within1", "in_set", "mixed", "ambig")
+    by: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in kinds}
+    truth, wrong = {}, defaultdict(list)
+    for row, answer in zip(rows, answers, strict=True):
+        compound, cn = f"{row['element']} {row['structure_key']}", float(row["cn"])
+        if row["cn_kind"] != "int":
+            by[row["cn_kind"]][compound].append(abs(answer.cn_mean - cn) if answer else np.nan)
+            continue
+        truth[compound] = int(cn)
+        by["exact"][compound].append(answer is not None and answer.cn == cn)
+        by["within1"][compound].append(answer is not None and abs(answer.cn - cn) <= 1)
+        by["in_set"][compound].append(answer is not None and int(cn) in answer.cn_set)
+        if answer is None or answer.cn != cn:
+            wrong[compound].append(answer.cn if answer else None)
+    exact = {compound: float(np.mean(values)) for compound, values in by["exact"].items()}
+    numbers = sorted(set(truth.values()))
+    commonest = max(numbers, key=list(truth.values()).count)
+    return {
+        "compounds": len(truth),
+        "exact": float(np.mean(list(exact.values()))),
+        "commonest": commonest,
+        "always_commonest": list(truth.values()).count(commonest) / len(truth),
+        "balanced": float(np.mean([np.mean([exact[c] for c in truth if truth[c] == cn]) for cn in numbers])),
+        **{key: _mean(by[key]) for key in ("within1", "in_set", "mixed", "ambig")},
+        "flagged": float(np.mean([answer is None or not answer.in_domain for answer in answers])),
+        "spectra": len(answers),
+        "wrong": {compound: {"truth": truth[compound], "predicted": values} for compound, values in wrong.items()},
+    }
+
+
+def _mean(values: Mapping[str, list[float]]) -> float:
+    return float(np.mean([np.mean(v) for v in values.values()])) if values else float("nan")
