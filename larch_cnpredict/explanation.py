@@ -1,0 +1,169 @@
+"""Which parts of R carried an answer: each is taken out in turn, and the models are asked again.
+
+Occlusion (Zeiler and Fergus, ECCV 2014), in one batch. What is taken out of chi(R) is taken out of chi(k) by the same
+filter, so that every family of models sees the same thing missing.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from larch import Group
+
+from . import features
+from .models import load_models
+from .predict import check_model, check_readable, predict_spectra, resolve
+from .result import Prediction, write
+from .spectrum import Spectrum, read_spectrum
+
+# Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
+WIDTH = 0.6  # Å
+CENTERS = np.round(np.arange(features.R_MIN, features.R_MAX + 0.05, 0.1), 1)  # Å
+_R_FFT = np.pi / (features.KSTEP * features.NFFT) * np.arange(features.NFFT // 2 + 1)
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Why the models answer as they do for one spectrum.
+
+    Attributes
+    ----------
+    prediction : Prediction
+    r : (51,) array, Å: the middle of each part that was taken out, not corrected for phase shift
+    importance : (51,) array: by how much ln p of the answer falls without it; negative where it speaks against the answer
+    cn_without : (51,) int array: the answer without it
+    """
+
+    prediction: Prediction
+    r: np.ndarray
+    importance: np.ndarray
+    cn_without: np.ndarray
+
+    @property
+    def likenesses(self) -> list[str]:
+        """The training sites that look most like it, in words."""
+        return [
+            f"{self.prediction.element} in {known['formula']}, {known['site']}, CN {known['cn']} ({known['shell']}), "
+            f"distance {known['distance']:.2f}"
+            for known in self.prediction.neighbours
+        ]
+
+    def __str__(self) -> str:
+        lines = [str(self.prediction)]
+        best = int(self.importance.argmax())
+        if self.importance[best] > 0:
+            without, p = int(self.cn_without[best]), self.prediction.p * np.exp(-self.importance[best])
+            low, high = self.r[best] - WIDTH / 2, self.r[best] + WIDTH / 2
+            lines.append(
+                f"carried most by R = {low:.1f} to {high:.1f} Å: without it p = {p:.2f}"
+                + (f", and CN {without} wins" if without != self.prediction.cn else "")
+            )
+        else:
+            lines.append("no single part of R carries it")
+        lines += [f"looks like {words}" for words in self.likenesses[:3]]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def explain(
+    group: Any,
+    *,
+    element: str | None = None,
+    edge: str | None = None,
+    model: str | None = None,
+    transform: str | None = None,
+    models: str | Path | None = None,
+    _larch: Any = None,
+) -> Explanation:
+    """Say which parts of R carried the coordination number that predict_cn gives, and which known sites look alike.
+
+    Parts of chi(R), 0.6 Å wide, are taken out one by one, and the models are asked again: where ln p of the answer falls
+    most, the evidence lies. R is not corrected for phase shift, as in any plot of |chi(R)|. An expert checks whether it
+    is the first shell that speaks, and whether the sites named are plausible.
+
+    Parameters
+    ----------
+    group : Group, or its name
+        as for predict_cn
+    element, edge, model, transform, models
+        as for predict_cn; by default as they were when `group.cn_predict` was made
+
+    Returns
+    -------
+    Explanation : prediction, r, importance, cn_without, likenesses; print it for a summary in words
+
+    Raises
+    ------
+    CNPredictError
+        as predict_cn; the group is left as it was
+
+    Notes
+    -----
+    Writes `group.cn_predict` as predict_cn does, with two more arrays: importance_r (Å) and importance.
+    """
+    group = resolve(group, _larch)
+    asked = _last_question(group)
+    model = model or asked.get("model", "default")
+    transform = transform or asked.get("transform", "auto")
+    loaded = load_models(models)
+    check_model(model, loaded)
+    spectrum = read_spectrum(
+        group, element=element or asked.get("element"), edge=edge or asked.get("edge"), transform=transform
+    )
+    check_readable(spectrum, model, transform, loaded)
+
+    damped = occlude(spectrum, 1 - part(CENTERS), magnitude_only=transform == "own")
+    whole, *without = predict_spectra([spectrum, *damped], model, transform, loaded)
+    column = whole.classes.index(whole.cn)
+    p = np.array([answer.probabilities[column] for answer in without])
+    found = Explanation(whole, CENTERS.copy(), np.log(whole.p / p), np.array([answer.cn for answer in without]))
+    write(group, whole)
+    group.cn_predict.importance_r, group.cn_predict.importance = found.r.copy(), found.importance.copy()
+    return found
+
+
+def part(centers: np.ndarray) -> np.ndarray:
+    """Smooth windows on the R points of the Fourier transform, 1 in the middle: (n,) Å to (n, 1025)."""
+    away = np.abs(_R_FFT - np.asarray(centers)[:, None])
+    return np.where(away < WIDTH / 2, np.cos(np.pi * away / WIDTH) ** 2, 0.0)
+
+
+def occlude(spectrum: Spectrum, factors: np.ndarray, magnitude_only: bool = False) -> list[Spectrum]:
+    """The spectrum with its chi(R) multiplied by each of the factors.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    factors : (n, 1025) array, 0 to 1, on the R points of the Fourier transform; see `part`
+    magnitude_only : bool
+        leave chi(k) out of it, for spectra of which only chir_mag is read
+
+    Returns
+    -------
+    list of n Spectrum
+    """
+    if spectrum.k is None or spectrum.chi is None or magnitude_only:
+        fine = [np.interp(spectrum.r, _R_FFT, factor) for factor in factors]
+        return [replace(spectrum, chir_mag=spectrum.chir_mag * factor) for factor in fine]
+    k = features.K_GRID[features.K_GRID < spectrum.k[-1] + features.KSTEP / 4]
+    chi = np.interp(k, spectrum.k, spectrum.chi)
+    filtered = np.fft.irfft(np.fft.rfft(chi * k**2, features.NFFT) * factors, features.NFFT)[:, : len(k)]
+    # below 1 Å^-1, where no transform reaches, dividing by k^2 would blow up what leaks there
+    chis = np.where(k > 1, filtered / np.maximum(k, 1) ** 2, chi)
+    n, r = len(factors), features.larch_r()
+    tapers = features.windows(np.full(n, spectrum.kmax), np.full(n, k[-1]))
+    grid = np.pad(chis, ((0, 0), (0, len(features.K_GRID) - len(k))))
+    magnitudes = np.abs(features.chir(grid, tapers, int(features.TRANSFORM["kweight"])))
+    return [replace(spectrum, r=r, chir_mag=m, k=k, chi=c) for m, c in zip(magnitudes, chis, strict=True)]
+
+
+def _last_question(group: Any) -> dict[str, Any]:
+    """What predict_cn was asked when it made `group.cn_predict`."""
+    made = getattr(group, "cn_predict", None)
+    if not isinstance(made, Group):
+        return {}
+    transform, element, edge, _ = made.fingerprint.split(":")
+    model = made.model.split(",")[0]  # 'default, |chi(R)| alone' was asked as 'default'
+    return {"model": model, "transform": transform, "element": element or None, "edge": edge or None}
