@@ -35,7 +35,8 @@ CSV_COLUMNS = (
     *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
     *("Status", "Model", "Version", "Notes"),
 )
-TRUSTED = "Like the spectra that the models know: the 90 % set holds for it."
+TRUSTED = "Like the spectra that the models know: one number is left in the 90 % set."
+UNDECIDED = "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number."
 NO_GROUP, NOT_YET = "No group: read data first", "Not predicted yet"
 DOUBTED = "Outside what the models know: do not use this number before you have seen to this:"
 
@@ -379,8 +380,8 @@ class CNPanel(TaskPanel):
             colour = "text" if problem in (NOT_YET, NO_GROUP) else "title_red"
             details, families, sites = [problem], [], []
         else:
-            colour = "title_green" if found.in_domain else "title_red"
-            answer, status = f"CN {found.cn}", TRUSTED if found.in_domain else DOUBTED
+            _, status, colour = verdict(found)
+            answer = f"CN {found.cn}"
             numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {set_text(found)},"
             numbers += f"  mean {mean_text(found)}"
             details = [*found.notes, f"model: {found.model}, version {found.model_version}"]
@@ -404,7 +405,7 @@ class CNPanel(TaskPanel):
                 "CN": found.cn,
                 "90 % set": set_text(found),
                 "Mean": mean_text(found),
-                "Status": "ok" if found.in_domain else f"outside: {next(iter(found.notes), '')}",
+                "Status": verdict(found)[0],
                 "Probability": round(found.p, 4),
                 "Mean CN": round(found.cn_mean, 3),
                 "Sigma": round(found.cn_std, 3),
@@ -508,10 +509,17 @@ def stamp_of(dgroup) -> int:
 def draw_probabilities(axes, found: Prediction) -> None:
     colours = ["tab:blue" if cn in found.cn_set else "lightgrey" for cn in found.classes]
     axes.bar(found.classes, found.probabilities, color=colours)
-    axes.set(ylim=(0, 1), xticks=found.classes, facecolor="none")
+    axes.set(ylim=(0, 1), xticks=range(2, 17, 2), facecolor="none")
     axes.set_xlabel("CN (blue: 90 % set)", fontsize="x-small")
     axes.set_ylabel("probability", fontsize="x-small")
     axes.tick_params(labelsize="x-small")
+
+
+def verdict(found: Prediction) -> tuple[str, str, str]:
+    """How far to trust it: a word for the table, a sentence, a colour."""
+    if not found.in_domain:
+        return f"outside: {next(iter(found.notes), '')}", DOUBTED, "title_red"
+    return ("ok", TRUSTED, "title_green") if len(found.cn_set) == 1 else ("undecided", UNDECIDED, "title_blue")
 
 
 def set_text(found: Prediction) -> str:

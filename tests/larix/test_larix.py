@@ -53,6 +53,10 @@ def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
     assert "90 % set {" in one["numbers"]
     assert " ± " in one["numbers"]
     assert ("Outside" in one["status"]) is not value["in_domain"]
+    verdicts = [row[-1].split(":")[0] for row in seen["table"]]
+    sizes = [row[3].count(",") + 1 for row in seen["table"]]
+    for verdict, size, each in zip(verdicts, sizes, seen["values"], strict=True):
+        assert verdict == ("outside" if not each["in_domain"] else "ok" if size == 1 else "undecided")
     assert "kmin=3" in one["details"]  # which transform was used
     assert len(seen["families"]) >= 3
     assert seen["before_selected"] is None
