@@ -7,8 +7,15 @@ the package costs a Larch start-up nothing.
 from importlib import import_module
 
 __version__ = "0.1.0"
-_HOME = {"predict_cn": "predict", "Prediction": "result", "register": "larch_hooks", "CNPredictError": "errors"}
-__all__ = ["CNPredictError", "Prediction", "predict_cn", "register"]
+_HOME = {
+    "predict_cn": "predict",
+    "explain": "explanation",
+    "plot_cn": "plot",
+    "Prediction": "result",
+    "register": "larch_hooks",
+    "CNPredictError": "errors",
+}
+__all__ = ["CNPredictError", "Prediction", "explain", "plot_cn", "predict_cn", "register"]
 
 
 def __getattr__(name: str):

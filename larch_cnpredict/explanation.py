@@ -31,7 +31,7 @@ class Explanation:
     ----------
     prediction : Prediction
     r : (51,) array, Å: the middle of each part that was taken out, not corrected for phase shift
-    importance : (51,) array: by how much ln p of the answer falls without it; negative where it speaks against the answer
+    importance : (51,) array: by how much ln p of the answer falls without it; negative where it speaks against it
     cn_without : (51,) int array: the answer without it
     """
 
@@ -79,9 +79,9 @@ def explain(
 ) -> Explanation:
     """Say which parts of R carried the coordination number that predict_cn gives, and which known sites look alike.
 
-    Parts of chi(R), 0.6 Å wide, are taken out one by one, and the models are asked again: where ln p of the answer falls
-    most, the evidence lies. R is not corrected for phase shift, as in any plot of |chi(R)|. An expert checks whether it
-    is the first shell that speaks, and whether the sites named are plausible.
+    Parts of chi(R), 0.6 Å wide, are taken out one by one, and the models are asked again: where ln p of the answer
+    falls most, the evidence lies. R is not corrected for phase shift, as in any plot of |chi(R)|. An expert checks
+    whether it is the first shell that speaks, and whether the sites named are plausible.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def occlude(spectrum: Spectrum, factors: np.ndarray, magnitude_only: bool = Fals
     if spectrum.k is None or spectrum.chi is None or magnitude_only:
         fine = [np.interp(spectrum.r, _R_FFT, factor) for factor in factors]
         return [replace(spectrum, chir_mag=spectrum.chir_mag * factor) for factor in fine]
-    k = features.K_GRID[features.K_GRID < spectrum.k[-1] + features.KSTEP / 4]
+    k = features.K_GRID[spectrum.k[-1] + features.KSTEP / 4 > features.K_GRID]
     chi = np.interp(k, spectrum.k, spectrum.chi)
     filtered = np.fft.irfft(np.fft.rfft(chi * k**2, features.NFFT) * factors, features.NFFT)[:, : len(k)]
     # below 1 Å^-1, where no transform reaches, dividing by k^2 would blow up what leaks there

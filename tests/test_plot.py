@@ -1,0 +1,76 @@
+"""plot_cn: what is drawn is what was found."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+import larch_cnpredict
+from larch_cnpredict import explain, plot_cn
+from larch_cnpredict.plot import BLUE
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    pyplot.close("all")
+
+
+def test_the_figure_shows_the_spectrum_the_importance_and_the_set(measured, tmp_path):
+    group = measured("CuO")
+    figure = plot_cn(group)
+    left, right = figure.axes
+    line = left.lines[0]
+    np.testing.assert_array_equal(line.get_ydata(), group.chir_mag[group.r <= 6])
+    shades = np.asarray(left.images[0].get_array())[0]
+    assert shades.argmax() == group.cn_predict.importance.argmax()
+    assert shades.min() == 0
+    bars = {round(bar.get_x() + bar.get_width() / 2): bar for bar in right.patches}
+    assert [bars[cn].get_height() for cn in group.cn_predict.classes] == group.cn_predict.probabilities
+    blue = [cn for cn, bar in bars.items() if bar.get_facecolor() == to_rgba(BLUE)]
+    assert blue == group.cn_predict.cn_set
+    assert "Cu K: CN 4" in figure.get_suptitle()
+    figure.savefig(tmp_path / "cn.png")
+    assert (tmp_path / "cn.png").stat().st_size > 10_000
+
+
+def test_a_given_figure_is_drawn_into_without_pyplot(measured):
+    mine = Figure(figsize=(5, 3))
+    mine.subplots(3, 3)
+    assert plot_cn(measured("Cu_foil"), figure=mine, title="mine") is mine
+    assert len(mine.axes) == 2
+    assert mine.get_suptitle() == "mine"
+    assert pyplot.get_fignums() == []
+
+
+def test_what_was_explained_is_plotted_unless_the_group_changed(measured):
+    group = measured("Ni_foil")
+    explain(group, model="forest")
+    made = group.cn_predict
+    plot_cn(group)
+    assert group.cn_predict is made
+    group.chi = 0.9 * group.chi
+    plot_cn(group)
+    assert group.cn_predict is not made
+    assert group.cn_predict.model == "forest"
+
+
+def test_the_transform_of_another_k_weight_has_its_unit(measured):
+    group = measured("CuO", kmin=3, kmax=12, kweight=3, dk=1, window="hanning")
+    explain(group, transform="own")
+    assert "{-4}" in plot_cn(group).axes[0].get_ylabel()
+
+
+def test_in_the_larch_language(measured, larch):
+    larch_cnpredict.register(_larch=larch)
+    larch.symtable.cuo = measured("CuO")
+    larch.eval("found = explain(cuo)")
+    figure = larch.eval("plot_cn('cuo')")
+    assert larch.error == []
+    assert len(figure.axes) == 2
+    assert str(larch.symtable.found.prediction) in figure.get_suptitle()
