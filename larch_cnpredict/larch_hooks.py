@@ -23,7 +23,7 @@ _INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?"
 
 
 def register(_larch=None) -> None:
-    """Make `predict_cn` a Larch function like `xftf`, and add the menu and panel where Larix is running.
+    """Make `predict_cn`, `explain` and `plot_cn` Larch functions like `xftf`; add menu and panel where Larix is running.
 
     Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
     so that a broken plugin cannot stop the rest of init.lar.
@@ -37,11 +37,14 @@ def register(_larch=None) -> None:
         from larch import builtins
         from larch.closure import Closure
 
+        from .explanation import explain
+        from .plot import plot_cn
         from .predict import predict_cn
 
-        builtins.init_builtins.setdefault("_xafs", {})["predict_cn"] = predict_cn
-        if _larch is not None:
-            _larch.symtable.get_group("_xafs").predict_cn = Closure(func=predict_cn, _larch=_larch)
+        for function in (predict_cn, explain, plot_cn):
+            builtins.init_builtins.setdefault("_xafs", {})[function.__name__] = function
+            if _larch is not None:
+                setattr(_larch.symtable.get_group("_xafs"), function.__name__, Closure(func=function, _larch=_larch))
         if "larch.wxxas.xasgui" in sys.modules:
             import wx
 
