@@ -23,7 +23,7 @@ _INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?"
 
 
 def register(_larch=None) -> None:
-    """Make `predict_cn`, `explain` and `plot_cn` Larch functions like `xftf`; add menu and panel where Larix is running.
+    """Make `predict_cn`, `explain` and `plot_cn` Larch functions like `xftf`; where Larix runs, add its menu and panel.
 
     Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
     so that a broken plugin cannot stop the rest of init.lar.

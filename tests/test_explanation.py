@@ -69,7 +69,7 @@ def test_only_the_part_in_question_is_taken_out(measured):
     # the window of the transform smears some of the neighbouring R back in
     assert np.interp(1.5, without.r, without.chir_mag) < 0.35 * np.interp(1.5, same.r, whole)
     far = without.r > 2.5
-    np.testing.assert_allclose(without.chir_mag[far], whole[far], atol=0.03 * whole.max())
+    np.testing.assert_allclose(without.chir_mag[far], whole[far], atol=0.06 * whole.max())
     assert without.k[-1] <= spectrum.k[-1] + features.KSTEP
 
 
