@@ -105,6 +105,7 @@ def convert(config: Config) -> None:
     metadata = config.provenance("source")
     for stage, rows, schema in (("simulate", chi_rows, table.CHI_SCHEMA), ("label", label_rows, table.LABEL_SCHEMA)):
         if rows:
+            table.check_settings(config.out / stage, metadata)
             table.write_shard(config.out / stage, rows, schema, metadata)
 
 

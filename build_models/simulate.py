@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def label(config: Config) -> None:
     absorbers = tuple(symbol for symbol in ABSORBERS if symbol in config["source"]["elements"])
     path = config.out / "structures.parquet"
     tasks = ((row, (row, absorbers)) for row in iterate(path, config.limit) if row["material_id"] not in done)
-    _run(config, "label", _label_task, tasks, table.LABEL_SCHEMA, _count(path, config.limit) - len(done))
+    total = min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done)
+    _run(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
 
 def simulate(config: Config) -> None:
@@ -54,7 +56,7 @@ def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
     try:
         return [r for r in label_structure(row["material_id"], to_structure(row)) if r["absorber"] in absorbers]
     except Exception as error:  # noqa: BLE001 -- a structure that cannot be read is a row
-        return [_failure(row, -1, f"{type(error).__name__}: {error}")]
+        return [_row(row, -1, f"{type(error).__name__}: {error}")]
 
 
 def _feff_task(row: dict, sites: list[int], settings: FeffSettings) -> list[dict]:
@@ -65,19 +67,16 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings) -> list[dict
         try:
             chis = feff.run_feff(structure, site_index, settings).astype(np.float16)
         except FeffError as error:
-            rows.append(_failure(row, site_index, str(error)))
-            continue
+            rows.append(_row(row, site_index, str(error)))
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the site is recorded
-            rows.append(_failure(row, site_index, f"{type(error).__name__}: {error}"))
-            continue
-        rows.append(
-            {"material_id": row["material_id"], "site_index": site_index, "chi_static": chis[0],
-             "chi_debye": chis[1:].ravel(), "seconds": time.perf_counter() - start, "reason": ""}
-        )  # fmt: skip
+            rows.append(_row(row, site_index, f"{type(error).__name__}: {error}"))
+        else:
+            rows.append(_row(row, site_index) | {"chi_static": chis[0], "chi_debye": chis[1:].ravel()})
+        rows[-1]["seconds"] = time.perf_counter() - start
     return rows
 
 
-def _failure(row: dict, site_index: int, reason: str) -> dict:
+def _row(row: dict, site_index: int, reason: str = "") -> dict:
     return {"material_id": row["material_id"], "site_index": site_index, "reason": reason[:200]}
 
 
@@ -85,6 +84,7 @@ def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: An
     """Do the tasks, write their rows in shards; a task whose worker died three times is a row with the reason."""
     folder, run = config.out / stage, config["run"]
     metadata = config.provenance("feff") if stage == "simulate" else config.provenance("source")
+    table.check_settings(folder, metadata)
     rows: list[dict] = []
     written = time.monotonic()
     with tqdm(total=total, desc=stage, unit="", smoothing=0.05, mininterval=2.0) as bar:
@@ -104,6 +104,10 @@ def _results(config: Config, work: Callable, tasks: Iterable) -> Iterator[list[d
     When a worker dies, nobody says in whose task: each task that was under way is tried again, alone.
     """
     tasks = iter(tasks)
+    first = next(tasks, None)
+    if first is None:
+        return
+    tasks = chain([first], tasks)
     attempts: Counter = Counter()
     suspects: list[tuple[dict, tuple]] = []
     pool = _Pool(config)
@@ -135,7 +139,7 @@ def _results(config: Config, work: Callable, tasks: Iterable) -> Iterator[list[d
                     suspects.append((row, arguments))
                 else:
                     sites = arguments[1] if work is _feff_task else [-1]
-                    yield [_failure(row, i, f"worker died: {type(error).__name__}") for i in sites]
+                    yield [_row(row, i, f"worker died: {type(error).__name__}") for i in sites]
     finally:
         pool.close()
 
@@ -185,7 +189,3 @@ def _skipped(paths: list[str]) -> set[tuple[str, int]]:
         rows = pq.read_table(path, columns=table.KEY)
         found.update(zip(rows["material_id"].to_pylist(), rows["site_index"].to_pylist(), strict=True))
     return found
-
-
-def _count(path: Any, limit: int | None) -> int:
-    return min(limit or 10**9, pq.ParquetFile(path).metadata.num_rows)

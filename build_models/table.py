@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from build_models.config import Config
+from build_models.config import Config, ConfigError
 from build_models.feff import K_GRID
 
 KEY = ["material_id", "site_index"]
@@ -84,6 +84,14 @@ def first_of_each(rows: pa.Table) -> pa.Table:
     kept = rows.select([*KEY, "_row"]).group_by(KEY).aggregate([("_row", "min")])
     kept = kept.sort_by([(name, "ascending") for name in KEY])
     return rows.take(kept["_row_min"]).drop_columns("_row")
+
+
+def check_settings(folder: Path, metadata: dict[str, str]) -> None:
+    """Refuse to add to the work of other settings: a table is of one kind or it says nothing."""
+    for path in folder.glob("*.parquet"):
+        found = (pq.read_schema(path).metadata or {}).get(b"config_hash", b"").decode()
+        if found != metadata["config_hash"]:
+            raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
 
 
 def keys(folder: Path) -> set[tuple[str, int]]:

@@ -86,6 +86,14 @@ def test_sites_that_another_table_holds_are_not_done_again(settings, make_config
     assert not (config.out / "simulate").exists()
 
 
+def test_work_of_other_settings_is_not_mixed_in(settings, capsys):
+    path, out = settings
+    other = out / "other.toml"
+    other.write_text(path.read_text().replace("[feff]", "[feff]\nrpath = 5.0"))
+    assert main(["simulate", "--config", str(other)]) == 1
+    assert "other settings; choose another --out" in capsys.readouterr().err
+
+
 def test_a_worker_that_is_killed_costs_nothing_and_a_deadly_site_is_a_row(make_config, tmp_path):
     config = make_config()
     mark = tmp_path / "mark"
