@@ -137,8 +137,8 @@ def measured_text(on_measured: Mapping[str, Any]) -> str:
     more = ["mixed sites: abs. error of cn_mean", "convention decides: the same", "flagged %"]
     return "\n\n".join(
         [
-            f"{first['spectra']} measured spectra of {first['compounds']} compounds with one coordination number and of "
-            "some with several sites; each compound counts once. Always answering "
+            f"{first['spectra']} measured spectra of {first['compounds']} compounds with one coordination number and "
+            "of some with several sites; each compound counts once. Always answering "
             f"{first['commonest']} is right for {percent(first['always_commonest'])} %. 'Formulas unseen': models "
             "trained without any material of these compounds' formulas.",
             table([*head, *more], rows),

@@ -40,4 +40,4 @@ def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float) -> list
 def mean_and_std(p: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of the distribution."""
     mean = float(p @ classes)
-    return mean, float(np.sqrt(max(0.0, p @ (classes - mean) ** 2)))
+    return mean, float(np.sqrt(p @ (classes - mean) ** 2))
