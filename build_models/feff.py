@@ -148,9 +148,9 @@ def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] 
     process = subprocess.Popen(
         [_executable(program)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    _limit_cpu(process.pid, time_limit)
-    try:
-        output, _ = process.communicate(timeout=10 * time_limit)  # 10: the machine may be busy with others
+    limited = _limit_cpu(process.pid, time_limit)
+    try:  # a busy machine may give it little time: where the kernel counts, the clock does not
+        output, _ = process.communicate(timeout=None if limited else 10 * time_limit)
     except subprocess.TimeoutExpired:
         raise FeffError(f"{program}: over the time limit of {time_limit:g} s") from None
     finally:
@@ -168,14 +168,16 @@ def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] 
         raise FeffError(f"{program}: exit {process.returncode}, {reason[:120]}")
 
 
-def _limit_cpu(pid: int, seconds: float) -> None:
-    """Let the kernel end an endless loop even where our own process was killed meanwhile (Linux)."""
-    if sys.platform == "linux":
-        import resource
+def _limit_cpu(pid: int, seconds: float) -> bool:
+    """Let the kernel end an endless loop (Linux), even where our own process was killed meanwhile."""
+    if sys.platform != "linux":
+        return False
+    import resource
 
-        limit = int(np.ceil(seconds))
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit))
+    limit = int(np.ceil(seconds))
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit))
+    return True
 
 
 def _read_chi(folder: Path) -> np.ndarray:
