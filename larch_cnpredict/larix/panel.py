@@ -20,6 +20,7 @@ from larch.wxxas.taskpanel import TaskPanel
 from ..errors import CNPredictError
 from ..features import ELEMENTS
 from ..models import default_folder
+from ..plot import NOTABLE, RED, draw_probabilities
 from ..result import Prediction, is_stale
 
 PANEL = "cnpredict"
@@ -38,6 +39,7 @@ CSV_COLUMNS = (
 TRUSTED = "Like the spectra that the models know: one number is left in the 90 % set."
 UNDECIDED = "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number."
 NO_GROUP, NOT_YET = "No group: read data first", "Not predicted yet"
+HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
 DOUBTED = "Outside what the models know: do not use this number before you have seen to this:"
 
 
@@ -178,9 +180,6 @@ class CNPanel(TaskPanel):
         if self.controller.config[PANEL]["auto_predict"] and not self.current(dgroup):
             wx.CallAfter(self.predict, [dgroup])
 
-    def plot(self, dgroup=None, **kws):
-        self.onPlotOne(dgroup=dgroup)
-
     def onPanelHidden(self, **kws):
         pass  # the group's configuration is written where it changes
 
@@ -243,7 +242,7 @@ class CNPanel(TaskPanel):
         self.refresh()
         self.write_message(message)
         if one and self.wids["plot_on_choose"].IsChecked() and self.current(self.controller.get_group()):
-            self.onPlotOne()
+            self.plot(why=True)
 
     def prepare(self, dgroup) -> bool:
         """See that the group has chi(R), from the EXAFS tab and its settings; True where that tab had work to do."""
@@ -434,8 +433,14 @@ class CNPanel(TaskPanel):
     def onShowRow(self, event):
         self.parent.ShowFile(filename=self.rows[event.GetRow()]["Group"])
 
-    def onPlotOne(self, event=None, dgroup=None):
-        """|chi(R)| of the group as Larix plots it, and the class probabilities in its corner."""
+    def onPlotOne(self, event=None):
+        self.plot(why=True)
+
+    def plot(self, dgroup=None, why=False, **kws):
+        """|chi(R)| as Larix plots it, the parts that carried the answer shaded, class probabilities in its corner.
+
+        To find those parts takes tens of predictions: done where it is asked for, not at each choice of a group.
+        """
         dgroup = dgroup or self.controller.get_group()
         if dgroup is None or getattr(dgroup, "chir_mag", None) is None:
             return self.write_message("This group has no chi(R) yet")
@@ -443,10 +448,12 @@ class CNPanel(TaskPanel):
         self.larch_eval(f"plot_chir({dgroup.groupname}, show_mag=True, rmax=6, win=1, title={title})")
         found = self.current(dgroup)
         if found is not None:
+            if why and not hasattr(dgroup.cn_predict, "importance"):
+                self.larch_eval(f"explain({dgroup.groupname})")
             plot = self.controller.get_display(win=1).panel
             plot.conf.draw_legend(show=False)
-            plot.set_xylims([0, 6, 0, 1.6 * dgroup.chir_mag.max()])
-            draw_probabilities(plot.axes.inset_axes([0.58, 0.66, 0.4, 0.3]), found)
+            plot.set_xylims([0, 6, 0, HEADROOM * dgroup.chir_mag.max()])
+            draw_answer(plot.axes, found, dgroup.cn_predict)
             plot.canvas.draw()
         return self.controller.set_focus()
 
@@ -506,13 +513,20 @@ def stamp_of(dgroup) -> int:
     return hash((tuple(values), repr(xftf), id(dgroup.cn_predict)))
 
 
-def draw_probabilities(axes, found: Prediction) -> None:
-    colours = ["tab:blue" if cn in found.cn_set else "lightgrey" for cn in found.classes]
-    axes.bar(found.classes, found.probabilities, color=colours)
-    axes.set(ylim=(0, 1), xticks=range(2, 17, 2), facecolor="none")
-    axes.set_xlabel("CN (blue: 90 % set)", fontsize="x-small")
-    axes.set_ylabel("probability", fontsize="x-small")
-    axes.tick_params(labelsize="x-small")
+def draw_answer(axes, found: Prediction, made) -> None:
+    """Shade the parts of R that carried the answer, where that is known, and set the probabilities in the corner."""
+    shades = np.clip(getattr(made, "importance", [0.0]), 0, None)
+    if shades.max() > 0:
+        half = (made.importance_r[1] - made.importance_r[0]) / 2
+        for r, shade in zip(made.importance_r, shades / max(shades.max(), NOTABLE), strict=True):
+            axes.axvspan(r - half, r + half, ymax=1 / HEADROOM, color=RED, alpha=0.4 * shade, linewidth=0)
+        style = {"color": RED, "size": "x-small", "va": "top"}
+        axes.text(0.02, 0.97, "red: what carried the answer", transform=axes.transAxes, **style)
+    corner = axes.inset_axes([0.58, 0.6, 0.4, 0.3])
+    draw_probabilities(corner, found)
+    corner.tick_params(labelsize="x-small")
+    for item in (corner.title, corner.xaxis.label, corner.yaxis.label):
+        item.set_fontsize("x-small")
 
 
 def verdict(found: Prediction) -> tuple[str, str, str]:

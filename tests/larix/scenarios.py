@@ -55,7 +55,7 @@ def project(larix, path, folder):
     out |= {"one": texts(page), "families": cells(page.wids["families"]), "sites": cells(page.wids["sites"])}
     out |= {"value": values(larix, current), "xftf": larix.group(current).callargs.xftf}
     plot = larix.controller.get_display(win=1).panel
-    out["insets"] = [len(plot.axes.child_axes)]
+    out |= {"insets": [len(plot.axes.child_axes)], "shades": len(plot.axes.patches)}
     out["before_selected"] = values(larix, names[0])
     larix.check(names)
     out["unpredicted"] = cells(page.wids["table"])

@@ -60,6 +60,8 @@ def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
     assert "kmin=3" in one["details"]  # which transform was used
     assert len(seen["families"]) >= 3
     assert seen["before_selected"] is None
+    assert "explain(" in seen["buffer"]
+    assert seen["shades"] > 0
     assert seen["insets"] == [1, 0]  # class probabilities in our plot, none left behind in the next one
 
     assert [row[0] for row in seen["unpredicted"]] == seen["names"]
