@@ -251,18 +251,23 @@ class CNPanel(TaskPanel):
         if removed:  # since it was asked for
             return False
         missing = getattr(dgroup, "chir_mag", None) is None and self.is_xasgroup(dgroup)
+        problem = ""
         if missing and getattr(dgroup, "is_frozen", False):
-            message = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
-            self.fail(dgroup, message)
-            say(self.parent, f"{dgroup.filename}: {message}")
-            return False
-        self.ready.append(dgroup)
-        if missing:
-            if not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
-                self.page("xasnorm").process(dgroup, force=True, use_form=False)
-            exafs = self.page("exafs")
-            exafs.get_config(dgroup)  # sets the k limits, which are -1 in a group just read
-            exafs.process(dgroup)
+            problem = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
+        elif missing:
+            try:
+                if not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
+                    self.page("xasnorm").process(dgroup, force=True, use_form=False)
+                exafs = self.page("exafs")
+                exafs.get_config(dgroup)  # sets the k limits, which are -1 in a group just read
+                exafs.process(dgroup)
+            except Exception as err:  # noqa: BLE001  (whatever Larix meets in bad data, the other groups go on)
+                problem = f"Larix could not process this group on the EXAFS tab: {err}"
+        if problem:
+            self.fail(dgroup, problem)
+            say(self.parent, f"{dgroup.filename}: {problem}")
+        else:
+            self.ready.append(dgroup)
         return missing
 
     def run(self, groups):
