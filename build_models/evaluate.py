@@ -24,8 +24,10 @@ from larch_cnpredict.uncertainty import pool, prediction_set
 RECIPES: dict[str, tuple[str, ...]] = {
     "shipped": tuple(families.FAMILIES),
     "per absorber": ("network", "forest"),
+    "per k range": ("network",),
     "paper": families.PAPER_FAMILIES,
 }
+GROUPED_ONLY = {"per k range"}
 POOLS = {"default": tuple(families.FAMILIES), "magnitude": families.PAPER_FAMILIES}
 TESTS = ("augmented", "ideal")
 
@@ -39,7 +41,8 @@ def run(config: Config) -> None:
     metrics: dict[str, Any] = {"data": describe(data), "folds": config["train"]["folds"]}
     for scheme, keys in schemes.items():
         fold = folds(keys, config["train"]["folds"], config.seed)
-        predicted = cross_validate(config, data, fold, spectra, out / scheme)
+        recipes = {name: f for name, f in RECIPES.items() if scheme == "grouped" or name not in GROUPED_ONLY}
+        predicted = cross_validate(config, data, fold, spectra, out / scheme, recipes)
         metrics[scheme] = summarise(data, fold, predicted)
         if scheme == "grouped":
             metrics["calibration"] = calibration(data, predicted["shipped"]["augmented"])
@@ -70,15 +73,20 @@ def test_spectra(data: Dataset, config: Config) -> dict[str, tuple]:
 
 
 def cross_validate(
-    config: Config, data: Dataset, fold: np.ndarray, spectra: Mapping[str, tuple], out: Path
+    config: Config,
+    data: Dataset,
+    fold: np.ndarray,
+    spectra: Mapping[str, tuple],
+    out: Path,
+    recipes: Mapping[str, tuple[str, ...]],
 ) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     """Predictions for each site by models that did not see its fold: recipe -> test -> family -> (n, 16)."""
     out.mkdir(parents=True, exist_ok=True)
     predicted = {
         recipe: {test: {f: np.zeros((len(data), len(CLASSES)), np.float32) for f in names} for test in TESTS}
-        for recipe, names in RECIPES.items()
+        for recipe, names in recipes.items()
     }
-    jobs = [(i, recipe, f) for recipe, names in RECIPES.items() for i in np.unique(fold) for f in names]
+    jobs = [(i, recipe, f) for recipe, names in recipes.items() for i in np.unique(fold) for f in names]
     for i, recipe, family in tqdm(jobs, desc=f"cross-validation, {out.name}"):
         rows = np.flatnonzero(fold == i)
         path = out / f"{recipe.replace(' ', '_')}-{family}-{i}.npz"
@@ -99,6 +107,8 @@ def cross_validate(
 def _fit(recipe: str, family: str, data: Dataset, rows: np.ndarray, config: Config) -> Any:
     if recipe == "shipped":
         return families.fit(family, data, rows, train.recipe(config), config.seed)
+    if recipe == "per k range":
+        return families.fit_per_k_range(family, data, rows, train.recipe(config), config.seed)
     settings = families.PAPER if recipe == "paper" else train.recipe(config)
     return families.fit_per_absorber(family, data, rows, settings, config.seed)
 

@@ -24,6 +24,7 @@ from larch_cnpredict import features
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 BATCH = 256
 FEW = 5000
+SHORT = 10.5  # Å^-1: where one model for short data would end and one for long data begin
 
 
 @dataclass(frozen=True)
@@ -263,28 +264,43 @@ def fit(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int,
     return FAMILIES[family](recipe).fit(data, rows, recipe, seed, progress)
 
 
-class PerAbsorber:
-    """One model of a family for each absorber, as in the paper."""
+class Several:
+    """Several models of a family, each for some of the spectra; `choose` gives the number of the model for each row."""
 
-    def __init__(self, models: dict[str, Any], reads: str):
-        self.models, self.reads = models, reads
+    reads = "magnitude"
+
+    def __init__(self, models: dict[int, Any], choose: Callable[[np.ndarray], np.ndarray]):
+        self.models, self.choose = models, choose
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         out = np.full((len(x), len(CLASSES)), 1 / len(CLASSES))  # for an absorber that training never met
-        which = features.absorber_of(x)
-        for element, model in self.models.items():
-            rows = which == features.ELEMENTS.index(element)
+        which = self.choose(x)
+        for number, model in self.models.items():
+            rows = which == number
             if rows.any():
                 out[rows] = model.predict(x[rows])
         return out
 
 
-def fit_per_absorber(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int) -> PerAbsorber:
-    """As `fit`, one model for each absorber."""
+def fit_per_k_range(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int) -> Several:
+    """As `fit`, one model for short data and one for long."""
+    low, high = features.KMAX_RANGE
+    ranges = ((low, SHORT), (SHORT, high))
+    recipes = [replace(recipe, augmentation=replace(recipe.augmentation, kmax=limits)) for limits in ranges]
+    models = {i: fit(family, data, rows, own, seed) for i, own in enumerate(recipes)}
+    return Several(models, lambda x: (features.kmax_of(x) > SHORT).astype(int))
+
+
+def fit_per_absorber(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int) -> Several:
+    """As `fit`, one model for each absorber, as in the paper."""
     smaller = replace(recipe, hidden=(256, 128))
     own = {e: rows[data.elements[rows] == e] for e in np.unique(data.elements[rows])}
-    models = {e: fit(family, data, those, smaller, seed) for e, those in own.items() if data.trainable[those].any()}
-    return PerAbsorber(models, "magnitude")
+    models = {
+        features.ELEMENTS.index(element): fit(family, data, those, smaller, seed)
+        for element, those in own.items()
+        if data.trainable[those].any()
+    }
+    return Several(models, features.absorber_of)
 
 
 def probabilities(models: Iterable[tuple[str, Any]], chi, elements, kmax, kend) -> dict[str, np.ndarray]:
