@@ -117,9 +117,14 @@ def main() -> None:
     together = len(sites) / (time.perf_counter() - start)
     seconds = {program: sum(times.get(program, 0.0) for _, _, times in one) for program in one[0][2]}
     each = float(np.mean([used for _, used, _ in one]))
-    print(f"{each:.2f} s of processor time a site; {alone:.2f} sites a second in one process, {together:.2f} in "
-          f"{arguments.workers}: parallel efficiency {together / alone / arguments.workers:.0%} (on an idle machine)")
-    print(f"all {ALL_SITES} distinct 3d sites on 64 cores: {ALL_SITES * each / 64 / 3600:.1f} h")  # fmt: skip
+    print(
+        f"{each:.2f} s of processor time a site, {1 / each:.2f} sites a second and core; all {ALL_SITES} distinct 3d "
+        f"sites on 64 cores: {ALL_SITES * each / 64 / 3600:.1f} h"
+    )
+    print(
+        f"by the clock, which means something on an idle machine only: {alone:.2f} sites a second in one process, "
+        f"{together:.2f} in {arguments.workers}, parallel efficiency {together / alone / arguments.workers:.0%}"
+    )
     print("time in " + ", ".join(f"{program} {s / sum(seconds.values()):.0%}" for program, s in seconds.items()))
 
     kept = [(site, chi[4]) for site, (chi, _, _) in zip(sites, one, strict=True) if chi is not None]
