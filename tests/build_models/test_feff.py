@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +56,33 @@ def test_each_program_s_failure_is_a_reason_and_leaves_no_folder():
     alone = Structure(Lattice.cubic(40), ["Fe"], [[0, 0, 0]])
     with pytest.raises(FeffError, match=r"no atom within 7\.1 Å"):
         run_feff(alone, 0, FeffSettings())
-    slow = replace(FeffSettings(), scf_radius=4.0, time_limit=1.0)
-    with pytest.raises(FeffError, match="pot: over the time limit of 1 s"):
-        run_feff(crystals()["mp-18748"], 0, slow)
     too_many = Structure(
         Lattice.cubic(9), ["Fe", *(Element.from_Z(z).symbol for z in range(3, 16))], [[0.07 * i] * 3 for i in range(14)]
     )
     with pytest.raises(FeffError, match=r"^(rdinp|pot)"):  # more potentials than FEFF has room for
         run_feff(too_many, 0, FeffSettings())
+    assert not leftovers()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a shell and Linux's limits")
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("printf '\\377\\376 Fortran runtime error: \\377 end of file\\n'; exit 2",
+         "rdinp: exit 2, .*runtime error: . end of"),
+        ("while :; do :; done", "rdinp: over the time limit of 1 s"),
+        ("exit 0", "rdinp: exit 0, no message"),
+        ("for f in geom.json pot.pad phase.pad paths.dat feff.pad; do touch $f; done; printf '1 \\377\\n' > chi.dat",
+         "ff2x: chi.dat is unreadable"),
+    ],
+)  # fmt: skip
+def test_a_program_that_goes_wrong_is_a_reason(script, reason, tmp_path, monkeypatch):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(feff, "_executable", lambda _: str(program))
+    with pytest.raises(FeffError, match=reason):
+        run_feff(crystals()["mp-30"], 0, FeffSettings(time_limit=1.0))
     assert not leftovers()
 
 
