@@ -85,7 +85,7 @@ class Larix:
             self.loop.ProcessIdle()
 
     def settle(self):
-        """Handle everything that is on its way, idle events too."""
+        """Handle everything that is on its way, idle events too; a batch that is running runs to its end."""
         seen = []
         self.wx.CallAfter(seen.append, 1)
         self.wait(lambda: seen)
@@ -94,12 +94,13 @@ class Larix:
         while self.loop.ProcessIdle():
             pass
 
-    def send(self, kind, widget, text=""):
+    def send(self, kind, widget, text="", settle=True):
         event = self.wx.CommandEvent(kind, widget.Id)
         event.SetEventObject(widget)
         event.SetString(text)
         widget.ProcessEvent(event)
-        self.settle()
+        if settle:
+            self.settle()
 
     # --- gestures
 
@@ -109,18 +110,18 @@ class Larix:
         self.frame.ProcessEvent(self.wx.CommandEvent(self.wx.wxEVT_MENU, item.Id))
         self.settle()
 
-    def click(self, button):
+    def click(self, button, settle=True):
         assert button.IsEnabled(), button.Label
-        self.send(self.wx.wxEVT_BUTTON, button)
+        self.send(self.wx.wxEVT_BUTTON, button, settle=settle)
 
     def choose(self, choice, label):
         assert choice.SetStringSelection(label), f"no {label} in {choice.Items}"
         self.send(self.wx.wxEVT_CHOICE, choice, label)
 
-    def select(self, name):
+    def select(self, name, settle=True):
         files = self.controller.filelist
         files.SetStringSelection(name)
-        self.send(self.wx.wxEVT_LISTBOX, files, name)
+        self.send(self.wx.wxEVT_LISTBOX, files, name, settle=settle)
 
     def check(self, names):
         self.controller.filelist.SetCheckedStrings(list(names))

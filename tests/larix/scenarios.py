@@ -187,7 +187,7 @@ def many(larix, path, groups):
     """A long batch: cancelled in the middle with Larix answering all the while; then to its end."""
     names = copied(larix, path, groups)
     page = cn_tab(larix)
-    larix.click(page.wids["predict_sel"])
+    larix.click(page.wids["predict_sel"], settle=False)
     progress = []
 
     def done():
@@ -195,7 +195,7 @@ def many(larix, path, groups):
         return sum(values(larix, name) is not None for name in names)
 
     larix.wait(lambda: done() >= 10)
-    larix.select(names[3])  # a user goes on working
+    larix.select(names[3], settle=False)  # a user goes on working, and so does the batch
     shown = texts(page)
     larix.click(page.wids["cancel"])
     out = {"shown": shown, "cancelled": done(), "message": larix.frame.statusbar.GetStatusText(0)}
