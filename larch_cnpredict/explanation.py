@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from larch import Group
 
 from . import features
 from .models import load_models
@@ -162,8 +161,9 @@ def occlude(spectrum: Spectrum, factors: np.ndarray, magnitude_only: bool = Fals
 def _last_question(group: Any) -> dict[str, Any]:
     """What predict_cn was asked when it made `group.cn_predict`."""
     made = getattr(group, "cn_predict", None)
-    if not isinstance(made, Group):
+    asked = str(getattr(made, "fingerprint", "")).split(":")
+    if len(asked) != 4:
         return {}
-    transform, element, edge, _ = made.fingerprint.split(":")
-    model = made.model.split(",")[0]  # 'default, |chi(R)| alone' was asked as 'default'
+    transform, element, edge, _ = asked
+    model = str(made.model).split(",")[0]  # 'default, |chi(R)| alone' was asked as 'default'
     return {"model": model, "transform": transform, "element": element or None, "edge": edge or None}
