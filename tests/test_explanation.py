@@ -100,6 +100,9 @@ def test_it_asks_what_was_asked_before(measured):
     assert found.prediction.model == "forest"
     assert found.prediction.element == "Cu"
     assert group.cn_predict.fingerprint.startswith("training:Cu:")
+    other = measured("CuO")
+    other.cn_predict = Group(cn=7)  # of somebody else's making
+    assert explain(other).prediction.model == "default"
 
 
 def test_kept_in_a_session_and_no_hindrance_to_the_prediction(measured, larch, tmp_path):
