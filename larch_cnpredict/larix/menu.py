@@ -133,9 +133,9 @@ class CardFrame(wx.Frame):
         from ..models import card_text
 
         text = card_text()
-        super().__init__(parent, title="Models for Coordination Numbers", size=(850, 700))
+        super().__init__(parent, title="Models for Coordination Numbers", size=(1000, 700))
         self.text = wx.TextCtrl(self, value=text, style=wx.TE_MULTILINE | wx.TE_READONLY | wx.TE_DONTWRAP)
-        self.text.SetFont(wx.Font(FONTSIZE_FW + 2, wx.MODERN, wx.NORMAL, wx.NORMAL))
+        self.text.SetFont(wx.Font(FONTSIZE_FW + 1, wx.MODERN, wx.NORMAL, wx.NORMAL))
         self.text.SetInsertionPoint(0)
 
 
