@@ -167,8 +167,13 @@ def card(
     """The card of one model version."""
     data, recipe = metrics["data"], manifest["recipe"]
     augmentation = table(["piece", "range"], [[key, value] for key, value in recipe["augmentation"].items()])
-    plain = {key: value for key, value in recipe.items() if key != "augmentation"}
-    weights = {name: entry["weights"] for name, entry in manifest["calibration"].items()}
+    plain = ", ".join(f"{key} {value}" for key, value in recipe.items() if key != "augmentation")
+    transform = ", ".join(f"{key}={value!r}" for key, value in manifest["transform"].items())
+    weights = "; ".join(
+        f"{name}: " + ", ".join(f"{family} {weight:.3f}" for family, weight in entry["weights"].items())
+        for name, entry in manifest["calibration"].items()
+        if len(entry["weights"]) > 1
+    )
     checked = [[f, f"{a['same_class']:.2%}", f"{a['difference']:.1e}", a["spectra"]] for f, a in agreement.items()]
     return f"""# Models {manifest["version"]}
 
@@ -192,18 +197,20 @@ Each spectrum is changed anew for each use, on chi(k), before the transform:
 
 {augmentation}
 
-Transform: {manifest["transform"]}, kmax from {manifest["kmax_range"][0]} to {manifest["kmax_range"][1]} Å⁻¹ (an input
+Transform: `xftf` with {transform}, and kmax from {manifest["kmax_range"][0]} to {manifest["kmax_range"][1]} Å⁻¹ (an input
 of the models). |chi(R)| on {manifest["r_grid"]["step"]} Å steps to {manifest["r_grid"]["max"]} Å, read from
-{manifest["r_grid"]["read_from"]:g} Å on as means of {manifest["r_grid"]["pool"]} points: Larch's own points lie 0.031 Å
-apart.
+{manifest["r_grid"]["read_from"]:g} Å on as means of {manifest["r_grid"]["pool"]} points: Larch's own points lie
+0.031 Å apart.
 
 ## Models
 `network`, `bagging` and `forest` read |chi(R)|, absorber and kmax; `phase` also reads real and imaginary part of chi(R)
 at k weights 1, 2 and 3, where the group has chi(k). `default` is their weighted product. One model
 serves all absorbers and all k limits: the rows "one for each absorber" and "one for kmax to 10.5 and one beyond" below
-are the alternatives, trained in the same way. {plain}
+are the alternatives, trained in the same way.
 
-Weights of the product, from held-out materials: {weights}
+Hyper-parameters: {plain}.
+
+Weights of the product, from held-out materials ("magnitude" is what serves where there is no chi(k)): {weights}.
 
 ONNX against the trained originals:
 

@@ -11,6 +11,7 @@ from larch_cnpredict import domain, features
 
 # Of held-out materials' augmented spectra, so many are flagged by each measure.
 FLAGGED = 0.005
+TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.
 TYPICAL = replace(
     Augmentation(), noise=(1e-4, 2e-4), residue=0.0, e0_shift=0.0, stretch=0.0, s02=(0.9, 0.0), kmax=(12, 12)
@@ -61,9 +62,9 @@ def _thresholds(data, realistic, spectra, arrays, seed):
     measured = np.array([domain.peak_and_noise(r, row) for row in magnitudes])
     high = 1 - FLAGGED
     return {
-        "distance": np.float32(np.quantile(distance, high)),
-        "residual": np.float32(np.quantile(residual, high)),
-        "noise": np.float32(np.quantile(measured[:, 1], high)),
+        "distance": np.float32(max(np.quantile(distance, high), TINY)),
+        "residual": np.float32(max(np.quantile(residual, high), TINY)),
+        "noise": np.float32(max(np.quantile(measured[:, 1], high), TINY)),
         "peak_range": np.array([_range(measured[data.elements == e, 0]) for e in features.ELEMENTS], dtype=np.float32),
     }
 
