@@ -197,8 +197,8 @@ Each spectrum is changed anew for each use, on chi(k), before the transform:
 
 {augmentation}
 
-Transform: `xftf` with {transform}, and kmax from {manifest["kmax_range"][0]} to {manifest["kmax_range"][1]} Å⁻¹ (an input
-of the models). |chi(R)| on {manifest["r_grid"]["step"]} Å steps to {manifest["r_grid"]["max"]} Å, read from
+Transform: `xftf` with {transform}, and kmax from {manifest["kmax_range"][0]} to {manifest["kmax_range"][1]} Å⁻¹ (an
+input of the models). |chi(R)| on {manifest["r_grid"]["step"]} Å steps to {manifest["r_grid"]["max"]} Å, read from
 {manifest["r_grid"]["read_from"]:g} Å on as means of {manifest["r_grid"]["pool"]} points: Larch's own points lie
 0.031 Å apart.
 
