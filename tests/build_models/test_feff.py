@@ -17,7 +17,7 @@ from build_models import feff, labels, structures
 from build_models.feff import FeffError, FeffSettings, feff_input, run_feff
 
 pytestmark = pytest.mark.feff
-SHARED = Path("/work/shared/data")
+SHARED = Path(__file__).parents[3] / "shared" / "data"  # beside the checkout, for the developers alone
 
 
 def leftovers() -> list[Path]:
