@@ -42,11 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--way", help="feff: structures and FEFF8L; xas: Materials Project XAS documents")
     parser.add_argument("--source", dest="kind", help="amcsd, mp, cif or parquet")
     parser.add_argument("--path", help="folder of CIF files, or a parquet table of structures")
+    parser.add_argument("--unseen-formulas", nargs="+", help="evaluate: also models that were trained without these")
+    parser.add_argument("--measured", help="evaluate: folder of measured spectra with an index.csv, to be scored")
     arguments = parser.parse_args(argv)
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     overrides: dict[str, dict] = {
         "run": {name: given[name] for name in ("out", "limit", "workers", "scheduler") if name in given},
         "source": {name: given[name] for name in ("kind", "path", "way") if name in given},
+        "train": {name: given[name] for name in ("unseen_formulas", "measured") if name in given},
     }
     try:
         config = configuration.load(arguments.config, overrides)

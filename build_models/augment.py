@@ -1,54 +1,58 @@
 """From FEFF's ideal chi(k) to what a beamline measures: all of it on chi(k), before the transform."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import fft
 
-from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
+from build_models import background
+from build_models.dataset import Dataset
+from larch_cnpredict.features import EDGE, K_GRID, KMAX_DEFAULT, KMAX_RANGE
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
 # Tetrahedral Cr(VI) or Ti(IV): the steepest rise can be the pre-edge peak, 10 to 15 eV below the edge.
-PRE_EDGE_SHARE, PRE_EDGE_DEPTH = 0.2, 15.0
+PRE_EDGE_SHARE, PRE_EDGE_DEPTH = 0.1, 15.0
+N_FFT = 1024
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of what differs between FEFF's chi(k) and a measured one; zero switches a piece off."""
+    """Ranges of what differs between FEFF's chi(k) and a measured one; zero switches a piece off.
 
+    Amplitude, E0, distance and sigma2 of the first shell are as wide as `benchmarks.versus_feffit` finds them when it
+    fits FEFF8L's paths of known structures: s02 0.53 to 1.2, mostly near 0.7 from Sc to Mn and 0.9 for Cu and Zn;
+    e0 from -6 to 16 eV, mean 3; distances 0.01 to 0.02 Å short, and those of DFT crystals are about 1 % long.
+    """
+
+    ideal: float = 0.0  # share of spectra that stay as FEFF made them
     thermal: bool = True  # beyond the first shell: between FEFF's Debye variants, path by path
-    shell_sigma2: tuple[float, float] = (0.005, 0.5)  # Å^2: median and logarithmic spread of the first shell's sigma2
+    shell_sigma2: tuple[float, float] = (0.0045, 0.6)  # Å^2: median and logarithmic spread of the first shell's sigma2
     cold: float = 0.1  # share of spectra from near 0 K, with half or less of all thermal damping
-    s02: tuple[float, float] = (0.85, 0.1)  # mean and standard deviation; also thickness and edge-step errors
-    e0_shift: float = 4.0  # eV, standard deviation
-    stretch: float = 0.01  # relative standard deviation: lattice constants of DFT, thermal expansion
+    broadening: float = 0.03  # Å^-1: largest loss with distance beyond FEFF's core hole and mean free path
+    mu0_power: float = 3.0  # autobk divides by one edge step, though mu0 falls as a power of E: the largest power
+    s02: tuple[float, float] = (0.78, 0.14)  # mean and standard deviation; also thickness and edge-step errors
+    over_absorption: float = 0.05  # share of fluorescence spectra that lose up to half of their amplitude
+    e0_shift: tuple[float, float] = (3.0, 5.0)  # eV, mean and standard deviation
+    stretch: tuple[float, float] = (-0.01, 0.012)  # the same of relative distances: DFT's cells, FEFF's phases, heat
     noise: tuple[float, float] = (2e-4, 6e-3)  # of chi at k = 10 Å^-1, log-uniform
-    residue: float = 0.008  # of chi at k = 3 Å^-1: what a spline leaves below rbkg
+    glitches: float = 0.05  # share of spectra with one or two points that are off
+    residue: float = 0.02  # of chi at k = 3 Å^-1: slow waves that are not EXAFS, before autobk
+    autobk: bool = True  # what autobk's spline makes of it all
     mixture: float = 0.15  # share of spectra that average two sites of one absorber
     kmax: tuple[float, float] = KMAX_RANGE
 
 
-IDEAL = Augmentation(
-    thermal=False,
-    s02=(1.0, 0.0),
-    e0_shift=0.0,
-    stretch=0.0,
-    noise=(0.0, 0.0),
-    residue=0.0,
-    mixture=0.0,
-    kmax=(KMAX_DEFAULT, KMAX_DEFAULT),
-)
+IDEAL = Augmentation(ideal=1.0, mixture=0.0, kmax=(KMAX_DEFAULT, KMAX_DEFAULT))
 
 
-def augment(
-    variants: np.ndarray, shell_end: np.ndarray, rng: np.random.Generator, how: Augmentation
-) -> tuple[np.ndarray, ...]:
+def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
     """Make one realistic spectrum from each site.
 
     Parameters
     ----------
-    variants : (n, 6, 361) array: chi(k) at sigma2 = 0, then from the softest to the stiffest Debye temperature
-    shell_end : (n,) array, Å: distance of the farthest first neighbour
+    data : Dataset
+    rows : (n,) array of int, the sites
     rng : numpy Generator
     how : Augmentation
 
@@ -57,7 +61,20 @@ def augment(
     chi : (n, 361) float32 array on `K_GRID`
     kmax, kend : (n,) arrays, Å^-1: upper limit of the transform, end of the data
     """
-    n = len(variants)
+    n = len(rows)
+    kmax, kend = _limits(n, rng, how.kmax)
+    ideal = rng.random(n) < how.ideal
+    chi = data.variants[rows, 0].astype(np.float32)
+    real = np.flatnonzero(~ideal)
+    if len(real):
+        chi[real] = _measured(data, rows[real], kend[real], rng, how)
+    return chi, kmax, kend
+
+
+def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.Generator, how: Augmentation):
+    """What happens to chi(k) on its way to the user, in the order in which it happens."""
+    n = len(rows)
+    variants, shell_end = data.variants[rows], data.shell_end[rows]
     chi = variants[:, 0].astype(np.float32)
     if how.thermal:
         first = first_shell(chi, shell_end)
@@ -67,14 +84,20 @@ def augment(
         cold = np.where(rng.random(n) < how.cold, rng.uniform(0, 0.5, n), 1)[:, None].astype(np.float32)
         sigma2, rest = sigma2 * cold[:, 0], rest + (1 - cold) * (chi - first - rest)
         chi = first * np.exp(-2 * sigma2[:, None] * K_GRID**2).astype(np.float32) + rest
-    chi = _shift(chi, _e0_shift(n, rng, how.e0_shift), 1 + rng.normal(0, how.stretch, n))
-    chi = chi * np.clip(rng.normal(*how.s02, n), 0.5, 1.15)[:, None].astype(np.float32)
-    if how.residue:
-        chi += _residue(n, rng, how.residue)
+    if how.broadening:
+        loss = rng.uniform(0, how.broadening, (n, 1)).astype(np.float32)
+        chi = _filtered(chi, np.exp(-2 * loss * _r_of_fft()))
+    amplitude = np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
+    amplitude *= np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
+    chi = chi * amplitude[:, None].astype(np.float32) * _mu0(data.elements[rows], rng.uniform(0, how.mu0_power, n))
+    chi = _shift(chi, _e0_shift(n, rng, how.e0_shift), 1 + rng.normal(*how.stretch, n))
     if how.noise[1]:
         chi += _noise(n, rng, how.noise)
-    kmax, kend = _limits(n, rng, how.kmax)
-    return chi.astype(np.float32), kmax, kend
+    if how.glitches:
+        _add_glitches(chi, rng, how.glitches)
+    if how.residue:
+        chi += _residue(n, rng, how.residue)
+    return background.remove(chi, kend, rng) if how.autobk else chi
 
 
 def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:
@@ -84,12 +107,31 @@ def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:
     of a first shell is 0.002 to 0.010 Å^2 whatever the Debye temperature of the lattice is. So the first shell is taken
     out, to get a sigma2 of its own. Peaks of |chi(R)| lie 0.4 Å below the distance, and are as wide.
     """
-    n_fft = 1024
-    r = np.pi / (n_fft * K_GRID[1]) * np.arange(n_fft // 2 + 1)
-    pass_below = (1 / (1 + np.exp(np.clip((r - shell_end[:, None]) / 0.05, -50, 50)))).astype(np.float32)
+    return _filtered(chi, 1 / (1 + np.exp(np.clip((_r_of_fft() - shell_end[:, None]) / 0.05, -50, 50))))
+
+
+def _r_of_fft() -> np.ndarray:
+    return (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
+
+
+def _filtered(chi, pass_r):
+    """chi(k) with k^2 chi multiplied by `pass_r` in R."""
     weight = (np.maximum(K_GRID, 0.5) ** 2).astype(np.float32)
-    filtered = fft.irfft(fft.rfft(chi * weight, n_fft) * pass_below, n_fft)
+    filtered = fft.irfft(fft.rfft(chi * weight, N_FFT) * pass_r.astype(np.float32), N_FFT)
     return filtered[:, : len(K_GRID)] / weight
+
+
+def _mu0(elements, power):
+    """mu0(E) beyond the edge, relative to its value there."""
+    edge = np.array([_edge_energy(e) for e in elements])[:, None]
+    return ((1 + HBAR2_OVER_2M * K_GRID**2 / edge) ** -power[:, None]).astype(np.float32)
+
+
+@cache
+def _edge_energy(element: str) -> float:
+    import xraydb
+
+    return xraydb.xray_edge(element, EDGE).energy
 
 
 def _thermal(variants, rng):
@@ -102,11 +144,9 @@ def _thermal(variants, rng):
     return (1 - share) * variants[rows, at[below]] + share * variants[rows, at[below + 1]]
 
 
-def _e0_shift(n, rng, sigma):
+def _e0_shift(n, rng, normal):
     """E0 misplaced: mostly by a few eV; sometimes a pre-edge peak was taken for the edge, so that e0 is too low."""
-    if not sigma:
-        return np.zeros(n)
-    return rng.normal(0, sigma, n) + np.where(rng.random(n) < PRE_EDGE_SHARE, rng.uniform(0, PRE_EDGE_DEPTH, n), 0.0)
+    return rng.normal(*normal, n) + np.where(rng.random(n) < PRE_EDGE_SHARE, rng.uniform(0, PRE_EDGE_DEPTH, n), 0.0)
 
 
 def _shift(chi, e0_shift, stretch):
@@ -120,12 +160,20 @@ def _shift(chi, e0_shift, stretch):
     return left + share * (right - left)
 
 
+def _add_glitches(chi, rng, share):
+    """Single points that are off, as at a Bragg glitch of the monochromator that was not cut out."""
+    for _ in range(2):
+        rows = np.flatnonzero(rng.random(len(chi)) < share / 2)
+        at = rng.integers(60, chi.shape[1], len(rows))
+        chi[rows, at] += rng.normal(0, 0.02, len(rows)).astype(np.float32)
+
+
 def _residue(n, rng, size):
-    """A few slow waves (R below 1 Å), largest at low k, as the background spline leaves them."""
+    """A few slow waves (R below 1.2 Å), largest at low k: white lines, multi-electron edges, harmonics."""
     k = K_GRID.astype(np.float32)
     total = np.zeros((n, len(k)), np.float32)
     for _ in range(2):
-        r, phase, reach = (rng.uniform(*limits, (n, 1)).astype(np.float32) for limits in ((0.1, 1), (0, 6.3), (2, 6)))
+        r, phase, reach = (rng.uniform(*limits, (n, 1)).astype(np.float32) for limits in ((0.1, 1.2), (0, 6.3), (2, 6)))
         height = rng.normal(0, size, (n, 1)).astype(np.float32)
         total += height * np.exp((3 - k) / reach) * np.sin(2 * k * r + phase)
     return total

@@ -15,8 +15,6 @@ SHOWN = {
     "shipped | augmented | bagging": "bagging, realistic spectra",
     "shipped | augmented | forest": "forest, realistic spectra",
     "per absorber | augmented | network": "network, one for each absorber, realistic spectra",
-    "per absorber | augmented | forest": "forest, one for each absorber, realistic spectra",
-    "per k range | augmented | network": "network, one for kmax to 10.5 and one beyond, realistic spectra",
     "paper | augmented | network": "the paper's recipe: network, realistic spectra",
     "paper | augmented | bagging": "the paper's recipe: bagging, realistic spectra",
     "paper | augmented | forest": "the paper's recipe: forest, realistic spectra",
@@ -73,7 +71,7 @@ def by_absorber(metrics: Mapping[str, Any]) -> str:
     return table([*head, "macro F1 %", "ECE %", "90 % sets hold %", "set size"], rows)
 
 
-def summary(metrics: Mapping[str, Any], on_measured: Mapping[str, Any]) -> str:
+def summary(metrics: Mapping[str, Any]) -> str:
     """What README says of accuracy."""
     data, grouped, random = metrics["data"], metrics["grouped"], metrics["random"]
     default, paper = grouped["shipped | augmented | default"]["mean"], _best_paper(grouped, "augmented")
@@ -112,7 +110,7 @@ def summary(metrics: Mapping[str, Any], on_measured: Mapping[str, Any]) -> str:
             f"the 90 % sets hold the answer for "
             f"{percent(grouped['shipped | augmented | default']['all']['coverage'])} % and have "
             f"{grouped['shipped | augmented | default']['all']['set_size']:.1f} members on average.",
-            measured_text(on_measured),
+            measured_text(metrics.get("measured", {})),
         ]
     ).replace("\n\n\n\n", "\n\n")
 
@@ -162,7 +160,6 @@ def card(
     manifest: Mapping[str, Any],
     metrics: Mapping[str, Any],
     agreement: Mapping[str, Any],
-    on_measured: Mapping[str, Any],
 ) -> str:
     """The card of one model version."""
     data, recipe = metrics["data"], manifest["recipe"]
@@ -193,7 +190,8 @@ Labels: CrystalNN's distribution over coordination numbers 1 to 16; accuracy cou
 {data["clear"]} sites are clear (weight above 0.8). {data["not_labelled_1_to_16"]} sites have another number: they are
 not trained on, and count as wrong wherever all sites are counted.
 
-Each spectrum is changed anew for each use, on chi(k), before the transform:
+Training goes through {recipe["spectra"]} changed copies of each site; chi(k) is changed, before the
+transform:
 
 {augmentation}
 
@@ -203,10 +201,10 @@ input of the models). |chi(R)| on {manifest["r_grid"]["step"]} Å steps to {mani
 0.031 Å apart.
 
 ## Models
-`network`, `bagging` and `forest` read |chi(R)|, absorber and kmax; `phase` also reads real and imaginary part of chi(R)
-at k weights 1, 2 and 3, where the group has chi(k). `default` is their weighted product. One model
-serves all absorbers and all k limits: the rows "one for each absorber" and "one for kmax to 10.5 and one beyond" below
-are the alternatives, trained in the same way.
+`network`, `bagging` and `forest` are the paper's kinds; they read |chi(R)|, absorber and kmax. `phase` is a network of
+five convolutions along R over magnitude, real and imaginary part of chi(R) at k weights 1, 2 and 3, where the group has
+chi(k). `default` is their weighted product. One model serves all absorbers and all k limits; the row "one for each
+absorber" below is the alternative, trained in the same way.
 
 Hyper-parameters: {plain}.
 
@@ -229,7 +227,7 @@ the other folds. "Clear" sites have a CrystalNN weight above 0.8. Means over the
 {overview(metrics, "random")}
 
 ### Measured spectra
-{measured_text(on_measured)}
+{measured_text(metrics.get("measured", {}))}
 
 ![confusion matrices](confusion.png)
 

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from larch_cnpredict.features import K_GRID
+
 # Coordination numbers that the models tell apart. CrystalNN finds more than 16 neighbours for 0.3 % of the sites: they
 # are not trained on, and every accuracy over all sites counts them as wrong.
 CLASSES = np.arange(1, 17)
 CLEAR = 0.8  # CrystalNN's weight above which a site's coordination number is called clear
+# For tables without the Debye model (Materials Project spectra): one sigma2 for all paths, Å^2, the largest first.
+SIGMA2 = np.array([0.012, 0.009, 0.006, 0.004, 0.002])
 COLUMNS = ["material_id", "site_index", "absorber", "formula", "cn", "cn_values", "cn_weights", "neighbours"]
 
 
@@ -65,6 +69,8 @@ class Dataset:
 def load(paths: Sequence[str | Path]) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
+    All rows of a table have the Debye variants, or none.
+
     Parameters
     ----------
     paths : parquet files with the columns of `build_models.table.SCHEMA`
@@ -78,11 +84,12 @@ def load(paths: Sequence[str | Path]) -> Dataset:
             new = [i for i, row in enumerate(rows) if (row["material_id"], row["site_index"]) not in seen]
             seen |= {(row["material_id"], row["site_index"]) for row in rows}
             parts += [rows[i] for i in new]
-            n = len(rows)
             static, debye = (
-                batch[name].values.to_numpy(zero_copy_only=False).reshape(n, -1, 361).astype(np.float32)
+                batch[name].values.to_numpy(zero_copy_only=False).reshape(len(rows), -1, 361).astype(np.float32)
                 for name in ("chi_static", "chi_debye")
             )
+            if not debye.shape[1]:
+                debye = static * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
             chi.append(np.concatenate([static, debye], axis=1)[new])
     neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
     shells = [[symbol for symbol, _ in site] for site in neighbours]

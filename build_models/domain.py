@@ -14,7 +14,15 @@ FLAGGED = 0.005
 TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.
 TYPICAL = replace(
-    Augmentation(), noise=(1e-4, 2e-4), residue=0.0, e0_shift=0.0, stretch=0.0, s02=(0.9, 0.0), kmax=(12, 12)
+    Augmentation(),
+    noise=(1e-4, 2e-4),
+    residue=0.0,
+    glitches=0.0,
+    e0_shift=(3.0, 0.0),
+    stretch=(-0.01, 0.0),
+    s02=(0.78, 0.0),
+    over_absorption=0.0,
+    kmax=(12, 12),
 )
 
 
@@ -27,7 +35,7 @@ def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.nd
     rng = np.random.default_rng(seed)
     data = data.take(np.flatnonzero(data.trainable))
     typical, _ = _magnitudes(data, rng, TYPICAL)
-    realistic, spectra = _magnitudes(data, rng, augmentation)
+    realistic, spectra = _magnitudes(data, rng, replace(augmentation, ideal=0.0))
     n_components = min(domain.N_COMPONENTS, len(data) // 2)
     pca = PCA(n_components, random_state=seed).fit(domain.shape(np.vstack([typical, realistic])))
     arrays = {"center": pca.mean_.astype(np.float32), "components": pca.components_.astype(np.float32)}
@@ -44,7 +52,7 @@ def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.nd
 
 
 def _magnitudes(data: Dataset, rng: np.random.Generator, how: Augmentation):
-    chi, kmax, kend = augment(data.variants, data.shell_end, rng, how)
+    chi, kmax, kend = augment(data, np.arange(len(data)), rng, how)
     magnitude = np.abs(features.chir(chi, features.windows(kmax, kend), 2))
     return features.pooled(features.larch_r(), magnitude), (chi, kmax, kend)
 
@@ -58,7 +66,9 @@ def _thresholds(data, realistic, spectra, arrays, seed):
         rows = arrays["element"][held_out] == element
         if rows.any() and (rest["element"] == element).any():
             distance[rows] = domain.nearest(components[rows], rest, element, 1)[1][:, 0]
-    r, magnitudes = full_range(*spectra)
+    chi, kmax, kend = spectra
+    magnitudes = np.abs(features.chir(chi, features.windows(kmax, kend), 2, r_max=domain.NOISE_R[1]))
+    r = features.larch_r(domain.NOISE_R[1])
     measured = np.array([domain.peak_and_noise(r, row) for row in magnitudes])
     high = 1 - FLAGGED
     return {
@@ -67,14 +77,6 @@ def _thresholds(data, realistic, spectra, arrays, seed):
         "noise": np.float32(max(np.quantile(measured[:, 1], high), TINY)),
         "peak_range": np.array([_range(measured[data.elements == e, 0]) for e in features.ELEMENTS], dtype=np.float32),
     }
-
-
-def full_range(chi: np.ndarray, kmax: np.ndarray, kend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """|chi(R)| out to 10 Å, as Larch gives it."""
-    r = np.pi / (features.KSTEP * features.NFFT) * np.arange(327)
-    weighted = chi * features.windows(kmax, kend) * features.K_GRID**2
-    kernel = (np.exp(2j * np.outer(features.K_GRID, r)) * features.KSTEP / np.sqrt(np.pi)).astype(np.complex64)
-    return r, np.abs(weighted.astype(np.float32) @ kernel)
 
 
 def _range(peaks: np.ndarray) -> tuple[float, float]:

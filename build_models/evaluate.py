@@ -11,23 +11,21 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score
-from tqdm import tqdm
 
-from build_models import calibrate, families, train
-from build_models.augment import IDEAL, augment
+from build_models import calibrate, export, families, measured, train
 from build_models.config import Config
-from build_models.dataset import CLASSES, CLEAR, Dataset, folds
+from build_models.copies import Copies
+from build_models.dataset import CLASSES, CLEAR, Dataset
+from build_models.families import PAPER, Recipe
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.uncertainty import pool, prediction_set
 
 # What is compared: how spectra are made for training, and whether all absorbers share a model.
 RECIPES: dict[str, tuple[str, ...]] = {
     "shipped": tuple(families.FAMILIES),
-    "per absorber": ("network", "forest"),
-    "per k range": ("network",),
+    "per absorber": ("network",),
     "paper": families.PAPER_FAMILIES,
 }
-GROUPED_ONLY = {"per k range"}
 POOLS = {"default": tuple(families.FAMILIES), "magnitude": families.PAPER_FAMILIES}
 TESTS = ("augmented", "ideal")
 
@@ -36,19 +34,17 @@ def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the figures."""
     data = train.load(config)
     out = train.folder(config, data)
-    schemes = {"grouped": data.formulas, "random": np.arange(len(data))}
-    spectra = test_spectra(data, config)
     metrics: dict[str, Any] = {"data": describe(data), "folds": config["train"]["folds"]}
-    for scheme, keys in schemes.items():
-        fold = folds(keys, config["train"]["folds"], config.seed)
-        recipes = {name: f for name, f in RECIPES.items() if scheme == "grouped" or name not in GROUPED_ONLY}
-        predicted = cross_validate(config, data, fold, spectra, out / scheme, recipes)
+    for scheme, fold in train.fold_schemes(config, data).items():
+        predicted = cross_validate(config, data, scheme, fold)
         metrics[scheme] = summarise(data, fold, predicted)
         if scheme == "grouped":
             metrics["calibration"] = calibration(data, predicted["shipped"]["augmented"])
             default = pooled_out_of_fold(data, fold, predicted["shipped"]["augmented"], POOLS["default"])[0]
             figures_confusion(data, default, out / "confusion.png")
     figure_importance(train.trained(config, data), out / "importance.png")
+    if train.unseen_formulas(config):
+        metrics |= unseen(config, data, metrics)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
     print_summary(metrics)
 
@@ -65,52 +61,88 @@ def describe(data: Dataset) -> dict[str, Any]:
     }
 
 
-def test_spectra(data: Dataset, config: Config) -> dict[str, tuple]:
-    """Each site once as a beamline would measure it and once ideal; the same for every model."""
-    how = {"augmented": train.recipe(config).augmentation, "ideal": IDEAL}
-    seed = config.seed + 1
-    return {t: augment(data.variants, data.shell_end, np.random.default_rng(seed), how[t]) for t in TESTS}
-
-
 def cross_validate(
-    config: Config,
-    data: Dataset,
-    fold: np.ndarray,
-    spectra: Mapping[str, tuple],
-    out: Path,
-    recipes: Mapping[str, tuple[str, ...]],
+    config: Config, data: Dataset, scheme: str, fold: np.ndarray
 ) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """Predictions for each site by models that did not see its fold: recipe -> test -> family -> (n, 16)."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Predictions for each site by models that did not see its fold: recipe -> test -> family -> (n, 16).
+
+    Each fold of each family is one file, so that a run that was cut off goes on where it stopped.
+    """
+    out = train.folder(config, data) / scheme
+    out.mkdir(exist_ok=True)
+    tests = {name: train.spectra(config, data, name) for name in TESTS}
+    wanted = {
+        (recipe, family, int(i)): out / f"{recipe.replace(' ', '_')}-{family}-{i}.npz"
+        for recipe, names in RECIPES.items()
+        for family in names
+        for i in np.unique(fold)
+    }
+    jobs = []
+    for (recipe, family, i), path in wanted.items():
+        if not path.exists():
+            seen = np.flatnonzero((fold != i) & data.trainable)
+            made = train.spectra(config, data, "paper" if recipe == "paper" else "shipped")
+            settings = PAPER if recipe == "paper" else train.recipe(config)
+            arguments = (path, recipe, family, made, seen, tests, np.flatnonzero(fold == i), settings, config.seed)
+            jobs.append((_predict_fold, arguments))
+    jobs.sort(key=lambda job: job[1][2] != "phase")  # the longest first
+    train.run_jobs(config, data, jobs, f"cross-validation, {scheme}")
     predicted = {
         recipe: {test: {f: np.zeros((len(data), len(CLASSES)), np.float32) for f in names} for test in TESTS}
-        for recipe, names in recipes.items()
+        for recipe, names in RECIPES.items()
     }
-    jobs = [(i, recipe, f) for recipe, names in recipes.items() for i in np.unique(fold) for f in names]
-    for i, recipe, family in tqdm(jobs, desc=f"cross-validation, {out.name}"):
-        rows = np.flatnonzero(fold == i)
-        path = out / f"{recipe.replace(' ', '_')}-{family}-{i}.npz"
-        if not path.exists():
-            model = _fit(recipe, family, data, np.flatnonzero(fold != i), config)
-            made = {}
-            for test in TESTS:
-                chi, kmax, kend = (array[rows] for array in spectra[test])
-                made[test] = families.probabilities([(family, model)], chi, data.elements[rows], kmax, kend)[family]
-            np.savez_compressed(path.with_suffix(".part.npz"), **made)  # type: ignore[arg-type]
-            path.with_suffix(".part.npz").rename(path)
+    for (recipe, family, i), path in wanted.items():
         with np.load(path) as saved:
             for test in TESTS:
-                predicted[recipe][test][family][rows] = saved[test]
+                predicted[recipe][test][family][fold == i] = saved[test]
     return predicted
 
 
-def _fit(recipe: str, family: str, data: Dataset, rows: np.ndarray, config: Config) -> Any:
-    if recipe == "shipped":
-        return families.fit(family, data, rows, train.recipe(config), config.seed)
-    if recipe == "per k range":
-        return families.fit_per_k_range(family, data, rows, train.recipe(config), config.seed)
-    settings = families.PAPER if recipe == "paper" else train.recipe(config)
-    return families.fit_per_absorber(family, data, rows, settings, config.seed)
+def _predict_fold(
+    path: Path,
+    recipe: str,
+    family: str,
+    made: Copies,
+    seen: np.ndarray,
+    tests: Mapping[str, Copies],
+    rows: np.ndarray,
+    settings: Recipe,
+    seed: int,
+) -> None:
+    fit = families.fit if recipe == "shipped" else families.fit_per_absorber
+    model = fit(family, made, seen, settings, seed)
+    answers = {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
+    partial_file = path.with_suffix(".part.npz")
+    np.savez_compressed(partial_file, **answers)  # type: ignore[arg-type]
+    partial_file.rename(path)
+
+
+def unseen(config: Config, data: Dataset, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Models trained without some formulas: on the simulated sites of these, and beside the others on measured spectra.
+
+    So nobody can say that the models remember FeS2 from its own simulation.
+    """
+    formulas = train.unseen_formulas(config)
+    hidden = np.isin(data.formulas, list(formulas))
+    models, scratch = train.trained(config, data, formulas), train.folder(config, data)
+    out: dict[str, Any] = {}
+    if hidden.any():
+        rows, spectra = np.flatnonzero(hidden), train.spectra(config, data, "augmented")
+        found = {name: model.predict(spectra.inputs(model.reads, 0, rows)) for name, model in models.items()}
+        p = pool(found, metrics["calibration"]["default"]["weights"])
+        out["unseen"] = {"formulas": len(set(data.formulas[rows])), "sites": len(rows)} | _rates(
+            data, rows, CLASSES[p.argmax(1)]
+        )
+    if config["train"]["measured"]:
+        folder = Path(config["train"]["measured"])
+        rest = data.take(np.flatnonzero(~hidden))
+        shipped = export.write_models(scratch / "shipped", config, data, train.trained(config, data), metrics)
+        others = export.write_models(scratch / "unseen", config, rest, models, metrics)
+        out["measured"] = {
+            "as shipped": measured.score(folder, shipped),
+            "formulas unseen": measured.score(folder, others),
+        }
+    return out
 
 
 def pooled_out_of_fold(
@@ -158,9 +190,7 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Mapping) -> dict[str, 
                     scored[name], sets[name] = pooled_out_of_fold(data, fold, by_family, members)
             for family, p in scored.items():
                 found = sets.get(family)
-                out[f"{recipe} | {test} | {family}"] = by_absorber(
-                    data, partial(scores, data, p=p, sets=found)
-                )
+                out[f"{recipe} | {test} | {family}"] = by_absorber(data, partial(scores, data, p=p, sets=found))
     return out
 
 
@@ -261,5 +291,16 @@ def print_summary(metrics: Mapping[str, Any]) -> None:
     for scheme in ("grouped", "random"):
         print(f"\n{scheme}, mean over absorbers")
         for name, values in metrics[scheme].items():
-            shown = "  ".join(f"{key} {value:.3f}" for key, value in values["mean"].items())
-            print(f"  {name:36s} {shown}")
+            print(f"  {name:36s} {_line(values['mean'])}")
+    if "unseen" in metrics:
+        print(f"\nsimulated sites of formulas that training did not see\n  {_line(metrics['unseen'])}")
+    for training, by_transform in metrics.get("measured", {}).items():
+        print(f"\nmeasured spectra, {training}")
+        for name, values in by_transform.items():
+            print(f"  {name:8s} {_line({k: v for k, v in values.items() if isinstance(v, int | float)})}")
+
+
+def _line(values: Mapping[str, float]) -> str:
+    return "  ".join(
+        f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from build_models import card, domain, measured, train
+from build_models import card, domain, train
 from build_models.config import Config, versions
 from build_models.dataset import CLASSES, Dataset
-from build_models.families import make_spectra
 from larch_cnpredict import features
 from larch_cnpredict.models import MANIFEST_FORMAT, Models
 
@@ -31,36 +30,22 @@ def run(config: Config) -> None:
     scratch = train.folder(config, data)
     metrics = json.loads((scratch / "metrics.json").read_text())
     models = train.trained(config, data)
-    staged = write_models(scratch / "export", config, data, models, metrics)
+    staged = write_models(scratch / "shipped", config, data, models, metrics)
     manifest = json.loads((staged / "manifest.json").read_text())
     for name in ("confusion.png", "importance.png"):
         shutil.copy(scratch / name, staged / name)
-    agreement = check(Models(staged), models, data, config.seed)
-    on_measured = measured_scores(config, staged, metrics)
-    (staged / "README.md").write_text(card.card(manifest, metrics, agreement, on_measured))
+    agreement = check(Models(staged), models, config, data)
+    (staged / "README.md").write_text(card.card(manifest, metrics, agreement))
     target = Path(config["train"]["models"] or config.out / "models") / config["train"]["version"]
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(staged, target)
     if config["train"]["readme"]:
-        card.fill_readme(Path(config["train"]["readme"]), card.summary(metrics, on_measured))
+        card.fill_readme(Path(config["train"]["readme"]), card.summary(metrics))
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")
 
 
-def measured_scores(config: Config, models: Path, metrics: dict[str, Any]) -> dict[str, Any]:
-    """Scores on measured spectra, as shipped and with the same compounds' formulas left out of training."""
-    if not config["train"]["measured"]:
-        return {}
-    folder = Path(config["train"]["measured"])
-    unseen = config.replace("train", unseen_formulas=measured.formulas(folder))
-    data = train.load(unseen)
-    scratch = write_models(
-        train.folder(unseen, data) / "export", unseen, data, train.trained(unseen, data), metrics
-    )
-    return {"as shipped": measured.score(folder, models), "formulas unseen": measured.score(folder, scratch)}
-
-
 def write_models(folder: Path, config: Config, data: Dataset, models: dict[str, Any], metrics: dict[str, Any]) -> Path:
-    """ONNX files, domain and manifest of one set of trained families."""
+    """ONNX files, domain and manifest of one set of trained families; `data` is what they were trained on."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     entries = {}
@@ -81,7 +66,6 @@ def write_models(folder: Path, config: Config, data: Dataset, models: dict[str, 
         "transform": features.TRANSFORM,
         "kmax_range": features.KMAX_RANGE,
         "table": metrics["data"],
-        "unseen_formulas": config["train"]["unseen_formulas"],
         "recipe": asdict(train.recipe(config)),
         "seed": config.seed,
         "libraries": versions(),
@@ -94,19 +78,18 @@ def write_models(folder: Path, config: Config, data: Dataset, models: dict[str, 
     return folder
 
 
-def check(exported: Models, models: dict[str, Any], data: Dataset, seed: int) -> dict[str, dict[str, float]]:
+def check(exported: Models, models: dict[str, Any], config: Config, data: Dataset) -> dict[str, dict[str, float]]:
     """Hold ONNX against the trained originals on spectra that no training saw.
 
     Returns
     -------
     for each family the share of spectra with the same class, and the largest difference of a probability
     """
-    rng = np.random.default_rng(seed + 2)
-    rows = rng.permutation(np.flatnonzero(data.trainable))[:2000]
-    chi, kmax, kend, _ = make_spectra(data, rows, rng, train.Recipe())
+    spectra = train.spectra(config, data, "augmented")
+    rows = np.random.default_rng(config.seed).permutation(len(data))[:2000]
     out = {}
     for name, model in models.items():
-        x = features.from_chi(model.reads, chi, data.elements[rows], kmax, kend)
+        x = spectra.inputs(model.reads, 0, rows)
         trained, shipped = model.predict(x), exported.probabilities(name, x)
         same = float((trained.argmax(1) == shipped.argmax(1)).mean())
         difference = float(np.abs(trained - shipped).max())

@@ -6,7 +6,6 @@ also read real and imaginary part at three k weights, where the group has chi(k)
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,28 +15,26 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from build_models.augment import IDEAL, Augmentation, augment, mix_sites
-from build_models.dataset import CLASSES, Dataset
+from build_models.augment import IDEAL, Augmentation
+from build_models.copies import Copies
+from build_models.dataset import CLASSES
 from larch_cnpredict import features
 
 # ai.onnx.ml 3 and opset 17 run on every onnxruntime that the package allows.
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 BATCH = 256
-FEW = 5000
-SHORT = 10.5  # Å^-1: where one model for short data would end and one for long data begin
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How training spectra are made and how long networks see them."""
+    """How training spectra are made and how long the models see them."""
 
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    # Labels are CrystalNN's weights to this power, normalised: 1 is its own distribution, a large number leaves the
-    # most probable value alone.
-    sharpness: float = 2.0
-    epochs: int = 30
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation(ideal=0.15))
+    sharpness: float = 2.0  # of the labels, see `copies.make`
+    spectra: int = 24  # augmented copies of each site; networks go through them one an epoch, and begin again
+    epochs: int = 48
     members: int = 2  # networks that `phase` averages
-    copies: int = 3  # augmented copies of a site that the trees see
+    copies: int = 3  # of these, that the trees see
     trees: int = 60
     bagged_trees: int = 24
     hidden: tuple[int, int] = (512, 256)
@@ -45,43 +42,79 @@ class Recipe:
 
 
 # The paper's: ideal spectra, one label each.
-PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, epochs=30, copies=1, trees=100)
+PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, spectra=1, epochs=30, copies=1, trees=100)
 
 
-def make_spectra(data: Dataset, rows: np.ndarray, rng: np.random.Generator, recipe: Recipe):
-    """One augmented spectrum for each row: chi(k), its limits, and the labels."""
-    highest = data.labels[rows].max(1, keepdims=True)
-    labels = (data.labels[rows] / highest) ** np.float32(recipe.sharpness)
-    labels /= labels.sum(1, keepdims=True)
-    how = recipe.augmentation
-    chi, kmax, kend = augment(data.variants[rows], data.shell_end[rows], rng, how)
-    if how.mixture:
-        chi, labels = mix_sites(chi, labels, data.mixing_groups[rows], rng, how.mixture)
-    return chi, kmax, kend, labels
+class Convolutional(torch.nn.Module):
+    """Convolutions along R over magnitude, real and imaginary part at each k weight, then two layers with the absorber.
+
+    What a shell looks like hardly depends on where it lies, so weights are shared along R.
+    """
+
+    WIDTH, HIDDEN, DROPOUT = 32, 384, 0.3
+
+    def __init__(self, n_in: int):
+        super().__init__()
+        self.channels = 3 * len(features.COMPLEX_KWEIGHTS)
+        self.length = len(features.R_POOLED)
+        extra = n_in - self.channels * self.length
+        w = self.WIDTH
+        shape = ((self.channels, w, 7, 2), (w, w, 5, 1), (w, 2 * w, 5, 2), (2 * w, 2 * w, 3, 1), (2 * w, 2 * w, 3, 2))
+        layers: list[torch.nn.Module] = []
+        length = self.length
+        for n, m, size, stride in shape:
+            conv = torch.nn.Conv2d(n, m, (1, size), (1, stride), (0, size // 2))
+            layers += [conv, torch.nn.BatchNorm2d(m), torch.nn.ReLU()]
+            length = (length - 1) // stride + 1
+        # two-dimensional, of height one: a third faster than torch's one-dimensional kind
+        self.conv = torch.nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head = torch.nn.Sequential(
+            torch.nn.Dropout(self.DROPOUT),
+            torch.nn.Linear(2 * w * length + extra, self.HIDDEN),
+            torch.nn.ReLU(),
+            torch.nn.Dropout(self.DROPOUT),
+            torch.nn.Linear(self.HIDDEN, len(CLASSES)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        split = self.channels * self.length
+        image = x[:, :split].reshape(-1, self.channels, 1, self.length)
+        shells = self.conv(image.contiguous(memory_format=torch.channels_last)).flatten(1)
+        return self.head(torch.cat([shells, x[:, split:]], 1))
+
+
+def fully_connected(n_in: int, hidden: Iterable[int], dropout: float) -> torch.nn.Sequential:
+    """The paper's network: hidden layers, each ReLU and dropout."""
+    layers: list[torch.nn.Module] = []
+    for n in hidden:
+        layers += [torch.nn.Linear(n_in, n), torch.nn.ReLU(), torch.nn.Dropout(dropout)]
+        n_in = n
+    return torch.nn.Sequential(*layers, torch.nn.Linear(n_in, len(CLASSES)))
 
 
 class Network:
-    """Fully connected: two hidden layers, each ReLU and dropout; several are averaged."""
+    """Networks of one kind whose distributions are averaged: fully connected on |chi(R)|, or `Convolutional`."""
 
     def __init__(self, reads: str, members: int):
         self.reads, self.members = reads, members
-        self.nets: list[torch.nn.Sequential] = []
+        self.nets: list[torch.nn.Module] = []
 
-    def fit(self, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Network":
+    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Network":
         torch.manual_seed(seed)
         torch.set_num_threads(1)  # a second thread gains a tenth with matrices this small, and loses far more waiting
-        rng = np.random.default_rng(seed)
-        sample = self._inputs(data, rows, rng, recipe)[0]
+        sample = copies.inputs(self.reads, 0, rows)
         self.center, self.scale = sample.mean(0), sample.std(0) + 1e-3
-        sizes = (sample.shape[1], *recipe.hidden, len(CLASSES))
-        self.nets = [self._net(sizes, recipe.dropout) for _ in range(self.members)]
+        n_in = sample.shape[1]
+        for _ in range(self.members):
+            complex_ = self.reads == "complex"
+            self.nets.append(Convolutional(n_in) if complex_ else fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
         steps = recipe.epochs * -(-len(rows) // BATCH)
         optimizer = torch.optim.AdamW(parameters, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-        for _ in progress(range(recipe.epochs)):
-            x, y = self._inputs(data, rows, rng, recipe)  # new spectra each epoch: the augmentation is never repeated
-            x, y = torch.from_numpy((x - self.center) / self.scale), torch.from_numpy(y)
+        for epoch in progress(range(recipe.epochs)):
+            x = torch.from_numpy((copies.inputs(self.reads, epoch, rows) - self.center) / self.scale)
+            y = torch.from_numpy(copies.labels(epoch, rows))
             for batch in torch.randperm(len(x)).split(BATCH):
                 losses = [-(y[batch] * torch.log_softmax(net(x[batch]), 1)).sum(1).mean() for net in self.nets]
                 optimizer.zero_grad()
@@ -91,17 +124,6 @@ class Network:
         for net in self.nets:
             net.eval()
         return self
-
-    def _inputs(self, data, rows, rng, recipe):
-        chi, kmax, kend, labels = make_spectra(data, rows, rng, recipe)
-        return features.from_chi(self.reads, chi, data.elements[rows], kmax, kend), labels
-
-    @staticmethod
-    def _net(sizes, dropout):
-        layers: list[torch.nn.Module] = []
-        for n_in, n_out in pairwise(sizes[:-1]):
-            layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU(), torch.nn.Dropout(dropout)]
-        return torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-2], sizes[-1]))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         scaled = torch.from_numpy(((x - self.center) / self.scale).astype(np.float32))
@@ -113,31 +135,63 @@ class Network:
         return CLASSES
 
     def onnx(self) -> onnx.ModelProto:
-        """The graph, written directly: it is six operators, and torch's exporter is a package of its own."""
-        nodes, constants, outputs = [], [], []
+        """The graph, written directly: it is a few operators, and torch's exporter is a package of its own."""
+        graph = _Graph()
+        centered = graph.add("Sub", ["X", graph.constant(self.center)])
+        scaled = graph.add("Div", [centered, graph.constant(self.scale)])
+        outputs = []
+        for net in self.nets:
+            if isinstance(net, Convolutional):
+                split, end = net.channels * net.length, len(self.center)
+                shells = graph.add("Slice", [scaled, *map(graph.integers, ([0], [split], [1]))])
+                shells = graph.add("Reshape", [shells, graph.integers([-1, net.channels, 1, net.length])])
+                shells = graph.add("Flatten", [graph.layers(net.conv, shells)], axis=1)
+                rest = graph.add("Slice", [scaled, *map(graph.integers, ([split], [end], [1]))])
+                value = graph.layers(net.head, graph.add("Concat", [shells, rest], axis=1))
+            else:
+                value = graph.layers(net.children(), scaled)
+            outputs.append(graph.add("Softmax", [value], axis=1))
+        graph.nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
+        return _model(graph.nodes, graph.constants, len(self.center), len(CLASSES))
 
-        def constant(name: str, value: np.ndarray) -> str:
-            constants.append(numpy_helper.from_array(np.asarray(value, dtype=np.float32), name))
-            return name
 
-        nodes.append(helper.make_node("Sub", ["X", constant("center", self.center)], ["centered"]))
-        nodes.append(helper.make_node("Div", ["centered", constant("scale", self.scale)], ["scaled"]))
-        for m, net in enumerate(self.nets):
-            value = "scaled"
-            linear = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
-            for i, layer in enumerate(linear):
-                name = f"m{m}l{i}"
-                weight = constant(f"{name}w", layer.weight.detach().numpy())
-                bias = constant(f"{name}b", layer.bias.detach().numpy())
-                nodes.append(helper.make_node("Gemm", [value, weight, bias], [name], transB=1))
-                value = name
-                if i < len(linear) - 1:
-                    nodes.append(helper.make_node("Relu", [value], [f"{name}r"]))
-                    value = f"{name}r"
-            nodes.append(helper.make_node("Softmax", [value], [f"p{m}"], axis=1))
-            outputs.append(f"p{m}")
-        nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
-        return _model(nodes, constants, len(self.center), len(CLASSES))
+class _Graph:
+    """An ONNX graph as it grows."""
+
+    def __init__(self) -> None:
+        self.nodes: list = []
+        self.constants: list = []
+
+    def add(self, operator: str, inputs: list[str], **attributes: Any) -> str:
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def constant(self, value: Any, kind: type = np.float32) -> str:
+        name = f"c{len(self.constants)}"
+        value = value.detach().numpy() if isinstance(value, torch.Tensor) else value
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=kind), name))
+        return name
+
+    def integers(self, values: list[int]) -> str:
+        return self.constant(values, np.int64)
+
+    def layers(self, layers: Iterable[torch.nn.Module], value: str) -> str:
+        for layer in layers:
+            if isinstance(layer, torch.nn.Linear):
+                value = self.add("Gemm", [value, *map(self.constant, (layer.weight, layer.bias))], transB=1)
+            elif isinstance(layer, torch.nn.Conv2d):
+                pads, strides = [*layer.padding, *layer.padding], list(layer.stride)
+                weights = map(self.constant, (layer.weight, layer.bias))
+                value = self.add("Conv", [value, *weights], pads=pads, strides=strides)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                numbers = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+                value = self.add("BatchNormalization", [value, *map(self.constant, numbers)], epsilon=layer.eps)
+            elif isinstance(layer, torch.nn.ReLU):
+                value = self.add("Relu", [value])
+            elif not isinstance(layer, torch.nn.Dropout):
+                raise TypeError(f"no ONNX form for {type(layer).__name__}")
+        return value
 
 
 class Trees:
@@ -148,27 +202,24 @@ class Trees:
     def __init__(self, kind: str):
         self.kind = kind
 
-    def fit(self, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Trees":
+    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Trees":
         rng = np.random.default_rng(seed)
         xs, ys = [], []
-        for _ in progress(range(recipe.copies)):
-            chi, kmax, kend, labels = make_spectra(data, rows, rng, recipe)
-            xs.append(features.from_chi(self.reads, chi, data.elements[rows], kmax, kend))
-            cumulative = labels.cumsum(1)
+        for copy in progress(range(recipe.copies)):
+            xs.append(copies.inputs(self.reads, copy, rows))
+            cumulative = copies.labels(copy, rows).cumsum(1)
             draw = rng.random((len(rows), 1)) * cumulative[:, -1:]
             ys.append(CLASSES[np.minimum((cumulative < draw).sum(1), len(CLASSES) - 1)])
         leaf = 8 if recipe.copies > 1 else 1
-        jobs = -1 if len(rows) > FEW else 1  # a pool of workers costs more than a small forest
         if self.kind == "forest":
             self.model = RandomForestClassifier(
-                recipe.trees, max_features="sqrt", min_samples_leaf=leaf, n_jobs=jobs, random_state=seed
+                recipe.trees, max_features="sqrt", min_samples_leaf=leaf, random_state=seed
             )
         else:
             self.model = BaggingClassifier(
                 DecisionTreeClassifier(min_samples_leaf=leaf),
                 recipe.bagged_trees,
                 max_samples=0.25 if recipe.copies > 1 else 1.0,
-                n_jobs=jobs,
                 random_state=seed,
             )
         self.model.fit(np.vstack(xs), np.concatenate(ys))
@@ -248,33 +299,32 @@ FAMILIES: dict[str, Callable[[Recipe], Any]] = {
 PAPER_FAMILIES = ("network", "bagging", "forest")
 
 
-def fit(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable = iter) -> Any:
+def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable = iter) -> Any:
     """Fit one family on some rows of the table.
 
     Parameters
     ----------
     family : a name of `FAMILIES`
-    data : Dataset
-    rows : (n,) array of int; those that the models cannot label are left out
+    copies : Copies, the augmented spectra
+    rows : (n,) array of int, sites that have a label
     recipe : Recipe
     seed : int
     progress : callable that wraps an iterable, such as tqdm
     """
-    rows = rows[data.trainable[rows]]
-    return FAMILIES[family](recipe).fit(data, rows, recipe, seed, progress)
+    return FAMILIES[family](recipe).fit(copies, rows, recipe, seed, progress)
 
 
-class Several:
-    """Several models of a family, each for some of the spectra; `choose` gives the number of the model for each row."""
+class PerAbsorber:
+    """A model of its own for each absorber, as in the paper."""
 
     reads = "magnitude"
 
-    def __init__(self, models: dict[int, Any], choose: Callable[[np.ndarray], np.ndarray]):
-        self.models, self.choose = models, choose
+    def __init__(self, models: dict[int, Any]):
+        self.models = models
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         out = np.full((len(x), len(CLASSES)), 1 / len(CLASSES))  # for an absorber that training never met
-        which = self.choose(x)
+        which = features.absorber_of(x)
         for number, model in self.models.items():
             rows = which == number
             if rows.any():
@@ -282,33 +332,8 @@ class Several:
         return out
 
 
-def fit_per_k_range(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int) -> Several:
-    """As `fit`, one model for short data and one for long."""
-    low, high = features.KMAX_RANGE
-    ranges = ((low, SHORT), (SHORT, high))
-    recipes = [replace(recipe, augmentation=replace(recipe.augmentation, kmax=limits)) for limits in ranges]
-    models = {i: fit(family, data, rows, own, seed) for i, own in enumerate(recipes)}
-    return Several(models, lambda x: (features.kmax_of(x) > SHORT).astype(int))
-
-
-def fit_per_absorber(family: str, data: Dataset, rows: np.ndarray, recipe: Recipe, seed: int) -> Several:
-    """As `fit`, one model for each absorber, as in the paper."""
+def fit_per_absorber(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> PerAbsorber:
+    """As `fit`, one model for each absorber."""
     smaller = replace(recipe, hidden=(256, 128))
-    own = {e: rows[data.elements[rows] == e] for e in np.unique(data.elements[rows])}
-    models = {
-        features.ELEMENTS.index(element): fit(family, data, those, smaller, seed)
-        for element, those in own.items()
-        if data.trainable[those].any()
-    }
-    return Several(models, features.absorber_of)
-
-
-def probabilities(models: Iterable[tuple[str, Any]], chi, elements, kmax, kend) -> dict[str, np.ndarray]:
-    """Each model's distribution for the same spectra; features of one kind are made once."""
-    made: dict[str, np.ndarray] = {}
-    out = {}
-    for name, model in models:
-        if model.reads not in made:
-            made[model.reads] = features.from_chi(model.reads, chi, elements, kmax, kend)
-        out[name] = model.predict(made[model.reads])
-    return out
+    which = features.absorber_of(copies.inputs("magnitude", 0, rows))
+    return PerAbsorber({int(i): fit(family, copies, rows[which == i], smaller, seed) for i in np.unique(which)})

@@ -49,7 +49,8 @@ def fetch(config: Config) -> Path:
     rows: dict[str, dict] = {}
     for row in tqdm(_SOURCES[source["kind"]](config), desc=f"structures ({source['kind']})", unit=""):
         species = row["species"].split()
-        if wanted.intersection(species) and len(species) <= source["max_atoms"]:
+        fits = len(species) <= source["max_atoms"] and len(set(species)) <= (source["max_elements"] or len(species))
+        if wanted.intersection(species) and fits:
             rows[row["material_id"]] = row
         if limit is not None and len(rows) >= limit:
             break

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,13 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from build_models import dataset, families
+from build_models import copies, dataset, families, measured
+from build_models.augment import IDEAL
 from build_models.config import Config
-from build_models.families import Recipe
+from build_models.copies import Copies
+from build_models.families import PAPER, Recipe
+
+FEW = 1000  # sites, below which starting processes takes longer than the work
 
 
 def tables(config: Config) -> list[Path]:
@@ -21,22 +28,21 @@ def tables(config: Config) -> list[Path]:
 
 
 def load(config: Config) -> dataset.Dataset:
-    """Read the tables, and leave out what the configuration wants unseen."""
-    data = dataset.load(tables(config))
-    unseen = set(config["train"]["unseen_formulas"])
-    return data.take(np.flatnonzero(~np.isin(data.formulas, list(unseen)))) if unseen else data
+    """Read the tables."""
+    return dataset.load(tables(config))
 
 
 def recipe(config: Config) -> Recipe:
     """The recipe with the configuration's numbers."""
-    names = ("epochs", "members", "copies", "trees", "bagged_trees")
+    names = ("spectra", "epochs", "members", "copies", "trees", "bagged_trees")
     return replace(Recipe(), **{name: config["train"][name] for name in names})
 
 
 def key(config: Config, data: dataset.Dataset) -> str:
-    """Same table, recipe and seed, same key: finished work is found under it."""
-    what = json.dumps([data.digest, len(data), asdict(recipe(config)), config.seed], sort_keys=True)
-    return hashlib.sha256(what.encode()).hexdigest()[:12]
+    """Same tables, recipe, seed and folds, same key: finished work is found under it."""
+    what = [data.digest, len(data), asdict(recipe(config)), asdict(PAPER), config.seed, config["train"]["folds"]]
+    what.append(sorted(unseen_formulas(config)))
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def folder(config: Config, data: dataset.Dataset) -> Path:
@@ -45,25 +51,66 @@ def folder(config: Config, data: dataset.Dataset) -> Path:
     return path
 
 
-def trained(config: Config, data: dataset.Dataset) -> dict[str, Any]:
-    """The families fitted to the whole table; those that an earlier run finished are read back.
+def unseen_formulas(config: Config) -> set[str]:
+    """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""
+    asked = set(config["train"]["unseen_formulas"])
+    if not asked and config["train"]["measured"]:
+        return set(measured.formulas(Path(config["train"]["measured"])))
+    return asked
+
+
+def fold_schemes(config: Config, data: dataset.Dataset) -> dict[str, np.ndarray]:
+    """Fold numbers of the two ways to split: whole formulas held out, and the paper's random split."""
+    keys = {"grouped": data.formulas, "random": np.arange(len(data))}
+    return {name: dataset.folds(k, config["train"]["folds"], config.seed) for name, k in keys.items()}
+
+
+def spectra(config: Config, data: dataset.Dataset, name: str) -> Copies:
+    """Augmented spectra: 'shipped' and 'paper' to train on, 'augmented' and 'ideal' to test with."""
+    own = recipe(config)
+    test = replace(own.augmentation, ideal=0.0, mixture=0.0)
+    augmentation, sharpness, count, seed = {
+        "shipped": (own.augmentation, own.sharpness, own.spectra, config.seed),
+        "paper": (PAPER.augmentation, PAPER.sharpness, PAPER.spectra, config.seed),
+        "augmented": (test, 1.0, 1, config.seed + 1),
+        "ideal": (IDEAL, 1.0, 1, config.seed + 1),
+    }[name]
+    unseen = np.isin(data.formulas, list(unseen_formulas(config)))
+    apart = np.column_stack([*fold_schemes(config, data).values(), unseen])
+    progress = partial(tqdm, desc=f"spectra, {name}", disable=count == 1)
+    path = folder(config, data) / f"spectra-{name}"
+    return copies.make(path, data, augmentation, sharpness, count, seed, apart, progress)
+
+
+def trained(config: Config, data: dataset.Dataset, unseen: Collection[str] = ()) -> dict[str, Any]:
+    """The families fitted to the whole table but the unseen formulas; what an earlier run finished is read back.
 
     These files are the builder's own scratch, read by the builder alone: what ships is ONNX.
     """
-    out = {}
-    for name in families.FAMILIES:
-        path = folder(config, data) / f"{name}.joblib"
-        if not path.exists():
+    rows = np.flatnonzero(data.trainable & ~np.isin(data.formulas, list(unseen)))
+    suffix = "-unseen" if unseen else ""
+    paths = {name: folder(config, data) / f"{name}{suffix}.joblib" for name in families.FAMILIES}
+    missing = {name: path for name, path in paths.items() if not path.exists()}
+    made = spectra(config, data, "shipped") if missing else None
+    jobs = [(_fit_and_save, (path, name, made, rows, recipe(config), config.seed)) for name, path in missing.items()]
+    run_jobs(config, data, sorted(jobs, key=lambda job: job[1][1] != "phase"), f"train{suffix}")
+    return {name: joblib.load(path) for name, path in paths.items()}
 
-            def progress(steps, name=name):
-                return tqdm(steps, desc=f"train {name}")
 
-            model = families.fit(name, data, np.arange(len(data)), recipe(config), config.seed, progress)
-            partial = path.with_suffix(".part")
-            joblib.dump(model, partial)
-            partial.rename(path)
-        out[name] = joblib.load(path)
-    return out
+def _fit_and_save(path: Path, *arguments: Any) -> None:
+    partial_file = path.with_suffix(".part")
+    joblib.dump(families.fit(*arguments), partial_file)
+    partial_file.rename(path)
+
+
+def run_jobs(config: Config, data: dataset.Dataset, jobs: Iterable[tuple[Callable, tuple]], what: str) -> None:
+    """Do jobs that write files, on all cores."""
+    jobs = list(jobs)
+    workers = (config["run"]["workers"] or os.cpu_count() or 1) if len(data) > FEW else 1
+    parallel = joblib.Parallel(min(workers, max(len(jobs), 1)), return_as="generator_unordered")
+    work = parallel(joblib.delayed(function)(*arguments) for function, arguments in jobs)
+    for _ in tqdm(work, desc=what, total=len(jobs), disable=not jobs):
+        pass
 
 
 def run(config: Config) -> None:

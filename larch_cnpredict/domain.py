@@ -115,5 +115,3 @@ def judge(
         ]
         verdicts.append(Verdict(float(max(measured.values())), reasons, neighbours))
     return verdicts
-
-

@@ -73,21 +73,21 @@ def windows(kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
     return whole * (np.asarray(kend)[:, None] + KSTEP / 4 > K_GRID)
 
 
-@lru_cache(maxsize=1)
-def larch_r() -> np.ndarray:
-    """Larch's points of chi(R), up to R_MAX, Å."""
+@lru_cache(maxsize=2)
+def larch_r(r_max: float = R_MAX) -> np.ndarray:
+    """Larch's points of chi(R), up to r_max, Å."""
     rstep = np.pi / (KSTEP * NFFT)
-    return rstep * np.arange(int(1.01 + (R_MAX + 2 * rstep) / rstep))
+    return rstep * np.arange(int(1.01 + (r_max + 2 * rstep) / rstep))
 
 
-@lru_cache(maxsize=1)
-def _fourier() -> np.ndarray:
-    """The rows of Larch's FFT that lie below R_MAX, as a matrix from K_GRID."""
-    return (np.exp(-2j * np.outer(larch_r(), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
+@lru_cache(maxsize=2)
+def _fourier(r_max: float) -> np.ndarray:
+    """The rows of Larch's FFT that lie below r_max, as a matrix from K_GRID."""
+    return (np.exp(-2j * np.outer(larch_r(r_max), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
 
 
-def chir(chi: np.ndarray, taper: np.ndarray, kweight: int) -> np.ndarray:
-    """chi(R) of many chi(k) at once, on Larch's R points up to R_MAX.
+def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX) -> np.ndarray:
+    """chi(R) of many chi(k) at once, on `larch_r(r_max)`.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def chir(chi: np.ndarray, taper: np.ndarray, kweight: int) -> np.ndarray:
     (n, m) complex array, Å^-(kweight+1)
     """
     weighted = (chi * taper * K_GRID**kweight).astype(np.float32)
-    return weighted @ _fourier()
+    return weighted @ _fourier(r_max)
 
 
 def pool(fine: np.ndarray) -> np.ndarray:
@@ -158,8 +158,8 @@ def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray,
     taper, r = windows(kmax, kend), larch_r()
     parts = []
     for kweight in COMPLEX_KWEIGHTS:
-        # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates; conjugate: the sign they learnt with
-        values = pooled(r, chir(chi, taper, kweight).conj()) * 8.0 ** (2 - kweight)
+        # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates
+        values = pooled(r, chir(chi, taper, kweight)) * 8.0 ** (2 - kweight)
         parts += [np.abs(values), values.real, values.imag]
     return np.hstack([*parts, absorber_columns(elements, kmax)]).astype(np.float32)
 
@@ -184,4 +184,3 @@ def kmax_of(x: np.ndarray) -> np.ndarray:
 def on_k_grid(k: np.ndarray, chi: np.ndarray) -> np.ndarray:
     """chi(k) on `K_GRID`, zero beyond the data."""
     return np.interp(K_GRID, k, chi, right=0.0)
-

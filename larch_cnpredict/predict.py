@@ -18,7 +18,7 @@ from .errors import (
 )
 from .models import Models, load_models
 from .result import Prediction, write
-from .spectrum import Spectrum, read_spectrum
+from .spectrum import Spectrum, is_training, read_spectrum
 
 ERROR_CHOICES = ("raise", "collect")
 
@@ -144,7 +144,7 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
         calibration = models.calibration[asked]
         p = uncertainty.pool(mine, calibration["weights"])[0]
         mean, std = uncertainty.mean_and_std(p, models.classes)
-        own = [] if _trained_for(spectrum) else ["chi(R) was not made with the transform that the models know"]
+        own = [] if is_training(spectrum.xftf) else ["chi(R) was not made with the transform that the models know"]
         out.append(
             Prediction(
                 cn=int(models.classes[p.argmax()]),
@@ -179,12 +179,6 @@ def _complex(spectra: Sequence[Spectrum], rows: np.ndarray) -> np.ndarray:
 
 def _family_answer(p: np.ndarray, classes: np.ndarray) -> dict[str, float]:
     return {"cn": int(classes[p.argmax()]), "p": round(float(p.max()), 4)}
-
-
-def _trained_for(spectrum: Spectrum) -> bool:
-    low, high = features.KMAX_RANGE
-    same = all(spectrum.xftf.get(name) == value for name, value in features.TRANSFORM.items())
-    return same and low <= spectrum.kmax <= high
 
 
 def check_model(model: str, models: Models) -> None:

@@ -326,7 +326,8 @@ def _resolve(recorded: Mapping[str, Any], k: np.ndarray | None) -> dict[str, Any
     return {key: value if isinstance(value, int | str) else round(float(value), 6) for key, value in args.items()}
 
 
-def _is_training(args: Mapping[str, Any]) -> bool:
+def is_training(args: Mapping[str, Any]) -> bool:
+    """Whether these arguments of xftf, all of them given, make the transform that the models were trained on."""
     same = all(args[key] == value for key, value in _TRAINING.items())
     return same and KMAX_RANGE[0] <= args["kmax"] <= KMAX_RANGE[1]
 
@@ -350,9 +351,9 @@ def _training_chir(
     elif how == "own":
         if args is None:
             args = _resolve({**_TRAINING, "kmax": min(KMAX_DEFAULT, k[-1]) if k is not None else KMAX_DEFAULT}, k)
-        notes = [] if _is_training(args) else [f"chir_mag was used as it is, as asked: the group's {own}"]
+        notes = [] if is_training(args) else [f"chir_mag was used as it is, as asked: the group's {own}"]
         return *_on_larch_grid(name, r, magnitude), args, False, notes
-    elif how == "auto" and args and _is_training(args):
+    elif how == "auto" and args and is_training(args):
         if k is None or chi is None:
             return *_on_larch_grid(name, r, magnitude), args, False, []
         if args["kmax"] <= k[-1] + args["kstep"] and r[-1] >= R_MAX and _made_by(recorded, k, chi, r, magnitude):

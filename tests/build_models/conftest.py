@@ -23,9 +23,7 @@ def crystals() -> dict[str, Structure]:
         "mp-18748": spacegroup(
             "Fd-3m", cubic(8.40), ["Fe", "Fe", "O"], [[0.0] * 3, [0.625] * 3, [0.380] * 3]
         ).get_primitive_structure(),  # magnetite: 4 and 6 neighbours in one crystal
-        "mp-2657": spacegroup(
-            "P4_2/mnm", Lattice.tetragonal(4.59, 2.96), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
-        ),
+        "mp-2657": spacegroup("P4_2/mnm", Lattice.tetragonal(4.59, 2.96), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]),
     }
 
 

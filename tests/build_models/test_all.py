@@ -16,6 +16,7 @@ from larch_cnpredict.models import load_models
 ROOT = Path(__file__).parents[2]
 QUICK = """
 [train]
+spectra = 3
 epochs = 2
 members = 1
 copies = 2

@@ -1,0 +1,75 @@
+"""What autobk's spline takes out of chi(k), as a linear operator: fast enough for every training spectrum.
+
+Larch's autobk (Newville et al., Phys. Rev. B 47 (1993) 14126) chooses the values of a cubic spline in k so that
+k^kweight chi(k) has the least signal in R below rbkg. The signal is linear in these values, so the spline is a matrix
+times chi(k): whatever part of a short bond's peak lies below rbkg is lost in training as it is at the beamline.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+from larch_cnpredict.features import K_GRID, KSTEP, NFFT
+
+# The choices of rbkg (Å) as people make them, 1 most often; kweight is Larch's default and what most people set.
+RBKG = (0.8, 1.0, 1.0, 1.0, 1.2, 1.4)
+KWEIGHT = (1, 2)
+END_STEP = 0.5  # Å^-1: operators are made for data that end at multiples of it
+CLAMP = 0.1  # the weight that autobk's clamp gives the last three points of data without much signal below rbkg
+
+
+@lru_cache(maxsize=256)
+def operator(kend: float, rbkg: float, kweight: int) -> tuple[np.ndarray, np.ndarray]:
+    """The spline of autobk for data that end at kend: `basis @ (values @ chi)` is what it subtracts.
+
+    Parameters
+    ----------
+    kend : float, Å^-1
+    rbkg : float, Å
+    kweight : int
+
+    Returns
+    -------
+    basis : (n, n_spline) array, for the n points of `K_GRID` up to kend
+    values : (n_spline, n) array
+    """
+    from larch.xafs import ftwindow
+
+    k = K_GRID[kend + KSTEP / 4 > K_GRID]
+    n_spline = min(max(1 + int(2 * rbkg * k[-1] / np.pi), 5), 128)
+    rstep = np.pi / (KSTEP * NFFT)
+    n_r = int(1 + (n_spline - 1) * np.pi / (2 * rstep * k[-1]))
+    places = np.linspace(0, k[-1], n_spline)
+    knots = np.concatenate([[0.0] * 4, places[2:-2], [k[-1]] * 4])  # of an interpolating spline, not a knot
+    basis = BSpline.design_matrix(k, knots, 3).toarray()
+    window = k**kweight * ftwindow(k, xmin=0, xmax=k[-1], dx=0.1, dx2=0.1, window="hanning")
+    kernel = np.exp(2j * np.outer(rstep * np.arange(n_r), k)) * KSTEP / np.sqrt(np.pi) * window
+    clamp = np.eye(len(k))[-3:] * CLAMP
+    signal = np.vstack([kernel.real, kernel.imag, clamp])
+    values = np.linalg.lstsq(signal @ basis, signal, rcond=None)[0]
+    return basis.astype(np.float32), values.astype(np.float32)
+
+
+def remove(chi: np.ndarray, kend: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """chi(k) as autobk leaves it, for each spectrum with an rbkg and a kweight of `RBKG` and `KWEIGHT`.
+
+    Parameters
+    ----------
+    chi : (n, 361) float32 array on `K_GRID`
+    kend : (n,) array, Å^-1, end of the data; beyond, chi stays as it is
+    rng : numpy Generator
+    """
+    ends = np.round(np.minimum(kend, K_GRID[-1]) / END_STEP).astype(int)
+    choice = rng.integers(0, len(RBKG) * len(KWEIGHT), len(chi))
+    code = ends * len(RBKG) * len(KWEIGHT) + choice
+    out = chi.copy()
+    for value in np.unique(code):
+        rows = np.flatnonzero(code == value)
+        end, which = divmod(int(value), len(RBKG) * len(KWEIGHT))
+        basis, values = operator(end * END_STEP, RBKG[which // len(KWEIGHT)], KWEIGHT[which % len(KWEIGHT)])
+        n = len(basis)
+        out[rows, :n] -= (chi[rows, :n] @ values.T) @ basis.T
+    return out
