@@ -40,7 +40,8 @@ def run(config: Config) -> None:
         metrics[scheme] = summarise(data, fold, predicted)
         if scheme == "grouped":
             metrics["calibration"] = calibration(data, predicted["shipped"]["augmented"])
-            default = pooled_out_of_fold(data, fold, predicted["shipped"]["augmented"], POOLS["default"])[0]
+            default, sets = pooled_out_of_fold(data, fold, predicted["shipped"]["augmented"], POOLS["default"])
+            metrics["by_number"] = by_number(data, default, sets)
             figures_confusion(data, default, out / "confusion.png")
     figure_importance(train.trained(config, data), out / "importance.png")
     if train.unseen_formulas(config):
@@ -200,6 +201,22 @@ def by_absorber(data: Dataset, score: Callable[[np.ndarray], dict]) -> dict[str,
     out |= {e: score(np.flatnonzero(data.elements == e)) for e in ELEMENTS if (data.elements == e).any()}
     names = out["all"]
     out["mean"] = {name: float(np.mean([out[e][name] for e in out if e in ELEMENTS])) for name in names}
+    return out
+
+
+def by_number(data: Dataset, p: np.ndarray, sets: list[list[int]]) -> dict[str, dict[str, float]]:
+    """For each coordination number: sites, share found, share that the sets hold, what it is mostly taken for else."""
+    out = {}
+    guess = CLASSES[p.argmax(1)]
+    for cn in CLASSES[np.isin(CLASSES, data.cn)]:
+        rows = np.flatnonzero(data.cn == cn)
+        wrong = guess[rows][guess[rows] != cn]
+        out[str(cn)] = {
+            "sites": len(rows),
+            "found": float((guess[rows] == cn).mean()),
+            "coverage": float(np.mean([cn in sets[row] for row in rows])),
+            "taken_for": int(np.bincount(wrong).argmax()) if len(wrong) else int(cn),
+        }
     return out
 
 

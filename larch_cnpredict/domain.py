@@ -59,7 +59,9 @@ def nearest(components: np.ndarray, arrays: dict[str, np.ndarray], element: int,
     """Rows of the index and distances of the nearest training sites of one absorber, for (n, 24) components."""
     rows = np.flatnonzero(arrays["element"] == element)
     known = arrays["index"][rows].astype(np.float32)
-    squared = (components**2).sum(1)[:, None] - 2 * components @ known.T + (known**2).sum(1)
+    # einsum, for a matrix product this small would wake all of BLAS's threads
+    products = np.einsum("ij,kj->ik", components, known)
+    squared = (components**2).sum(1)[:, None] - 2 * products + (known**2).sum(1)
     count = min(count, len(rows))
     order = np.argpartition(squared, count - 1, axis=1)[:, :count]
     order = np.take_along_axis(order, np.argsort(np.take_along_axis(squared, order, 1), axis=1), 1)

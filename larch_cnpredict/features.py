@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy import fft, sparse
 
 ELEMENTS = ("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn")
 EDGE = "K"
@@ -80,12 +81,6 @@ def larch_r(r_max: float = R_MAX) -> np.ndarray:
     return rstep * np.arange(int(1.01 + (r_max + 2 * rstep) / rstep))
 
 
-@lru_cache(maxsize=2)
-def _fourier(r_max: float) -> np.ndarray:
-    """The rows of Larch's FFT that lie below r_max, as a matrix from K_GRID."""
-    return (np.exp(-2j * np.outer(larch_r(r_max), K_GRID)) * KSTEP / np.sqrt(np.pi)).astype(np.complex64).T
-
-
 def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX) -> np.ndarray:
     """chi(R) of many chi(k) at once, on `larch_r(r_max)`.
 
@@ -100,7 +95,7 @@ def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX)
     (n, m) complex array, Å^-(kweight+1)
     """
     weighted = (chi * taper * K_GRID**kweight).astype(np.float32)
-    return weighted @ _fourier(r_max)
+    return fft.rfft(weighted, NFFT)[:, : len(larch_r(r_max))] * np.float32(KSTEP / np.sqrt(np.pi))
 
 
 def pool(fine: np.ndarray) -> np.ndarray:
@@ -116,15 +111,15 @@ def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     Both steps are linear, so they are one sparse matrix; `r` is Larch's uniform grid.
     """
-    return np.atleast_2d(values)[:, : _pooling(len(r), float(r[1])).shape[0]] @ _pooling(len(r), float(r[1]))
+    matrix = _pooling(len(r), float(r[1]))
+    return (matrix @ np.atleast_2d(values)[:, : matrix.shape[1]].T).T
 
 
 @lru_cache(maxsize=8)
-def _pooling(n: int, rstep: float) -> np.ndarray:
+def _pooling(n: int, rstep: float) -> sparse.csr_array:
     n = min(n, int(R_MAX / rstep) + 2)
-    identity = np.eye(n)
     r = rstep * np.arange(n)
-    return np.array([pool(np.interp(R_GRID, r, row)) for row in identity], dtype=np.float32)
+    return sparse.csr_array(np.array([pool(np.interp(R_GRID, r, row)) for row in np.eye(n)], dtype=np.float32).T)
 
 
 def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
