@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from build_models.dataset import MOST_ALIKE
 from larch_cnpredict.features import ELEMENTS
 
 START, END = "<!-- figures:start -->", "<!-- figures:end -->"
@@ -215,6 +216,8 @@ without a look at the notes, and not in place of a fit where distances or disord
 {data["sites"]} sites of {data["formulas"]} formulas of the Materials Project (CC BY 4.0; Jain et al., APL Materials 1
 (2013) 011002), chi(k) from FEFF8.5L as shipped with Larch, K edge, at sigma2 = 0 and with the correlated Debye model.
 Table {data["digest"]}; sites: {", ".join(f"{e} {n}" for e, n in data["per_absorber"].items())}.
+
+Of one formula, absorber and coordination number there are at most {MOST_ALIKE} sites.
 
 Labels: CrystalNN's distribution over coordination numbers 1 to 16; accuracy counts its most probable value.
 {data["clear"]} sites are clear (weight above 0.8). {data["not_labelled_1_to_16"]} sites have another number: they are

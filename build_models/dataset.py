@@ -1,6 +1,7 @@
 """The spectra table as arrays that training reads."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,9 @@ from larch_cnpredict.features import K_GRID
 # Coordination numbers that the models tell apart. CrystalNN finds more than 16 neighbours for 0.3 % of the sites: they
 # are not trained on, and every accuracy over all sites counts them as wrong.
 CLASSES = np.arange(1, 17)
+# At most so many sites of one formula, absorber and coordination number are taken: a hundred polytypes of ZnS are
+# neither a hundred things to learn nor a hundred right answers.
+MOST_ALIKE = 10
 CLEAR = 0.8  # CrystalNN's weight above which a site's coordination number is called clear
 # For tables without the Debye model (Materials Project spectra): one sigma2 for all paths, Å^2, the largest first.
 SIGMA2 = np.array([0.012, 0.009, 0.006, 0.004, 0.002])
@@ -91,10 +95,18 @@ def load(paths: Sequence[str | Path]) -> Dataset:
             if not debye.shape[1]:
                 debye = static * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
             chi.append(np.concatenate([static, debye], axis=1)[new])
+    alike: Counter = Counter()
+    kept = []
+    for i, row in enumerate(parts):
+        kind = row["formula"], row["absorber"], row["cn"]
+        alike[kind] += 1
+        if alike[kind] <= MOST_ALIKE:
+            kept.append(i)
+    parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
     neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
     shells = [[symbol for symbol, _ in site] for site in neighbours]
     return Dataset(
-        variants=np.concatenate(chi),
+        variants=variants,
         elements=np.array([row["absorber"] for row in parts]),
         formulas=np.array([row["formula"] for row in parts]),
         sites=np.array([f"{row['material_id']} site {row['site_index']}" for row in parts]),

@@ -23,7 +23,7 @@ from larch_cnpredict import features
 # ai.onnx.ml 3 and opset 17 run on every onnxruntime that the package allows.
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 # Small batches, so many steps: with 256, the convolutional network needs twice the epochs for the same loss.
-BATCH = {"magnitude": 256, "complex": 64}
+BATCH = {"magnitude": 128, "complex": 64}
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Recipe:
 
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(ideal=0.15))
     sharpness: float = 2.0  # of the labels, see `copies.make`
-    spectra: int = 24  # augmented copies of each site; networks go through them one an epoch, and begin again
-    epochs: int = 48
-    members: int = 1  # networks that `phase` averages
+    spectra: int = 20  # augmented copies of each site; networks go through them one an epoch, and begin again
+    epochs: int = 24
+    members: int = 4  # networks that `phase` averages
     copies: int = 2  # of these, that the trees see
     trees: int = 40
     bagged_trees: int = 16

@@ -87,14 +87,25 @@ def trained(config: Config, data: dataset.Dataset, unseen: Collection[str] = ())
 
     These files are the builder's own scratch, read by the builder alone: what ships is ONNX.
     """
-    rows = np.flatnonzero(data.trainable & ~np.isin(data.formulas, list(unseen)))
-    suffix = "-unseen" if unseen else ""
-    paths = {name: folder(config, data) / f"{name}{suffix}.joblib" for name in families.FAMILIES}
-    missing = {name: path for name, path in paths.items() if not path.exists()}
-    made = spectra(config, data, "shipped") if missing else None
-    jobs = [(_fit_and_save, (path, name, made, rows, recipe(config), config.seed)) for name, path in missing.items()]
-    run_jobs(config, data, sorted(jobs, key=lambda job: job[1][1] != "phase"), f"train{suffix}")
-    return {name: joblib.load(path) for name, path in paths.items()}
+    fit_missing(config, data, unseen)
+    return {name: joblib.load(_path(config, data, name, unseen)) for name in families.FAMILIES}
+
+
+def fit_missing(config: Config, data: dataset.Dataset, *unseen: Collection[str]) -> None:
+    """Fit what is not there yet: all families, once for each set of formulas that they must not see."""
+    jobs = []
+    for formulas in unseen:
+        rows = np.flatnonzero(data.trainable & ~np.isin(data.formulas, list(formulas)))
+        for name in families.FAMILIES:
+            path = _path(config, data, name, formulas)
+            if not path.exists():
+                made = spectra(config, data, "shipped")
+                jobs.append((_fit_and_save, (path, name, made, rows, recipe(config), config.seed)))
+    run_jobs(config, data, sorted(jobs, key=lambda job: job[1][1] != "phase"), "train")
+
+
+def _path(config: Config, data: dataset.Dataset, name: str, unseen: Collection[str]) -> Path:
+    return folder(config, data) / f"{name}{'-unseen' if unseen else ''}.joblib"
 
 
 def _fit_and_save(path: Path, *arguments: Any) -> None:
@@ -118,4 +129,4 @@ def run(config: Config) -> None:
     data = load(config)
     usable = int(data.trainable.sum())
     print(f"{len(data)} sites of {len(set(data.formulas))} formulas; {usable} have a coordination number of 1 to 16")
-    trained(config, data)
+    fit_missing(config, data, *({(), tuple(sorted(unseen_formulas(config)))}))

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from larch_cnpredict import predict_cn
@@ -50,9 +52,12 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here).model_version == "mine"
     with pytest.raises(UnsupportedElementError):
         predict_cn(foil.r, foil.chir_mag, element=(set(ELEMENTS) - set(known)).pop(), **here)
-    # a second run finds everything done
-    again = subprocess.run(
-        [*command[:3], "evaluate", *command[4:], "--config", str(tmp_path / "quick.toml")],
-        cwd=ROOT, env=offline, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert again.returncode == 0, again.stderr[-3000:]
+    again = [*command[:3], "evaluate", *command[4:], "--config", str(tmp_path / "quick.toml")]
+    run = partial(subprocess.run, cwd=ROOT, env=offline, capture_output=True, text=True, timeout=300)
+    done = run(again)  # finds everything done
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "train:" not in done.stderr
+    formula = pq.read_table(tmp_path / "out" / "spectra.parquet", columns=["formula"])["formula"][0].as_py()
+    done = run([*again, "--unseen-formulas", formula])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "simulated sites of formulas that training did not see\n  formulas 1" in done.stdout

@@ -12,7 +12,7 @@ from conftest import crystals
 from larch import Group
 from larch.xafs import xftf
 
-from build_models import feff, materials_project, structures
+from build_models import dataset, feff, materials_project, structures
 from build_models.__main__ import main
 from build_models.config import ConfigError
 from build_models.feff import K_GRID, FeffSettings
@@ -200,6 +200,9 @@ def test_documents_become_rows_and_each_rejected_one_a_reason(server, spectra, t
         "mp-18748": "sites differ in coordination number",
     }
     assert "3 sites failed (60.00%)" in capsys.readouterr().out
+    data = dataset.load([tmp_path / "spectra.parquet"])  # FEFF's thermal variants are not there: training makes its own
+    at_peak = np.abs(data.variants[:, :, 60:200]).max(2)
+    assert (np.diff(at_peak[:, [1, 2, 3, 4, 5, 0]], axis=1) > 0).all()
 
 
 @pytest.mark.feff
