@@ -154,8 +154,8 @@ def first_shell(paths: list[tuple[Path, float]], known: Known) -> tuple[list[Gro
     return [path for path, _ in used], sum(path.degen for path, _ in used if path.reff < known.shell)
 
 
-def fit(group: Group, paths: list[Group], number: float, kmax: float) -> tuple[float, float]:
-    """Number of neighbours in the first shell, and its uncertainty."""
+def fit(group: Group, paths: list[Group], number: float, kmax: float) -> dict[str, float]:
+    """Number of neighbours in the first shell, its uncertainty, and the other variables."""
     distances = [path.reff for path in paths]
     rmin = max(1.0, min(distances) - 0.9)  # below 1 Å, autobk has taken everything
     enough = rmin + 4 * np.pi / 2 / (kmax - KMIN)  # for four variables
@@ -165,7 +165,21 @@ def fit(group: Group, paths: list[Group], number: float, kmax: float) -> tuple[f
     parameters = param_group(e0=param(0.0, vary=True), delr=param(0.0, vary=True), **start)
     result = feffit(parameters, feffit_dataset(data=group, paths=paths, transform=transform))
     scale = result.params["scale"]
-    return number * scale.value, number * (scale.stderr if scale.stderr is not None else np.nan)
+    others = {name: result.params[name].value for name in ("e0", "delr", "sigma2")}
+    return others | {
+        "number": number * scale.value,
+        "error": number * (scale.stderr if scale.stderr is not None else np.nan),
+        "s02": S02 * scale.value,  # that would make the known number right
+    }
+
+
+def variables(fits: dict[str, list[dict[str, float]]]) -> None:
+    """What FEFF8L's paths need to look like measured ones: how `build_models.augment` chooses its ranges."""
+    print(f"what the fits find, {len(fits)} compounds (s02: as if the known number were right)")
+    for name, unit in (("s02", ""), ("e0", " eV"), ("delr", " Å"), ("sigma2", " Å^2")):
+        values = np.array([np.mean([one[name] for one in group]) for group in fits.values()])
+        print(f"    {name:6s} median {np.median(values):.4g}{unit}, mean {values.mean():.4g}, standard deviation "
+              f"{values.std():.2g}, {values.min():.4g} to {values.max():.4g}")  # fmt: skip
 
 
 def timed(function, *arguments):
@@ -214,6 +228,7 @@ def main() -> None:
     with index.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     skipped = sorted({row["structure_key"] for row in rows} - set(STRUCTURES))
+    fits: dict[str, list] = defaultdict(list)
     results: dict[str, dict[str, list]] = {"int": defaultdict(list), "all": defaultdict(list)}
     lines = [f"{'spectrum':22s} truth    N(fit)  ±err |error|    ms | cn_mean  cn |error|    ms"]
     for n, row in enumerate(tqdm([row for row in rows if row["structure_key"] in STRUCTURES], "spectra")):
@@ -223,7 +238,9 @@ def main() -> None:
         paths, number = first_shell(files, known)
         group = read(arguments.measured / row["file"])
         kmax = min(12.0, float(row["kmax_noise_suggest"] or 12), float(group.k[-1]))
-        (fitted, error), slow = timed(fit, group, paths, number, kmax)
+        found, slow = timed(fit, group, paths, number, kmax)
+        fitted = found["number"]
+        fits[f"{element} {compound}"].append(found)
         try:
             if n == 0:
                 predict_cn(group)  # loads the models
@@ -231,7 +248,7 @@ def main() -> None:
         except CNPredictError as reason:
             lines.append(f"{row['file']:22s} {truth:5.2f} {reason}")
             continue
-        left = f"{truth:5.2f}  {fitted:8.2f} {error:5.2f} {abs(fitted - truth):7.2f} {slow * 1e3:5.0f}"
+        left = f"{truth:5.2f}  {fitted:8.2f} {found['error']:5.2f} {abs(fitted - truth):7.2f} {slow * 1e3:5.0f}"
         right = f"{answer.cn_mean:7.2f} {answer.cn:3d} {abs(answer.cn_mean - truth):7.2f} {fast * 1e3:5.1f}"
         lines.append(f"{row['file']:22s} {left} | {right}")
         for kind in ("all", "int") if row["cn_kind"] == "int" else ("all",):
@@ -241,6 +258,7 @@ def main() -> None:
         print(f"{compound}: skipped, its structure is not in this file")
     report("one site", results["int"])
     report("all", results["all"])
+    variables(fits)
 
 
 if __name__ == "__main__":
