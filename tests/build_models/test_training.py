@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from larch import Group
 from larch.xafs import autobk
@@ -20,7 +22,7 @@ ONLY_PRE_EDGE = augment.Augmentation(
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, structure_table):
+def spectra_table(tmp_path_factory, structure_table):
     from build_models import config, structures
 
     out = tmp_path_factory.mktemp("training")
@@ -34,7 +36,12 @@ def data(tmp_path_factory, structure_table):
     structures.fetch(settings)
     simulate.label(settings)
     simulate.simulate(settings)
-    return dataset.load([table.build(settings)])
+    return table.build(settings)
+
+
+@pytest.fixture(scope="module")
+def data(spectra_table):
+    return dataset.load([spectra_table])
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +57,20 @@ def test_the_table_as_arrays(data):
     iron = data.formulas == "Fe3O4"
     assert set(data.cn[iron]) == {4, 6}
     assert set(data.shell[iron]) == {"O4", "O6"}
+
+
+@pytest.mark.feff
+def test_one_formula_does_not_fill_the_table(data, spectra_table, tmp_path):
+    rows = pq.read_table(spectra_table)
+    more = []
+    for i in range(dataset.MOST_ALIKE + 3):
+        ids = pa.array([f"{name}-{i}" for name in rows["material_id"].to_pylist()])
+        path = tmp_path / f"{i}.parquet"
+        pq.write_table(rows.set_column(rows.schema.get_field_index("material_id"), "material_id", ids), path)
+        more.append(path)
+    many = dataset.load([*more, more[0]])  # a site that two tables hold is there once
+    assert len(many) == dataset.MOST_ALIKE * len(data)
+    assert sorted(set(zip(many.formulas, many.cn, strict=True))) == sorted(zip(data.formulas, data.cn, strict=True))
 
 
 @pytest.mark.feff
