@@ -23,6 +23,8 @@ SHOWN = {
     "paper | ideal | network": "the paper's recipe: network, ideal spectra",
     "paper | ideal | bagging": "the paper's recipe: bagging, ideal spectra",
     "paper | ideal | forest": "the paper's recipe: forest, ideal spectra",
+    "paper | ideal | phase": "trained as in the paper: phase, ideal spectra",
+    "paper | ideal | default": "trained as in the paper: all four together, ideal spectra",
 }
 
 

@@ -16,7 +16,7 @@ from build_models import calibrate, export, families, measured, train
 from build_models.config import Config
 from build_models.copies import Copies
 from build_models.dataset import CLASSES, CLEAR, Dataset
-from build_models.families import PAPER, Recipe
+from build_models.families import PAPER, PAPER_PHASE, Recipe
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.uncertainty import pool, prediction_set
 
@@ -24,9 +24,10 @@ from larch_cnpredict.uncertainty import pool, prediction_set
 RECIPES: dict[str, tuple[str, ...]] = {
     "shipped": tuple(families.FAMILIES),
     "per absorber": ("network",),
-    "paper": families.PAPER_FAMILIES,
+    "paper": tuple(families.FAMILIES),
 }
 POOLS = {"default": tuple(families.FAMILIES), "magnitude": families.PAPER_FAMILIES}
+SETTINGS = {("paper", "phase"): PAPER_PHASE} | {("paper", family): PAPER for family in families.PAPER_FAMILIES}
 TESTS = ("augmented", "ideal")
 
 
@@ -83,7 +84,7 @@ def cross_validate(
         if not path.exists():
             seen = np.flatnonzero((fold != i) & data.trainable)
             made = train.spectra(config, data, "paper" if recipe == "paper" else "shipped")
-            settings = PAPER if recipe == "paper" else train.recipe(config)
+            settings = SETTINGS.get((recipe, family)) or train.recipe(config)
             arguments = (path, recipe, family, made, seen, tests, np.flatnonzero(fold == i), settings, config.seed)
             jobs.append((_predict_fold, arguments))
     jobs.sort(key=lambda job: job[1][2] != "phase")  # the longest first
@@ -110,7 +111,8 @@ def _predict_fold(
     settings: Recipe,
     seed: int,
 ) -> None:
-    fit = families.fit if recipe == "shipped" else families.fit_per_absorber
+    shared = recipe == "shipped" or family == "phase"
+    fit = families.fit if shared else families.fit_per_absorber
     model = fit(family, made, seen, settings, seed)
     answers = {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
     partial_file = path.with_suffix(".part.npz")
@@ -186,8 +188,8 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Mapping) -> dict[str, 
         for test, by_family in tests.items():
             scored = dict(by_family)
             sets: dict[str, list[list[int]]] = {}
-            if recipe == "shipped":
-                for name, members in POOLS.items():
+            for name, members in POOLS.items():
+                if set(members) <= set(by_family):
                     scored[name], sets[name] = pooled_out_of_fold(data, fold, by_family, members)
             for family, p in scored.items():
                 found = sets.get(family)

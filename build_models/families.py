@@ -45,6 +45,9 @@ class Recipe:
 # The paper's: ideal spectra, one label each.
 PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, spectra=1, epochs=30, copies=1, trees=100, bagged_trees=24)
 
+# `phase` trained in the same way, to compare with the paper in its own measure; it learns a single copy quickly.
+PAPER_PHASE = replace(PAPER, epochs=12, members=3)
+
 
 class Convolutional(torch.nn.Module):
     """Convolutions along R over magnitude, real and imaginary part at each k weight, then two layers with the absorber.
