@@ -73,11 +73,19 @@ def test_only_the_part_in_question_is_taken_out(measured):
     assert without.k[-1] <= spectrum.k[-1] + features.KSTEP
 
 
-def test_it_is_the_first_shell_that_speaks_in_a_metal_foil_and_known_sites_are_named(measured):
+@pytest.mark.parametrize(("stem", "low", "high"), [("Ni_foil", 1.7, 2.6), ("CuO", 1.0, 1.9)])
+def test_it_is_the_first_shell_that_speaks_most(measured, stem, low, high):
+    found = explain(measured(stem))
+    assert low < found.r[found.importance.argmax()] < high
+
+
+def test_a_foil_is_known_by_more_than_one_shell_and_known_sites_are_named(measured):
     group = measured("Cu_foil")
     found = explain(group)
-    assert 1.7 < found.r[found.importance.argmax()] < 2.6
     assert found.prediction.cn == 12
+    assert set(found.cn_without) == {12}  # whichever shell is taken out, the others say the same
+    shells = (np.abs(found.r - 2.3) < 0.3) | (np.abs(found.r - 4.1) < 0.4) | (np.abs(found.r - 4.9) < 0.4)
+    assert found.importance[shells].sum() > 0.7 * found.importance.clip(0).sum()
     assert "looks like Cu in " in str(found)
     assert ", mp-" in found.likenesses[0] or "site" in found.likenesses[0]
     assert str(predict_cn(group)) == str(found.prediction)
