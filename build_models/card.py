@@ -176,9 +176,9 @@ def measured_text(on_measured: Mapping[str, Any]) -> str:
             f"{first['spectra']} measured spectra of {first['compounds']} compounds with one coordination number and "
             "of some with several sites; each compound counts once. Always answering "
             f"{first['commonest']} is right for {percent(first['always_commonest'])} %. 'Formulas unseen': models "
-            "trained without any material of these compounds' formulas. The ranges of s02, E0 and distances in training "
-            "are what first-shell fits of these compounds' known structures find, and that several networks are averaged "
-            "was decided after one alone had varied on them: so these figures are not wholly blind.",
+            "trained without any material of these compounds' formulas. The ranges of s02, E0 and distances in "
+            "training are what first-shell fits of these compounds' known structures find, and that several networks "
+            "are averaged was decided after one alone had varied on them: so these figures are not wholly blind.",
             table([*head, *more], rows),
         ]
     )
