@@ -1,6 +1,6 @@
 """Measures the FEFF8L work: what settings change, what mu(E) costs, where the time goes, what a cluster would need.
 
-python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6]
+    python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6]
 """
 
 import argparse

@@ -1,14 +1,14 @@
 """From FEFF's ideal chi(k) to what a beamline measures: all of it on chi(k), before the transform."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from scipy import fft
 
 from build_models import background
 from build_models.dataset import Dataset
-from larch_cnpredict.features import EDGE, K_GRID, KMAX_DEFAULT, KMAX_RANGE
+from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
+from larch_cnpredict.spectrum import k_edge
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
 # Tetrahedral Cr(VI) or Ti(IV): the steepest rise can be the pre-edge peak, 10 to 15 eV below the edge.
@@ -123,15 +123,8 @@ def _filtered(chi, pass_r):
 
 def _mu0(elements, power):
     """mu0(E) beyond the edge, relative to its value there."""
-    edge = np.array([_edge_energy(e) for e in elements])[:, None]
+    edge = np.array([k_edge(e) for e in elements])[:, None]
     return ((1 + HBAR2_OVER_2M * K_GRID**2 / edge) ** -power[:, None]).astype(np.float32)
-
-
-@cache
-def _edge_energy(element: str) -> float:
-    import xraydb
-
-    return xraydb.xray_edge(element, EDGE).energy
 
 
 def _thermal(variants, rng):

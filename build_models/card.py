@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from build_models.dataset import MOST_ALIKE
+from build_models.families import PAPER_FAMILIES
 from larch_cnpredict.features import ELEMENTS
 
-PAPER_FAMILIES = ("network", "bagging", "forest")
 START, END = "<!-- figures:start -->", "<!-- figures:end -->"
 SHOWN = {
     "shipped | augmented | default": "default, realistic spectra",

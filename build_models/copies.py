@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ def make(
     apart : (n,) array; sites of different values are never mixed (folds, and what training must not see)
     progress : callable that wraps an iterable, such as tqdm
     """
-    finished = folder / "done.json"
+    finished = folder / "done"
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
         groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
@@ -75,7 +74,7 @@ def make(
                 x = features.from_chi(reads, chi, data.elements.tolist(), kmax, kend)
                 np.save(folder / f"{copy:02d}-{reads}.npy", x.astype(np.float16))
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
-        finished.write_text(json.dumps({"count": count}))
+        finished.touch()
     return Copies(folder, count)
 
 

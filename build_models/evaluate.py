@@ -73,6 +73,7 @@ def cross_validate(
     """
     out = train.folder(config, data) / scheme
     out.mkdir(exist_ok=True)
+    made = {name: train.spectra(config, data, name) for name in ("shipped", "paper")}
     tests = {name: train.spectra(config, data, name) for name in TESTS}
     recipes = {
         recipe: [family for family in names if scheme == "random" or (recipe, family) not in RANDOM_ONLY]
@@ -88,9 +89,9 @@ def cross_validate(
     for (recipe, family, i), path in wanted.items():
         if not path.exists():
             seen = np.flatnonzero((fold != i) & data.trainable)
-            made = train.spectra(config, data, "paper" if recipe == "paper" else "shipped")
+            learnt = made["paper" if recipe == "paper" else "shipped"]
             settings = SETTINGS.get((recipe, family)) or train.recipe(config)
-            arguments = (path, recipe, family, made, seen, tests, np.flatnonzero(fold == i), settings, config.seed)
+            arguments = (path, recipe, family, learnt, seen, tests, np.flatnonzero(fold == i), settings, config.seed)
             jobs.append((_predict_fold, arguments))
     jobs.sort(key=lambda job: job[1][2] != "phase")  # the longest first
     train.run_jobs(config, data, jobs, f"cross-validation, {scheme}")

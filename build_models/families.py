@@ -110,8 +110,10 @@ class Network:
         self.center, self.scale = sample.mean(0), sample.std(0) + 1e-3
         n_in = sample.shape[1]
         for _ in range(self.members):
-            complex_ = self.reads == "complex"
-            self.nets.append(Convolutional(n_in) if complex_ else fully_connected(n_in, recipe.hidden, recipe.dropout))
+            if self.reads == "complex":
+                self.nets.append(Convolutional(n_in))
+            else:
+                self.nets.append(fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
         steps = recipe.epochs * -(-len(rows) // BATCH[self.reads])
         optimizer = torch.optim.AdamW(parameters, weight_decay=0.01)

@@ -94,12 +94,12 @@ def trained(config: Config, data: dataset.Dataset, unseen: Collection[str] = ())
 def fit_missing(config: Config, data: dataset.Dataset, *unseen: Collection[str]) -> None:
     """Fit what is not there yet: all families, once for each set of formulas that they must not see."""
     jobs = []
+    made = spectra(config, data, "shipped")
     for formulas in unseen:
         rows = np.flatnonzero(data.trainable & ~np.isin(data.formulas, list(formulas)))
         for name in families.FAMILIES:
             path = _path(config, data, name, formulas)
             if not path.exists():
-                made = spectra(config, data, "shipped")
                 jobs.append((_fit_and_save, (path, name, made, rows, recipe(config), config.seed)))
     run_jobs(config, data, sorted(jobs, key=lambda job: job[1][1] != "phase"), "train")
 

@@ -200,7 +200,7 @@ def _absorber(group: Group, name: str, element: str | None, edge: str | None) ->
     labelled, labelled_edge = _labels(group)
     e0 = _edge_energy(group)
     found = _by_energy(e0)
-    near = next((known for known in ELEMENTS if e0 and abs(e0 - _k_edge(known)) < E0_TOLERANCE), None)
+    near = next((known for known in ELEMENTS if e0 and abs(e0 - k_edge(known)) < E0_TOLERANCE), None)
     why = ""
     if element is not None:
         symbol, shell = _symbol(element) or repr(element), edge or EDGE
@@ -211,7 +211,7 @@ def _absorber(group: Group, name: str, element: str | None, edge: str | None) ->
         shell = edge or labelled_edge or (found[1] if found and found[0] == symbol else EDGE)
     elif e0 is not None and found:
         symbol, shell, why = found[0], edge or found[1], f", by its edge at {e0:.1f} eV"
-        if near and (near, EDGE) != found and edge is None and abs(e0 - _k_edge(near)) <= K_PREFERENCE:
+        if near and (near, EDGE) != found and edge is None and abs(e0 - k_edge(near)) <= K_PREFERENCE:
             symbol, shell = near, EDGE
             notes.append(f"read as {near} K from its edge at {e0:.1f} eV, which could also be {' '.join(found)}")
     elif e0 is not None:
@@ -225,7 +225,7 @@ def _absorber(group: Group, name: str, element: str | None, edge: str | None) ->
         raise errors.UnsupportedEdgeError(name, symbol, shell.strip(), why)
     if symbol not in ELEMENTS:
         raise errors.UnsupportedElementError(name, symbol, ELEMENTS, why)
-    if e0 is not None and abs(e0 - _k_edge(symbol)) > E0_TOLERANCE:
+    if e0 is not None and abs(e0 - k_edge(symbol)) > E0_TOLERANCE:
         at = " ".join(found) if found else "no known element"
         if element is None:
             raise errors.AbsorberConflictError(name, f"{symbol} K", e0, at)
@@ -288,7 +288,8 @@ def _by_energy(e0: float | None) -> tuple[str, str] | None:
 
 
 @lru_cache  # xraydb asks its database each time
-def _k_edge(symbol: str) -> float:
+def k_edge(symbol: str) -> float:
+    """Tabulated energy of a K edge, eV."""
     import xraydb
 
     return xraydb.xray_edge(symbol, "K").energy
