@@ -11,8 +11,6 @@ from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
 from larch_cnpredict.spectrum import k_edge
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
-# Tetrahedral Cr(VI) or Ti(IV): the steepest rise can be the pre-edge peak, 10 to 15 eV below the edge.
-PRE_EDGE_SHARE, PRE_EDGE_DEPTH = 0.1, 15.0
 N_FFT = 1024
 
 
@@ -34,6 +32,7 @@ class Augmentation:
     s02: tuple[float, float] = (0.78, 0.14)  # mean and standard deviation; also thickness and edge-step errors
     over_absorption: float = 0.05  # share of fluorescence spectra that lose up to half of their amplitude
     e0_shift: tuple[float, float] = (3.0, 5.0)  # eV, mean and standard deviation
+    pre_edge: tuple[float, float] = (0.1, 15.0)  # share with e0 on a pre-edge peak (Cr(VI)), and how low at most, eV
     stretch: tuple[float, float] = (-0.01, 0.012)  # the same of relative distances: DFT's cells, FEFF's phases, heat
     noise: tuple[float, float] = (2e-4, 6e-3)  # of chi at k = 10 Å^-1, log-uniform
     glitches: float = 0.05  # share of spectra with one or two points that are off
@@ -43,7 +42,14 @@ class Augmentation:
     kmax: tuple[float, float] = KMAX_RANGE
 
 
-IDEAL = Augmentation(ideal=1.0, mixture=0.0, kmax=(KMAX_DEFAULT, KMAX_DEFAULT))
+# As far in k as the models go: FEFF's spectra have no noise that grows with k.
+IDEAL = Augmentation(ideal=1.0, mixture=0.0, kmax=(KMAX_RANGE[1], KMAX_RANGE[1]))
+# Ideal but for small errors of amplitude, E0 and distance: a network that sees a spectrum again and again learns it by
+# heart (one random fold of 12,967 sites, one network: 78.6 % of ideal spectra right, and 80.1 % with these errors).
+NEAR_IDEAL = Augmentation(
+    ideal=0.15, thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.05), over_absorption=0.0, e0_shift=(0.0, 1.5),
+    stretch=(0.0, 0.01), noise=(1e-4, 2e-3), glitches=0.0, residue=0.0, autobk=False, mixture=0.0, kmax=IDEAL.kmax,
+)  # fmt: skip
 
 
 def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
@@ -90,7 +96,7 @@ def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.
     amplitude = np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
     amplitude *= np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
     chi = chi * amplitude[:, None].astype(np.float32) * _mu0(data.elements[rows], rng.uniform(0, how.mu0_power, n))
-    chi = _shift(chi, _e0_shift(n, rng, how.e0_shift), 1 + rng.normal(*how.stretch, n))
+    chi = _shift(chi, _e0_shift(n, rng, how), 1 + rng.normal(*how.stretch, n))
     if how.noise[1]:
         chi += _noise(n, rng, how.noise)
     if how.glitches:
@@ -137,9 +143,10 @@ def _thermal(variants, rng):
     return (1 - share) * variants[rows, at[below]] + share * variants[rows, at[below + 1]]
 
 
-def _e0_shift(n, rng, normal):
+def _e0_shift(n, rng, how):
     """E0 misplaced: mostly by a few eV; sometimes a pre-edge peak was taken for the edge, so that e0 is too low."""
-    return rng.normal(*normal, n) + np.where(rng.random(n) < PRE_EDGE_SHARE, rng.uniform(0, PRE_EDGE_DEPTH, n), 0.0)
+    share, depth = how.pre_edge
+    return rng.normal(*how.e0_shift, n) + np.where(rng.random(n) < share, rng.uniform(0, depth, n), 0.0)
 
 
 def _shift(chi, e0_shift, stretch):

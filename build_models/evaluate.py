@@ -16,19 +16,24 @@ from build_models import calibrate, export, families, measured, train
 from build_models.config import Config
 from build_models.copies import Copies
 from build_models.dataset import CLASSES, CLEAR, Dataset
-from build_models.families import PAPER, PAPER_PHASE, Recipe
+from build_models.families import IDEAL_PHASE, PAPER
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.uncertainty import pool, prediction_set
 
-# What is compared: how spectra are made for training, and whether all absorbers share a model.
-RECIPES: dict[str, tuple[str, ...]] = {
-    "shipped": tuple(families.FAMILIES),
-    "per absorber": ("network",),
-    "paper": tuple(families.FAMILIES),
+# What is compared for each way to split: how spectra are made for training, and whether all absorbers share a model.
+# The random split is there for the paper's own measure alone: ideal spectra.
+RECIPES: dict[str, dict[str, tuple[str, ...]]] = {
+    "grouped": {
+        "shipped": tuple(families.FAMILIES),
+        "per absorber": ("network",),
+        "paper": families.PAPER_FAMILIES,
+    },
+    "random": {"paper": families.PAPER_FAMILIES, "ideal": ("phase",)},
 }
+LEARNT = {"shipped": "shipped", "per absorber": "shipped", "paper": "paper", "ideal": "near ideal"}
+SETTINGS = {"paper": PAPER, "ideal": IDEAL_PHASE}  # the others have the configuration's
+OWN_MODELS = ("per absorber", "paper")  # one for each absorber
 POOLS = {"default": tuple(families.FAMILIES), "magnitude": families.PAPER_FAMILIES}
-SETTINGS = {("paper", "phase"): PAPER_PHASE} | {("paper", family): PAPER for family in families.PAPER_FAMILIES}
-RANDOM_ONLY = {("paper", "phase")}  # asked for by the paper's own measure alone
 TESTS = ("augmented", "ideal")
 
 
@@ -73,12 +78,9 @@ def cross_validate(
     """
     out = train.folder(config, data) / scheme
     out.mkdir(exist_ok=True)
-    made = {name: train.spectra(config, data, name) for name in ("shipped", "paper")}
+    recipes = RECIPES[scheme]
+    made = {recipe: train.spectra(config, data, LEARNT[recipe]) for recipe in recipes}
     tests = {name: train.spectra(config, data, name) for name in TESTS}
-    recipes = {
-        recipe: [family for family in names if scheme == "random" or (recipe, family) not in RANDOM_ONLY]
-        for recipe, names in RECIPES.items()
-    }
     wanted = {
         (recipe, family, int(i)): out / f"{recipe.replace(' ', '_')}-{family}-{i}.npz"
         for recipe, names in recipes.items()
@@ -89,11 +91,11 @@ def cross_validate(
     for (recipe, family, i), path in wanted.items():
         if not path.exists():
             seen = np.flatnonzero((fold != i) & data.trainable)
-            learnt = made["paper" if recipe == "paper" else "shipped"]
-            settings = SETTINGS.get((recipe, family)) or train.recipe(config)
-            arguments = (path, recipe, family, learnt, seen, tests, np.flatnonzero(fold == i), settings, config.seed)
-            jobs.append((_predict_fold, arguments))
-    jobs.sort(key=lambda job: job[1][2] != "phase")  # the longest first
+            fit = families.fit_per_absorber if recipe in OWN_MODELS else families.fit
+            settings = SETTINGS.get(recipe) or train.recipe(config)
+            fitted = (family, made[recipe], seen, settings, config.seed)
+            jobs.append((_predict_fold, (path, fit, fitted, tests, np.flatnonzero(fold == i))))
+    jobs.sort(key=lambda job: job[1][2][0] != "phase")  # the longest first
     train.run_jobs(config, data, jobs, f"cross-validation, {scheme}")
     predicted = {
         recipe: {test: {f: np.zeros((len(data), len(CLASSES)), np.float32) for f in names} for test in TESTS}
@@ -106,23 +108,11 @@ def cross_validate(
     return predicted
 
 
-def _predict_fold(
-    path: Path,
-    recipe: str,
-    family: str,
-    made: Copies,
-    seen: np.ndarray,
-    tests: Mapping[str, Copies],
-    rows: np.ndarray,
-    settings: Recipe,
-    seed: int,
-) -> None:
-    shared = recipe == "shipped" or family == "phase"
-    fit = families.fit if shared else families.fit_per_absorber
-    model = fit(family, made, seen, settings, seed)
+def _predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray) -> None:
+    model = fit(*arguments)
     answers = {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
     partial_file = path.with_suffix(".part.npz")
-    np.savez_compressed(partial_file, **answers)  # type: ignore[arg-type]
+    np.savez_compressed(partial_file, **answers)
     partial_file.rename(path)
 
 

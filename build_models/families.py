@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from build_models.augment import IDEAL, Augmentation
+from build_models.augment import IDEAL, NEAR_IDEAL, Augmentation
 from build_models.copies import Copies
 from build_models.dataset import CLASSES
 from larch_cnpredict import features
@@ -32,8 +32,8 @@ class Recipe:
 
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(ideal=0.15))
     sharpness: float = 2.0  # of the labels, see `copies.make`
-    spectra: int = 20  # augmented copies of each site; networks go through them one an epoch, and begin again
-    epochs: int = 24
+    spectra: int = 16  # augmented copies of each site; networks go through them one an epoch, and begin again
+    epochs: int = 16
     members: int = 4  # networks that `phase` averages
     copies: int = 2  # of these, that the trees see
     trees: int = 40
@@ -45,8 +45,8 @@ class Recipe:
 # The paper's: ideal spectra, one label each.
 PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, spectra=1, epochs=30, copies=1, trees=100, bagged_trees=24)
 
-# `phase` trained in the same way, to compare with the paper in its own measure; it learns a single copy quickly.
-PAPER_PHASE = replace(PAPER, epochs=12, members=3)
+# `phase` for ideal spectra alone, to compare with the paper in its own measure.
+IDEAL_PHASE = replace(PAPER, augmentation=NEAR_IDEAL, spectra=8, epochs=16, members=2)
 
 
 class Convolutional(torch.nn.Module):

@@ -17,7 +17,7 @@ from build_models import copies, dataset, families, measured
 from build_models.augment import IDEAL
 from build_models.config import Config
 from build_models.copies import Copies
-from build_models.families import PAPER, Recipe
+from build_models.families import IDEAL_PHASE, PAPER, Recipe
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
 
@@ -40,8 +40,8 @@ def recipe(config: Config) -> Recipe:
 
 def key(config: Config, data: dataset.Dataset) -> str:
     """Same tables, recipe, seed and folds, same key: finished work is found under it."""
-    what = [data.digest, len(data), asdict(recipe(config)), asdict(PAPER), config.seed, config["train"]["folds"]]
-    what.append(sorted(unseen_formulas(config)))
+    what = [data.digest, len(data), config.seed, config["train"]["folds"], sorted(unseen_formulas(config))]
+    what += [asdict(one) for one in (recipe(config), PAPER, IDEAL_PHASE)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -66,19 +66,21 @@ def fold_schemes(config: Config, data: dataset.Dataset) -> dict[str, np.ndarray]
 
 
 def spectra(config: Config, data: dataset.Dataset, name: str) -> Copies:
-    """Augmented spectra: 'shipped' and 'paper' to train on, 'augmented' and 'ideal' to test with."""
+    """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, 'augmented' and 'ideal' to test with."""
     own = recipe(config)
     test = replace(own.augmentation, ideal=0.0, mixture=0.0)
     augmentation, sharpness, count, seed = {
-        "shipped": (own.augmentation, own.sharpness, own.spectra, config.seed),
-        "paper": (PAPER.augmentation, PAPER.sharpness, PAPER.spectra, config.seed),
+        **{
+            learnt: (its.augmentation, its.sharpness, its.spectra, config.seed)
+            for learnt, its in (("shipped", own), ("paper", PAPER), ("near ideal", IDEAL_PHASE))
+        },
         "augmented": (test, 1.0, 1, config.seed + 1),
         "ideal": (IDEAL, 1.0, 1, config.seed + 1),
     }[name]
     unseen = np.isin(data.formulas, list(unseen_formulas(config)))
     apart = np.column_stack([*fold_schemes(config, data).values(), unseen])
     progress = partial(tqdm, desc=f"spectra, {name}", disable=count == 1)
-    path = folder(config, data) / f"spectra-{name}"
+    path = folder(config, data) / f"spectra-{name.replace(' ', '-')}"
     return copies.make(path, data, augmentation, sharpness, count, seed, apart, progress)
 
 
