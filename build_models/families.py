@@ -24,6 +24,9 @@ from larch_cnpredict import features
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 # Small batches, so many steps: with 256, the convolutional network needs twice the epochs for the same loss.
 BATCH = {"magnitude": 128, "complex": 64}
+# Half precision takes a fifth less time where the processor has it. One random fold, one network, two seeds: 79.4 and
+# 80.2 % of ideal spectra right with it, 79.8 and 79.5 % without.
+HALF = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,15 @@ class Network:
                 self.nets.append(fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
         steps = recipe.epochs * -(-len(rows) // BATCH[self.reads])
-        optimizer = torch.optim.AdamW(parameters, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(parameters, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         for epoch in progress(range(recipe.epochs)):
             x = torch.from_numpy((copies.inputs(self.reads, epoch, rows) - self.center) / self.scale)
             y = torch.from_numpy(copies.labels(epoch, rows))
             for batch in torch.randperm(len(x)).split(BATCH[self.reads]):
-                losses = [-(y[batch] * torch.log_softmax(net(x[batch]), 1)).sum(1).mean() for net in self.nets]
+                with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+                    outputs = [net(x[batch]) for net in self.nets]
+                losses = [-(y[batch] * torch.log_softmax(out.float(), 1)).sum(1).mean() for out in outputs]
                 optimizer.zero_grad()
                 sum(losses).backward()  # type: ignore[union-attr]
                 optimizer.step()
