@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.interpolate import BSpline
 
-from larch_cnpredict.features import K_GRID, KSTEP, NFFT
+from larch_cnpredict.features import K_GRID, KSTEP, chir, larch_r
 
 # The choices of rbkg (Å) as people make them, 1 most often; kweight is Larch's default and what most people set.
 RBKG = (0.8, 1.0, 1.0, 1.0, 1.2, 1.4)
@@ -40,13 +40,13 @@ def operator(kend: float, rbkg: float, kweight: int) -> tuple[np.ndarray, np.nda
 
     k = K_GRID[kend + KSTEP / 4 > K_GRID]
     n_spline = min(max(1 + int(2 * rbkg * k[-1] / np.pi), 5), 128)
-    rstep = np.pi / (KSTEP * NFFT)
-    n_r = int(1 + (n_spline - 1) * np.pi / (2 * rstep * k[-1]))
+    n_r = int(1 + (n_spline - 1) * np.pi / (2 * larch_r()[1] * k[-1]))
     places = np.linspace(0, k[-1], n_spline)
     knots = np.concatenate([[0.0] * 4, places[2:-2], [k[-1]] * 4])  # of an interpolating spline, not a knot
     basis = BSpline.design_matrix(k, knots, 3).toarray()
-    window = k**kweight * ftwindow(k, xmin=0, xmax=k[-1], dx=0.1, dx2=0.1, window="hanning")
-    kernel = np.exp(2j * np.outer(rstep * np.arange(n_r), k)) * KSTEP / np.sqrt(np.pi) * window
+    taper = np.zeros(len(K_GRID))
+    taper[: len(k)] = ftwindow(k, xmin=0, xmax=k[-1], dx=0.1, dx2=0.1, window="hanning")
+    kernel = chir(np.eye(len(k), len(K_GRID)), taper, kweight)[:, :n_r].T  # of each point of chi(k) alone
     clamp = np.eye(len(k))[-3:] * CLAMP
     signal = np.vstack([kernel.real, kernel.imag, clamp])
     values = np.linalg.lstsq(signal @ basis, signal, rcond=None)[0]
