@@ -12,7 +12,6 @@ import numpy as np
 from .spectrum import Spectrum
 
 N_COMPONENTS = 24
-MEASURES = ("distance", "residual", "noise", "weak", "strong")
 NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
 FIRST_SHELL_R = (1.0, 3.3)  # Å
 REASONS = {

@@ -171,11 +171,6 @@ def absorber_of(x: np.ndarray) -> np.ndarray:
     return x[:, -len(ELEMENTS) - 1 : -1].argmax(1)
 
 
-def kmax_of(x: np.ndarray) -> np.ndarray:
-    """kmax in Å^-1, read back from the inputs of a model."""
-    return 2 * x[:, -1] + KMAX_DEFAULT
-
-
 def on_k_grid(k: np.ndarray, chi: np.ndarray) -> np.ndarray:
     """chi(k) on `K_GRID`, zero beyond the data."""
     return np.interp(K_GRID, k, chi, right=0.0)
