@@ -9,7 +9,7 @@ from build_models.families import PAPER_FAMILIES
 from larch_cnpredict.features import ELEMENTS
 
 START, END = "<!-- figures:start -->", "<!-- figures:end -->"
-IDEAL_BEST = "ideal | ideal | phase"
+IDEAL_BEST = "ideal | ideal | default"
 SHOWN = {
     "shipped | augmented | default": "default, realistic spectra",
     "shipped | augmented | magnitude": "default from chir_mag alone, realistic spectra",
@@ -25,7 +25,8 @@ SHOWN = {
     "paper | ideal | network": "the paper's recipe: network, ideal spectra",
     "paper | ideal | bagging": "the paper's recipe: bagging, ideal spectra",
     "paper | ideal | forest": "the paper's recipe: forest, ideal spectra",
-    IDEAL_BEST: "phase trained on nearly ideal spectra, ideal spectra",
+    "ideal | ideal | phase": "phase trained on nearly ideal spectra, ideal spectra",
+    IDEAL_BEST: "that and the paper's three together, ideal spectra",
 }
 
 
@@ -119,7 +120,7 @@ def summary(metrics: Mapping[str, Any]) -> str:
     for label, scheme, model, test in (
         ("whole formulas held out, realistic", "grouped", "shipped | augmented | default", "augmented"),
         ("whole formulas held out, ideal", "grouped", "shipped | ideal | default", "ideal"),
-        ("random split, ideal (the paper's own measure): phase trained for it", "random", IDEAL_BEST, "ideal"),
+        ("random split, ideal (the paper's own measure): all four, trained for it", "random", IDEAL_BEST, "ideal"),
     ):
         results = metrics[scheme]
         mean = results[model]["mean"]

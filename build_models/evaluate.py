@@ -44,6 +44,8 @@ def run(config: Config) -> None:
     metrics: dict[str, Any] = {"data": describe(data), "folds": config["train"]["folds"]}
     for scheme, fold in train.fold_schemes(config, data).items():
         predicted = cross_validate(config, data, scheme, fold)
+        for test, found in predicted.get("ideal", {}).items():  # to be pooled with the paper's three
+            found.update(predicted["paper"][test])
         metrics[scheme] = summarise(data, fold, predicted)
         if scheme == "grouped":
             metrics["calibration"] = calibration(data, predicted["shipped"]["augmented"])
