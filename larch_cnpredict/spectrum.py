@@ -254,9 +254,13 @@ def _labels(group: Group) -> tuple[str | None, str | None]:
 
 def _symbol(value: Any) -> str | None:
     """'fe', 'Iron', 26 or '26' as 'Fe'; None where it is no element."""
+    return _symbol_of(str(value).strip().lower()) if isinstance(value, str | int | float | np.number) else None
+
+
+@lru_cache  # xraydb looks through all elements each time
+def _symbol_of(text: str) -> str | None:
     import xraydb
 
-    text = str(value).strip().lower() if isinstance(value, str | int | float | np.number) else ""
     try:
         return xraydb.atomic_symbol(int(float(text))) if text[:1].isdigit() else xraydb.atomic_symbol(text.capitalize())
     except (ValueError, KeyError, AttributeError, IndexError):
@@ -283,24 +287,22 @@ def _edge_energy(group: Group) -> float | None:
 def _by_energy(e0: float | None) -> tuple[str, str] | None:
     if e0 is None:
         return None
-    symbol, shell, energy = _guess_edge(e0)
-    return (symbol, shell) if abs(energy - e0) < E0_TOLERANCE else None
-
-
-@lru_cache  # xraydb asks its database each time
-def k_edge(symbol: str) -> float:
-    """Tabulated energy of a K edge, eV."""
-    import xraydb
-
-    return xraydb.xray_edge(symbol, "K").energy
-
-
-@lru_cache
-def _guess_edge(e0: float) -> tuple[str, str, float]:
     import xraydb
 
     symbol, shell = xraydb.guess_edge(e0)
-    return symbol, shell, xraydb.xray_edge(symbol, shell).energy
+    return (symbol, shell) if abs(_edge(symbol, shell) - e0) < E0_TOLERANCE else None
+
+
+def k_edge(symbol: str) -> float:
+    """Tabulated energy of a K edge, eV."""
+    return _edge(symbol, EDGE)
+
+
+@lru_cache  # xraydb asks its database each time
+def _edge(symbol: str, shell: str) -> float:
+    import xraydb
+
+    return xraydb.xray_edge(symbol, shell).energy
 
 
 # --- transform
