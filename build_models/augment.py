@@ -42,7 +42,7 @@ class Augmentation:
     kmax: tuple[float, float] = KMAX_RANGE
 
 
-# As far in k as the models go: FEFF's spectra have no noise that grows with k.
+# Half of them with the default kmax (`_limits`), half as far in k as the models go.
 IDEAL = Augmentation(ideal=1.0, mixture=0.0, kmax=(KMAX_RANGE[1], KMAX_RANGE[1]))
 # Ideal but for small errors of amplitude, E0 and distance: a network that sees a spectrum again and again learns it by
 # heart (one random fold of 12,967 sites, one network: 78.6 % of ideal spectra right, and 79.8 % with these errors).

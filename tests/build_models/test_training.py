@@ -78,7 +78,7 @@ def test_ideal_augmentation_changes_nothing(data):
     rows = np.arange(len(data))
     chi, kmax, kend = augment.augment(data, rows, np.random.default_rng(0), augment.IDEAL)
     np.testing.assert_allclose(chi, data.variants[:, 0], atol=2e-5)
-    assert set(kmax) == {features.KMAX_RANGE[1]}
+    assert set(kmax) == {features.KMAX_DEFAULT, features.KMAX_RANGE[1]}
     assert (kend >= kmax).all()
     changed, _, _ = augment.augment(data, rows, np.random.default_rng(0), augment.Augmentation())
     assert (np.abs(changed - chi).max(1) > 0.01).all()
