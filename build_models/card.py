@@ -137,7 +137,7 @@ def summary(metrics: Mapping[str, Any]) -> str:
             f"({data['clear']} clear: CrystalNN's weight above 0.8), {metrics['folds']}-fold cross-validation, each "
             "site once, means over the ten absorbers. Realistic spectra carry thermal damping, s02, E0 and distance "
             "errors, background residue, noise, mixed sites and k limits from 8.5 to 14 Å⁻¹. Ideal spectra are FEFF's "
-            "at sigma2 = 0, kmax 12 or 14. The paper's recipe is one model for each absorber, trained on ideal spectra.",
+            "at sigma2 = 0, kmax 12 or 14. The paper's recipe is a model for each absorber, trained on ideal spectra.",
             table(
                 ["split, spectra", "always the commonest %", "paper's recipe, best %", "this, all %", "clear %"], rows
             ),
