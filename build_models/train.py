@@ -70,10 +70,9 @@ def spectra(config: Config, data: dataset.Dataset, name: str) -> Copies:
     own = recipe(config)
     test = replace(own.augmentation, ideal=0.0, mixture=0.0)
     augmentation, sharpness, count, seed = {
-        **{
-            learnt: (its.augmentation, its.sharpness, its.spectra, config.seed)
-            for learnt, its in (("shipped", own), ("paper", PAPER), ("near ideal", IDEAL_PHASE))
-        },
+        "shipped": (own.augmentation, own.sharpness, own.spectra, config.seed),
+        "paper": (PAPER.augmentation, PAPER.sharpness, PAPER.spectra, config.seed),
+        "near ideal": (IDEAL_PHASE.augmentation, IDEAL_PHASE.sharpness, IDEAL_PHASE.spectra, config.seed),
         "augmented": (test, 1.0, 1, config.seed + 1),
         "ideal": (IDEAL, 1.0, 1, config.seed + 1),
     }[name]
