@@ -7,6 +7,7 @@ from pathlib import Path
 
 import larixite
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import crystals
@@ -31,6 +32,20 @@ def test_a_structure_comes_back_as_it_was(make_config):
         crystal, again = crystals()[row["material_id"]], to_structure(row)
         assert again.species == crystal.species
         np.testing.assert_allclose(again.distance_matrix, crystal.distance_matrix, atol=1e-9)
+
+
+def test_single_precision_is_read_by_its_shortest_decimals(tmp_path):
+    cell, coords = [5.7864456, 5.7864456, 28.458366, 90.0, 90.0, 120.0], [0.0, 0.0, 0.206152, 0.666667, 0.333333, 0.5]
+    columns = {
+        "material_id": ["mp-1", "mp-2"],
+        "cell": pa.array([cell, cell[::-1]], pa.list_(pa.float32())),
+        "species": ["Ti O", "O"],
+        "frac_coords": pa.array([coords, coords[3:]], pa.list_(pa.float32())),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "single.parquet")
+    first, second = iterate(tmp_path / "single.parquet")
+    assert (first["cell"], first["frac_coords"], first["species"]) == (cell, coords, "Ti O")
+    assert (second["cell"], second["frac_coords"]) == (cell[::-1], coords[3:])
 
 
 def test_order_of_work():
