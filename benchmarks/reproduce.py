@@ -3,9 +3,9 @@
     python -m benchmarks.reproduce SPECTRA STRUCTURES [--rows 100] [--tolerance 1e-3] [--draws 40]
 
 SPECTRA has material_id, site_index, chi_static and chi_debye, STRUCTURES what `build_models fetch` writes. Where the
-structures are in single precision, the cells that FEFF was given are known to half a unit of the seventh digit only.
+structures are in single precision, what FEFF was given is known to half a unit of the seventh digit only.
 That matters where symmetry makes paths equal: FEFF's pathfinder parts them at the fifth decimal of a coordinate. A
-row that differs is therefore tried again with cells that round to the same single precision.
+row that differs is therefore tried again with structures that round to the same single precision.
 """
 
 import argparse
@@ -36,16 +36,16 @@ def worst(row: dict, structure: dict, settings: FeffSettings) -> float:
 
 
 def redrawn(structure: dict, rng: np.random.Generator) -> dict:
-    """The structure with another cell of the same single precision; equal lengths and angles stay equal."""
-    lengths = np.array(structure["cell"])
-    spacing = np.spacing(lengths.astype(np.float32)).astype(float)
-    drawn = {value: value + rng.uniform(-0.5, 0.5) * step for value, step in zip(lengths, spacing, strict=True)}
-    drawn |= {90.0: 90.0, 60.0: 60.0}
-    return structure | {"cell": [drawn[value] for value in lengths]}
+    """Another structure of the same single precision; equal numbers stay equal, six decimals are exact."""
+    cell, coords = structure["cell"], structure["frac_coords"]
+    stored = {value: np.float32(value) for value in (*cell, *coords)}
+    drawn = {value: float(x) + rng.uniform(-0.5, 0.5) * float(np.spacing(x)) for value, x in stored.items()}
+    drawn |= {value: value for value in coords if value == round(value, 6)} | {90.0: 90.0, 60.0: 60.0}
+    return structure | {"cell": [drawn[value] for value in cell], "frac_coords": [drawn[value] for value in coords]}
 
 
 def closest_draw(row: dict, structure: dict, tolerance: float, draws: int) -> float:
-    """Smallest difference over the cells drawn; it stops at the first one that agrees."""
+    """Smallest difference over the structures drawn; it stops at the first one that agrees."""
     rng = np.random.default_rng(0)
     static = FeffSettings(debye_temperatures=())
     found = np.inf
@@ -92,7 +92,7 @@ def main() -> None:
         again = ""
         if single:
             other = closest_draw(row, found[row["material_id"]], arguments.tolerance, arguments.draws)
-            again = f", {other:.1e} with another cell of the same single precision"
+            again = f", {other:.1e} with another structure of the same single precision"
         print(f"{row['material_id']} {row['formula']} site {row['site_index']}: {error:.1e}{again}")
 
 
