@@ -42,7 +42,7 @@ class Augmentation:
     kmax: tuple[float, float] = KMAX_RANGE
 
 
-# Half of them with the default kmax (`_limits`), half as far in k as the models go.
+# As far in k as the models go.
 IDEAL = Augmentation(ideal=1.0, mixture=0.0, kmax=(KMAX_RANGE[1], KMAX_RANGE[1]))
 # Ideal but for small errors of amplitude, E0 and distance: a network that sees a spectrum again and again learns it by
 # heart (one random fold of 12,967 sites, one network: 78.6 % of ideal spectra right, and 79.8 % with these errors).
@@ -191,8 +191,8 @@ def _noise(n, rng, limits):
 
 
 def _limits(n, rng, limits):
-    """Half of the users take all of the default range; the others stop anywhere. Half of the data end at kmax."""
-    kmax = np.where(rng.random(n) < 0.5, min(KMAX_DEFAULT, limits[1]), rng.uniform(*limits, n))
+    """Half of the users take the default, or what is nearest; the others stop anywhere. Half of the data end there."""
+    kmax = np.where(rng.random(n) < 0.5, np.clip(KMAX_DEFAULT, *limits), rng.uniform(*limits, n))
     kend = np.where(rng.random(n) < 0.5, kmax, kmax + rng.uniform(0, 3, n))
     return np.round(kmax / 0.05) * 0.05, np.round(kend / 0.05) * 0.05
 

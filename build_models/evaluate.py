@@ -33,7 +33,7 @@ RECIPES: dict[str, dict[str, tuple[str, ...]]] = {
 LEARNT = {"shipped": "shipped", "per absorber": "shipped", "paper": "paper", "ideal": "near ideal"}
 SETTINGS = {"paper": PAPER, "ideal": IDEAL_PHASE}  # the others have the configuration's
 OWN_MODELS = ("per absorber", "paper")  # one for each absorber
-POOLS = {"default": tuple(families.FAMILIES), "magnitude": families.PAPER_FAMILIES}
+POOLS = {"default": tuple(families.FAMILIES), "magnitude": (*families.PAPER_FAMILIES, "shells")}
 TESTS = ("augmented", "ideal")
 
 
@@ -97,7 +97,7 @@ def cross_validate(
             settings = SETTINGS.get(recipe) or train.recipe(config)
             fitted = (family, made[recipe], seen, settings, config.seed)
             jobs.append((_predict_fold, (path, fit, fitted, tests, np.flatnonzero(fold == i))))
-    jobs.sort(key=lambda job: job[1][2][0] != "phase")  # the longest first
+    jobs.sort(key=lambda job: job[1][2][0] not in families.LONGEST)
     train.run_jobs(config, data, jobs, f"cross-validation, {scheme}")
     predicted = {
         recipe: {test: {f: np.zeros((len(data), len(CLASSES)), np.float32) for f in names} for test in TESTS}
@@ -186,8 +186,9 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Mapping) -> dict[str, 
         for test, by_family in tests.items():
             scored = dict(by_family)
             sets: dict[str, list[list[int]]] = {}
-            for name, members in POOLS.items():
-                if set(members) <= set(by_family):
+            for name, wanted in POOLS.items():
+                members = tuple(family for family in wanted if family in by_family)
+                if len(members) > 1:
                     scored[name], sets[name] = pooled_out_of_fold(data, fold, by_family, members)
             for family, p in scored.items():
                 found = sets.get(family)

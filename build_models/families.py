@@ -1,7 +1,7 @@
 """The kinds of model: how each is fitted to augmented spectra, and its ONNX form.
 
-`network`, `bagging` and `forest` are the paper's three and read |chi(R)| alone. `phase` is the fourth: networks that
-also read real and imaginary part at three k weights, where the group has chi(k).
+`network`, `bagging` and `forest` are the paper's three and read |chi(R)| alone. So does `shells`, convolutional
+networks; `phase` are such networks that also read real and imaginary part at three k weights, where there is chi(k).
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ from larch_cnpredict import features
 # ai.onnx.ml 3 and opset 17 run on every onnxruntime that the package allows.
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 # Small batches, so many steps: with 256, the convolutional network needs twice the epochs for the same loss.
-BATCH = {"magnitude": 128, "complex": 64}
+BATCH = {"connected": 128, "convolutional": 64}
 # Half precision takes a fifth less time where the processor has it. One random fold, one network, two seeds: 79.4 and
 # 80.2 % of ideal spectra right with it, 79.8 and 79.5 % without.
 HALF = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
@@ -37,7 +37,7 @@ class Recipe:
     sharpness: float = 2.0  # of the labels, see `copies.make`
     spectra: int = 16  # augmented copies of each site; networks go through them one an epoch, and begin again
     epochs: int = 16
-    members: int = 4  # networks that `phase` averages
+    members: int = 4  # networks that `shells` and `phase` average
     copies: int = 2  # of these, that the trees see
     trees: int = 40
     bagged_trees: int = 16
@@ -52,17 +52,24 @@ PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, spectra=1, epochs=30, copies
 IDEAL_PHASE = replace(PAPER, augmentation=NEAR_IDEAL, spectra=8, epochs=16, members=2)
 
 
-class Convolutional(torch.nn.Module):
-    """Convolutions along R over magnitude, real and imaginary part at each k weight, then two layers with the absorber.
+# Of scaled inputs, in standard deviations: FEFF's chi of one site in thousands is a hundred times too large, and such a
+# spectrum near the end of an epoch spoils the norms (one fold, |chi(R)| alone, after three epochs in a row: 62, 29 and
+# 63 % right). It keeps users' odd spectra in bounds as well.
+LARGEST = 15.0
 
-    What a shell looks like hardly depends on where it lies, so weights are shared along R.
+
+class Convolutional(torch.nn.Module):
+    """Convolutions along R, then two layers with the absorber.
+
+    Over |chi(R)|, or over magnitude, real and imaginary part at each k weight. What a shell looks like hardly depends
+    on where it lies, so weights are shared along R.
     """
 
     WIDTH, HIDDEN, DROPOUT = 32, 384, 0.1  # so little dropout, for it does not overfit what is new in each copy
 
-    def __init__(self, n_in: int):
+    def __init__(self, n_in: int, reads: str):
         super().__init__()
-        self.channels = 3 * len(features.COMPLEX_KWEIGHTS)
+        self.channels = 3 * len(features.COMPLEX_KWEIGHTS) if reads == "complex" else 1
         self.length = len(features.R_POOLED)
         extra = n_in - self.channels * self.length
         w = self.WIDTH
@@ -100,10 +107,10 @@ def fully_connected(n_in: int, hidden: Iterable[int], dropout: float) -> torch.n
 
 
 class Network:
-    """Networks of one kind whose distributions are averaged: fully connected on |chi(R)|, or `Convolutional`."""
+    """Networks of one kind whose distributions are averaged: the paper's, or `Convolutional`."""
 
-    def __init__(self, reads: str, members: int):
-        self.reads, self.members = reads, members
+    def __init__(self, reads: str, kind: str, members: int):
+        self.reads, self.kind, self.members = reads, kind, members
         self.nets: list[torch.nn.Module] = []
 
     def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Network":
@@ -113,18 +120,18 @@ class Network:
         self.center, self.scale = sample.mean(0), sample.std(0) + 1e-3
         n_in = sample.shape[1]
         for _ in range(self.members):
-            if self.reads == "complex":
-                self.nets.append(Convolutional(n_in))
+            if self.kind == "convolutional":
+                self.nets.append(Convolutional(n_in, self.reads))
             else:
                 self.nets.append(fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
-        steps = recipe.epochs * -(-len(rows) // BATCH[self.reads])
+        steps = recipe.epochs * -(-len(rows) // BATCH[self.kind])
         optimizer = torch.optim.AdamW(parameters, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         for epoch in progress(range(recipe.epochs)):
-            x = torch.from_numpy((copies.inputs(self.reads, epoch, rows) - self.center) / self.scale)
+            x = self._scaled(copies.inputs(self.reads, epoch, rows))
             y = torch.from_numpy(copies.labels(epoch, rows))
-            for batch in torch.randperm(len(x)).split(BATCH[self.reads]):
+            for batch in torch.randperm(len(x)).tensor_split(steps // recipe.epochs):
                 with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
                     outputs = [net(x[batch]) for net in self.nets]
                 losses = [-(y[batch] * torch.log_softmax(out.float(), 1)).sum(1).mean() for out in outputs]
@@ -132,14 +139,18 @@ class Network:
                 sum(losses).backward()  # type: ignore[union-attr]
                 optimizer.step()
                 schedule.step()
-        for net in self.nets:
+        for net in self.nets:  # norms by a whole epoch: torch's running means are those of the last few batches
+            torch.optim.swa_utils.update_bn(x.split(BATCH[self.kind]), net)
             net.eval()
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        scaled = torch.from_numpy(((x - self.center) / self.scale).astype(np.float32))
+        scaled = self._scaled(x)
         with torch.no_grad():
             return torch.stack([torch.softmax(net(scaled), 1) for net in self.nets]).mean(0).numpy()
+
+    def _scaled(self, x: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(((x - self.center) / self.scale).astype(np.float32)).clamp(-LARGEST, LARGEST)
 
     @property
     def classes(self) -> np.ndarray:
@@ -150,6 +161,7 @@ class Network:
         graph = _Graph()
         centered = graph.add("Sub", ["X", graph.constant(self.center)])
         scaled = graph.add("Div", [centered, graph.constant(self.scale)])
+        scaled = graph.add("Clip", [scaled, graph.constant(-LARGEST), graph.constant(LARGEST)])
         outputs = []
         for net in self.nets:
             if isinstance(net, Convolutional):
@@ -302,12 +314,14 @@ def _model(nodes: list, constants: list, n_in: int, n_out: int) -> onnx.ModelPro
 
 
 FAMILIES: dict[str, Callable[[Recipe], Any]] = {
-    "network": lambda recipe: Network("magnitude", 1),
+    "network": lambda recipe: Network("magnitude", "connected", 1),
     "bagging": lambda recipe: Trees("bagging"),
     "forest": lambda recipe: Trees("forest"),
-    "phase": lambda recipe: Network("complex", recipe.members),
+    "shells": lambda recipe: Network("magnitude", "convolutional", recipe.members),
+    "phase": lambda recipe: Network("complex", "convolutional", recipe.members),
 }
 PAPER_FAMILIES = ("network", "bagging", "forest")
+LONGEST = ("phase", "shells")  # to fit, and so what is begun with
 
 
 def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable = iter) -> Any:

@@ -102,7 +102,7 @@ def fit_missing(config: Config, data: dataset.Dataset, *unseen: Collection[str])
             path = _path(config, data, name, formulas)
             if not path.exists():
                 jobs.append((_fit_and_save, (path, name, made, rows, recipe(config), config.seed)))
-    run_jobs(config, data, sorted(jobs, key=lambda job: job[1][1] != "phase"), "train")
+    run_jobs(config, data, sorted(jobs, key=lambda job: job[1][1] not in families.LONGEST), "train")
 
 
 def _path(config: Config, data: dataset.Dataset, name: str, unseen: Collection[str]) -> Path:

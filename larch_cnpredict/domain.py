@@ -2,7 +2,8 @@
 
 The space is that of |chi(R)| from 1 to 6 Å: its square root (so that a strong first shell does not drown all else),
 reduced to principal components. A spectrum is far out when the nearest training site is farther than for all but a few
-of held-out materials. Two more measures catch what a distance may miss: noise, and what the components cannot describe.
+of held-out materials. More measures catch what a distance may miss: noise, what the components cannot describe, a first
+peak that is too weak or too strong, or that autobk took in part for background.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from .spectrum import Spectrum
 N_COMPONENTS = 24
 NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
 FIRST_SHELL_R = (1.0, 3.3)  # Å
+RBKG_USUAL = 1.0  # Å; nobody is asked to go below
+HALF_PEAK = 0.25  # Å: a peak of |chi(R)| with kmax near 12 Å^-1 is about twice as wide at half its height
 REASONS = {
     "distance": "no training spectrum of {element} looks like it",
     "residual": "chi(R) has features that no training spectrum has: look for glitches, a bad background, a wrong edge",
@@ -22,6 +25,8 @@ REASONS = {
     "was chi normalised, and k-weighted by 2?",
     "strong": "the first shell is too strong: the highest peak of |chi(R)| is {peak:.2g} Å^-3; "
     "was chi normalised, and k-weighted by 2?",
+    "rbkg": "autobk with rbkg = {rbkg:g} Å took part of the first peak of |chi(R)|, at {first:.2f} Å, for background: "
+    "run it with rbkg = 1",
 }
 
 
@@ -76,6 +81,14 @@ def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
     return peak, noise / max(peak, 1e-9)
 
 
+def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
+    """Where the first peak lies that is at least 0.4 as high as the highest below 3.3 Å, Å; infinity without one."""
+    inside = chir_mag[1:-1]
+    top = (inside >= chir_mag[:-2]) & (inside > chir_mag[2:]) & (r[1:-1] > 0.7) & (r[1:-1] < FIRST_SHELL_R[1])
+    high = top & (inside > 0.4 * inside[top].max(initial=0.0))
+    return float(r[1:-1][high][0]) if high.any() else float("inf")
+
+
 def judge(
     spectra: list[Spectrum], pooled_magnitude: np.ndarray, elements: tuple[str, ...], arrays: dict[str, np.ndarray]
 ) -> list[Verdict]:
@@ -95,14 +108,16 @@ def judge(
         rows, distance = nearest(components[i : i + 1], arrays, element, 5)
         peak, noise = peak_and_noise(spectrum.r, spectrum.chir_mag)
         weakest, strongest = arrays["peak_range"][element]
+        first, rbkg = first_peak(spectrum.r, spectrum.chir_mag), spectrum.rbkg or 0.0
         measured = {
             "distance": distance[0, 0] / arrays["distance"],
             "residual": residual[i] / arrays["residual"],
             "noise": noise / arrays["noise"],
             "weak": weakest / max(peak, 1e-9),
             "strong": peak / strongest,
+            "rbkg": (rbkg + HALF_PEAK) / first if rbkg > RBKG_USUAL else 0.0,
         }
-        words = {"element": spectrum.element, "value": noise, "peak": peak}
+        words = {"element": spectrum.element, "value": noise, "peak": peak, "rbkg": rbkg, "first": first}
         reasons = [REASONS[name].format(**words) for name, value in measured.items() if value > 1]
         neighbours = [
             {

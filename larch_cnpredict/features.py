@@ -129,7 +129,7 @@ def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
 
 
 def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
-    """Inputs of the paper's three families: |chi(R)| from 1 to 6 Å, absorber, kmax.
+    """Inputs of the families that need no chi(k): |chi(R)| from 1 to 6 Å, absorber, kmax.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ def predict_cn(
     element, edge : str, optional
         the absorber, such as 'Fe', and 'K'; by default from the group's metadata or e0
     model : str
-        'default' combines all families; 'network', 'bagging', 'forest' or 'phase' asks one of them
+        'default' combines all families; 'network', 'bagging', 'forest', 'shells' or 'phase' asks one of them
     transform : {'auto', 'own', 'training'}
         'auto' reads chir_mag as it is where xftf was run with the settings above (any kmax from 8.5 to 14 Å^-1), and
         transforms a copy of chi(k) where not; 'own' takes chir_mag as it is; 'training' always transforms a copy

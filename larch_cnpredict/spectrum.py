@@ -42,6 +42,8 @@ class Spectrum:
         Å^-1 and no unit, where the group has them
     kmax : float
         upper limit of the transform, Å^-1
+    rbkg : float or None
+        of autobk, Å, where the group says it
     xftf : dict
         the settings that made chir_mag: kmin, kmax, kweight, dk, dk2, window, kstep
     transformed : bool
@@ -60,6 +62,7 @@ class Spectrum:
     k: np.ndarray | None
     chi: np.ndarray | None
     kmax: float
+    rbkg: float | None
     xftf: dict[str, Any]
     transformed: bool
     notes: tuple[str, ...]
@@ -124,6 +127,7 @@ def read_spectrum(
         k=arrays.get("k"),
         chi=arrays.get("chi"),
         kmax=settings["kmax"],
+        rbkg=_number(getattr(source, "rbkg", None)),
         xftf=settings,
         transformed=transformed,
         notes=(*notes, *more),
@@ -270,9 +274,9 @@ def _symbol_of(text: str) -> str | None:
 def _edge_energy(group: Group) -> float | None:
     """e0 in eV, from mu(E) where the group has none."""
     for attr in ("e0", "ek0"):
-        value = getattr(group, attr, None)
-        if isinstance(value, int | float | np.number) and np.isfinite(value) and value > 100:
-            return float(value)
+        value = _number(getattr(group, attr, None))
+        if value is not None and value > 100:
+            return value
     energy, mu = getattr(group, "energy", None), getattr(group, "mu", None)
     if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
         return None
@@ -282,6 +286,10 @@ def _edge_energy(group: Group) -> float | None:
 
     scratch = Group(energy=energy.copy(), mu=mu.copy())
     return float(find_e0(scratch))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float | np.number) and np.isfinite(value) else None
 
 
 def _by_energy(e0: float | None) -> tuple[str, str] | None:

@@ -20,7 +20,7 @@ def test_measured_references(measured, stem, cn):
     assert answer.in_domain, answer.notes
     assert sum(answer.probabilities) == pytest.approx(1)
     assert answer.cn_mean == pytest.approx(np.dot(answer.classes, answer.probabilities))
-    assert set(answer.families) == {"network", "bagging", "forest", "phase"}
+    assert set(answer.families) == {"network", "bagging", "forest", "shells", "phase"}
     after = contents(group)
     assert group.cn_predict.cn == cn
     assert {name: after[name] for name in before if name != "journal"} == {
@@ -67,7 +67,7 @@ def test_chir_mag_alone_is_enough(measured):
         predict_cn(group.r, group.chir_mag, element="Cu", transform="own", model="phase")
 
 
-@pytest.mark.parametrize("model", ["network", "bagging", "forest", "phase"])
+@pytest.mark.parametrize("model", ["network", "bagging", "forest", "shells", "phase"])
 def test_each_family_by_its_name(measured, model):
     answer = predict_cn(measured("Cu_foil"), model=model)
     assert answer.model == model
@@ -124,6 +124,16 @@ def test_chi_that_is_not_normalised_is_flagged(measured):
     answer = predict_cn(_of(group, 30 * group.chi))
     assert not answer.in_domain
     assert "too strong" in " ".join(answer.notes)
+
+
+def test_a_background_that_cuts_into_the_first_peak_is_flagged(measured):
+    for stem, rbkg, cut in (("CuO", 1.5, True), ("CuO", 1.2, False), ("Cu_foil", 1.5, False)):
+        group = measured(stem)
+        autobk(group, rbkg=rbkg, kweight=2)
+        xftf(group, **TRAINING)
+        answer = predict_cn(group)
+        assert any("rbkg" in note for note in answer.notes) == cut
+        assert answer.in_domain != cut
 
 
 def test_energies_that_never_saw_autobk_are_refused(measured):

@@ -40,7 +40,7 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / "out" / "models" / "mine"
     models = load_models(folder)
-    assert set(models.families) == {"network", "bagging", "forest", "phase"}
+    assert set(models.families) == {"network", "bagging", "forest", "shells", "phase"}
     assert models.manifest["table"]["sites"] >= 8
     (scratch,) = (tmp_path / "out" / "train").iterdir()
     metrics = json.loads((scratch / "metrics.json").read_text())
