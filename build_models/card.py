@@ -235,9 +235,9 @@ input of the models). |chi(R)| on {manifest["r_grid"]["step"]} Å steps to {mani
 ## Models
 `network`, `bagging` and `forest` are the paper's kinds; they read |chi(R)|, absorber and kmax. So does `shells`:
 networks of five convolutions along R, their answers averaged. `phase` are such networks over magnitude, real and
-imaginary part of chi(R) at k weights 1, 2 and 3, where the group has chi(k). `default` is their weighted product. One
-model serves all absorbers and all k limits; the row "one for each absorber" below is the alternative, trained in the
-same way.
+imaginary part of chi(R) at k weights 1, 2 and 3, where the group has chi(k). `default` is the weighted product of the
+paper's three and `phase`, or `shells` where there is no chi(k). One model serves all absorbers and all k limits; the
+row "one for each absorber" below is the alternative, trained in the same way.
 
 Hyper-parameters: {plain}.
 

@@ -60,7 +60,8 @@ def predict_cn(
     element, edge : str, optional
         the absorber, such as 'Fe', and 'K'; by default from the group's metadata or e0
     model : str
-        'default' combines all families; 'network', 'bagging', 'forest', 'shells' or 'phase' asks one of them
+        'default' combines 'network', 'bagging' and 'forest' with 'phase', or with 'shells' where there is no chi(k);
+        each of these names asks that family alone
     transform : {'auto', 'own', 'training'}
         'auto' reads chir_mag as it is where xftf was run with the settings above (any kmax from 8.5 to 14 Å^-1), and
         transforms a copy of chi(k) where not; 'own' takes chir_mag as it is; 'training' always transforms a copy
@@ -130,11 +131,12 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
 
     found: dict[str, np.ndarray] = {}
     for family in models.families:
-        if models.reads(family) == "magnitude":
-            found[family] = models.probabilities(family, magnitude)
-        elif has_chi.any():
+        pools = [models.calibration["default" if chi else "magnitude"]["weights"] for chi in has_chi]
+        rows = np.array([family in (*pool, model) for pool in pools])
+        if rows.any():
+            x = magnitude[rows] if models.reads(family) == "magnitude" else _complex(spectra, rows)
             found[family] = np.full((len(spectra), len(models.classes)), np.nan)
-            found[family][has_chi] = models.probabilities(family, _complex(spectra, has_chi))
+            found[family][rows] = models.probabilities(family, x)
 
     verdicts = domain.judge(list(spectra), pooled, features.ELEMENTS, models.domain)
     out = []
