@@ -52,9 +52,9 @@ PAPER = Recipe(augmentation=IDEAL, sharpness=100.0, spectra=1, epochs=30, copies
 IDEAL_PHASE = replace(PAPER, augmentation=NEAR_IDEAL, spectra=8, epochs=16, members=2)
 
 
-# Of scaled inputs, in standard deviations: FEFF's chi of one site in thousands is a hundred times too large, and such a
-# spectrum near the end of an epoch spoils the norms (one fold, |chi(R)| alone, after three epochs in a row: 62, 29 and
-# 63 % right). It keeps users' odd spectra in bounds as well.
+# Of scaled inputs, in standard deviations. FEFF's spectrum of one site in thousands is off by a hundred, and near the
+# end of an epoch it spoils the norms (one fold, |chi(R)| alone, after three epochs in a row: 62, 29 and 63 % right).
+# It keeps users' odd spectra in bounds as well.
 LARGEST = 15.0
 
 
