@@ -125,13 +125,13 @@ class Network:
             else:
                 self.nets.append(fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
-        steps = recipe.epochs * -(-len(rows) // BATCH[self.kind])
+        batches = -(-len(rows) // BATCH[self.kind])
         optimizer = torch.optim.AdamW(parameters, weight_decay=0.01, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=recipe.epochs * batches)
         for epoch in progress(range(recipe.epochs)):
             x = self._scaled(copies.inputs(self.reads, epoch, rows))
             y = torch.from_numpy(copies.labels(epoch, rows))
-            for batch in torch.randperm(len(x)).tensor_split(steps // recipe.epochs):
+            for batch in torch.randperm(len(x)).tensor_split(batches):
                 with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
                     outputs = [net(x[batch]) for net in self.nets]
                 losses = [-(y[batch] * torch.log_softmax(out.float(), 1)).sum(1).mean() for out in outputs]

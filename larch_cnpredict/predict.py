@@ -129,10 +129,10 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
     magnitude = np.hstack([pooled, columns]).astype(np.float32)
     has_chi = np.array([s.chi is not None and transform != "own" for s in spectra])
 
+    pools = [{*models.calibration["default" if chi else "magnitude"]["weights"], model} for chi in has_chi]
     found: dict[str, np.ndarray] = {}
     for family in models.families:
-        pools = [models.calibration["default" if chi else "magnitude"]["weights"] for chi in has_chi]
-        rows = np.array([family in (*pool, model) for pool in pools])
+        rows = np.array([family in pool for pool in pools])
         if rows.any():
             x = magnitude[rows] if models.reads(family) == "magnitude" else _complex(spectra, rows)
             found[family] = np.full((len(spectra), len(models.classes)), np.nan)
