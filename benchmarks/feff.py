@@ -1,6 +1,6 @@
 """Measures the FEFF8L work: what settings change, what mu(E) costs, where the time goes, what a cluster would need.
 
-    python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6]
+python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6]
 """
 
 import argparse
@@ -14,10 +14,11 @@ from larch import Group
 from larch.xafs import xftf
 from tqdm import tqdm
 
-from build_models import config, structures
-from build_models.feff import K_GRID, FeffError, FeffSettings, feff_input, run_chain, run_feff, scratch_folder
-from build_models.labels import label_structure
-from build_models.materials_project import chi_from_mu
+from build_models import config
+from build_models.data import structures
+from build_models.data.feff import K_GRID, FeffError, FeffSettings, feff_input, run_chain, run_feff, scratch_folder
+from build_models.data.labels import label_structure
+from build_models.data.materials_project import chi_from_mu
 
 ALL_SITES = 170_000  # distinct 3d sites of the Materials Project in cells of up to 80 atoms
 STATIC = FeffSettings(debye_temperatures=())

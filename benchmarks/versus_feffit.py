@@ -26,7 +26,7 @@ from larch.xafs import autobk, feffit, feffit_dataset, feffit_transform, feffpat
 from pymatgen.core import Lattice, Structure
 from tqdm import tqdm
 
-from build_models.feff import FeffSettings, feff_input, run_chain, scratch_folder
+from build_models.data.feff import FeffSettings, feff_input, run_chain, scratch_folder
 from larch_cnpredict import CNPredictError, predict_cn
 
 S02, KMIN = 0.9, 3.0
@@ -174,7 +174,7 @@ def fit(group: Group, paths: list[Group], number: float, kmax: float) -> dict[st
 
 
 def variables(fits: dict[str, list[dict[str, float]]]) -> None:
-    """What FEFF8L's paths need to look like measured ones: how `build_models.augment` chooses its ranges."""
+    """What FEFF8L's paths need to look like measured ones: how `build_models.spectra.augment` chooses its ranges."""
     print(f"what the fits find, {len(fits)} compounds (s02: as if the known number were right)")
     for name, unit in (("s02", ""), ("e0", " eV"), ("delr", " Å"), ("sigma2", " Å^2")):
         values = np.array([np.mean([one[name] for one in group]) for group in fits.values()])

@@ -16,18 +16,18 @@ def _stage(module: str, function: str) -> Callable[[Config], object]:
 
 
 STAGES = {
-    "fetch": _stage("structures", "fetch"),
-    "label": _stage("simulate", "label"),
-    "simulate": _stage("simulate", "simulate"),
-    "table": _stage("table", "build"),
-    "train": _stage("train", "run"),
-    "evaluate": _stage("evaluate", "run"),
-    "export": _stage("export", "run"),
+    "fetch": _stage("data.structures", "fetch"),
+    "label": _stage("data.work", "label"),
+    "simulate": _stage("data.work", "simulate"),
+    "table": _stage("data.table", "build"),
+    "train": _stage("learn.train", "run"),
+    "evaluate": _stage("report.evaluate", "run"),
+    "export": _stage("report.export", "run"),
 }
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
-    "fetch": _stage("materials_project", "fetch"),
-    "label": _stage("materials_project", "convert"),
-    "simulate": _stage("materials_project", "convert"),
+    "fetch": _stage("data.materials_project", "fetch"),
+    "label": _stage("data.materials_project", "convert"),
+    "simulate": _stage("data.materials_project", "convert"),
 }
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from build_models.feff import FeffSettings
+from build_models.data.feff import FeffSettings
 
 DEFAULT = Path(__file__).with_name("default.toml")
 PACKAGES = ("xraylarch", "pymatgen", "spglib", "numpy", "mp-api", "scikit-learn", "torch")

@@ -10,10 +10,11 @@ os.environ["LARCHDIR"] = tempfile.mkdtemp(prefix="larchdir_")
 os.environ.pop("LARCHSTARTUP", None)
 
 import pytest
-from helpers import EXAMPLES, TRAINING
 from larch import Group, Interpreter
 from larch.io import read_ascii
 from larch.xafs import autobk, pre_edge, xftf
+
+from tests.helpers import EXAMPLES, TRAINING
 
 
 @lru_cache

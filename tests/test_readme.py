@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from helpers import EXAMPLES
 
 import larch_cnpredict
+from tests.helpers import EXAMPLES
 
 README = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
 

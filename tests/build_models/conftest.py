@@ -1,30 +1,16 @@
-"""Small crystals, made here, and a way to run the stages on them."""
+"""A way to run the stages on small crystals."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pymatgen.core import Lattice, Structure
 
-from build_models import config, structures
+from build_models import config
 from build_models.config import Config
-
-
-@cache
-def crystals() -> dict[str, Structure]:
-    cubic, spacegroup = Lattice.cubic, Structure.from_spacegroup
-    return {
-        "mp-30": spacegroup("Fm-3m", cubic(3.61), ["Cu"], [[0, 0, 0]]),
-        "mp-13": spacegroup("Im-3m", cubic(2.87), ["Fe"], [[0, 0, 0]]),
-        "mp-19009": spacegroup("Fm-3m", cubic(4.18), ["Ni", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
-        "mp-18748": spacegroup(
-            "Fd-3m", cubic(8.40), ["Fe", "Fe", "O"], [[0.0] * 3, [0.625] * 3, [0.380] * 3]
-        ).get_primitive_structure(),  # magnetite: 4 and 6 neighbours in one crystal
-        "mp-2657": spacegroup("P4_2/mnm", Lattice.tetragonal(4.59, 2.96), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]),
-    }
+from build_models.data import structures
+from tests.build_models.crystals import crystals
 
 
 @pytest.fixture(scope="session")

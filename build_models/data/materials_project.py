@@ -1,0 +1,249 @@
+"""The Materials Project through its own client: structures, and the XAS documents of the paper.
+
+Documents are kept as they came, by database version, in files of `BATCH` each: a download that was cut goes on
+with the first file that is missing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Element, Structure
+from tqdm import tqdm
+
+from build_models.config import Config, ConfigError
+from build_models.data import labels, table
+from build_models.data.feff import K_GRID
+from build_models.data.structures import normal_id, to_row, work_order
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+WAITS = (2.0, 5.0, 15.0, 60.0, 180.0)  # s before a request that failed is made again
+KEY_PAGE = "https://next-gen.materialsproject.org/api"
+REJECTED = -1  # site_index of a document that is rejected as a whole, minus the absorber's atomic number
+
+
+class RejectedDocument(Exception):
+    """A document that gives no row of the table; the message is the reason that is counted."""
+
+
+def structures(config: Config) -> Iterator[dict]:
+    """Structures of the summary endpoint that hold one of the elements, in the order of work."""
+    source = config["source"]
+    with _client() as client:
+        search = client.materials.summary.search
+        sites = (1, source["max_atoms"])
+        found: dict[str, dict] = {}
+        for element in tqdm(source["elements"], desc="ids"):
+            query = {"elements": [element], "num_sites": sites, "deprecated": False, "fields": ["material_id"]}
+            for document in _patiently(partial(search, **query)):
+                row = found.setdefault(normal_id(document["material_id"]), {"species": ""})
+                row["species"] += f" {element}"
+        ids = work_order(found, config["order"], config.seed, source["elements"])
+        folder = config.out / "mp" / client.db_version / "summary"
+        get = partial(search, fields=["material_id", "structure"])
+        for document in _cached(folder, ids, get, client.db_version, "material_ids"):
+            yield to_row(document["material_id"], Structure.from_dict(document["structure"]))
+
+
+def fetch(config: Config) -> Path:
+    """Download the K-edge EXAFS documents of every absorber into the cache; its folder."""
+    elements = config["source"]["elements"]
+    with _client() as client:
+        search = client.materials.xas.search
+        folder = config.out / "mp" / client.db_version / "xas"
+        for element in elements:
+            query = {"edge": "K", "spectrum_type": "EXAFS", "absorbing_element": element}
+            listing = folder / element / "ids.json"
+            if not listing.exists():
+                documents = _patiently(partial(search, **query, fields=["task_id"]))
+                with table.replacing(listing) as temporary:
+                    temporary.write_text(json.dumps(sorted({str(document["task_id"]) for document in documents})))
+            ids = json.loads(listing.read_text())
+            if config.limit:
+                ids = ids[: -(-config.limit // len(elements))]
+            downloads = _cached(folder / element, ids, partial(search, **query), client.db_version, "task_ids")
+            for _ in tqdm(downloads, desc=element, total=len(ids)):
+                pass
+    return folder
+
+
+def convert(config: Config) -> None:
+    """Label every cached document and turn its mu(E) into chi(k): rows of the stages `label` and `simulate`."""
+    done = table.keys(config.out / "label")
+    label_rows: list[dict] = []
+    chi_rows: list[dict] = []
+    for document in tqdm(documents(config.out), desc="XAS documents", unit=""):
+        material_id = normal_id(document.get("task_id", ""))
+        try:
+            label, chi = read_document(document)
+        except RejectedDocument as error:
+            symbol = str(document.get("absorbing_element", ""))
+            number = Element(symbol).Z if Element.is_valid_symbol(symbol) else 0
+            label = {"site_index": REJECTED - number, "absorber": symbol, "reason": str(error)}
+            chi = None
+        label |= {"material_id": material_id}
+        if (material_id, label["site_index"]) in done:
+            continue
+        done.add((material_id, label["site_index"]))
+        label_rows.append(label)
+        if chi is not None:
+            key = {name: label[name] for name in table.KEY}
+            chi_rows.append(key | {"chi_static": chi.astype(np.float16), "chi_debye": [], "reason": ""})
+    metadata = config.provenance("source")
+    for stage, rows, schema in (("simulate", chi_rows, table.CHI_SCHEMA), ("label", label_rows, table.LABEL_SCHEMA)):
+        if rows:
+            table.check_settings(config.out / stage, metadata)
+            table.write_shard(config.out / stage, rows, schema, metadata)
+
+
+def documents(out: Path) -> Iterator[dict]:
+    """The cached documents of the newest database version."""
+    versions = sorted(path.parent for path in (out / "mp").glob("*/xas"))
+    if not versions:
+        raise FileNotFoundError(f"{out / 'mp'} has no XAS documents yet; run the stage 'fetch' first")
+    for path in sorted((versions[-1] / "xas").glob("*/*.json.gz")):
+        yield from json.loads(gzip.decompress(path.read_bytes()))["documents"]
+
+
+def read_document(document: dict) -> tuple[dict, np.ndarray]:
+    """Label and chi(k) of one raw XAS document; RejectedDocument says why there is none.
+
+    The label is that of the document's own structure. A document of several inequivalent sites is their mean,
+    so that all of them must have one coordination number.
+    """
+    try:
+        spectrum = document["spectrum"]
+        energy, mu = np.array(spectrum["x"], dtype=float), np.array(spectrum["y"], dtype=float)
+        structure = Structure.from_dict(spectrum["structure"])
+        absorber = Element(document["absorbing_element"]).symbol
+        index = spectrum.get("absorbing_index")
+        normal = document["edge"] == "K" and document["spectrum_type"] == "EXAFS"
+    except Exception as error:  # noqa: BLE001 -- whatever is wrong in a document from outside, it is counted
+        raise RejectedDocument(f"not a valid document: {type(error).__name__}") from None
+    if not normal or absorber not in labels.ABSORBERS:
+        raise RejectedDocument("not K-edge EXAFS of a 3d element")
+    if not structure.is_ordered:
+        raise RejectedDocument("sites shared by several elements")
+    sites = [row for row in labels.label_structure("", structure) if row["absorber"] == absorber]
+    if not sites:
+        raise RejectedDocument("no absorber in the structure")
+    if index is not None and len(sites) > 1:
+        raise RejectedDocument("spectrum of one of several inequivalent sites")
+    for site in sites:
+        if site["reason"]:
+            raise RejectedDocument(site["reason"])
+    if len({site["cn"] for site in sites}) > 1:
+        raise RejectedDocument("sites differ in coordination number")
+    total = sum(site["multiplicity"] for site in sites)
+    weights: dict[int, float] = {}
+    for site in sites:
+        for cn, weight in zip(site["cn_values"], site["cn_weights"], strict=True):
+            weights[cn] = weights.get(cn, 0.0) + weight * site["multiplicity"] / total
+    label = sites[0] | {
+        "multiplicity": total,
+        "cn_values": sorted(weights),
+        "cn_weights": [weights[cn] for cn in sorted(weights)],
+    }
+    return label, chi_from_mu(energy, mu)
+
+
+def chi_from_mu(energy: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    """chi on `K_GRID` from FEFF's mu(E), which has no pre-edge and starts at k = 0.05 Å^-1.
+
+    E0 follows from the first point, the edge step is 1 by FEFF's normalization. autobk finds the background on
+    an even grid in k; chi is relative to that background, as FEFF's is, not to the edge step.
+    """
+    from larch import Group
+    from larch.xafs import autobk
+    from larch.xafs.xafsutils import KTOE
+    from scipy.interpolate import CubicSpline
+
+    if energy.ndim != 1 or energy.shape != mu.shape or len(energy) < 100:
+        raise RejectedDocument("fewer than 100 points")
+    if not (np.isfinite(energy).all() and np.isfinite(mu).all() and (np.diff(energy) > 0).all()):
+        raise RejectedDocument("energy or mu is not finite or not in order")
+    e0 = energy[0] - KTOE * 0.05**2
+    k = np.sqrt((energy - e0) / KTOE)
+    if k[-1] < 14.0:
+        raise RejectedDocument("ends below k = 14")
+    even = np.arange(1, int(min(k[-1], K_GRID[-1] + 1.0) / 0.05) + 1) * 0.05
+    group = Group(energy=e0 + KTOE * even**2, mu=CubicSpline(k, mu)(even))
+    autobk(group, e0=e0, edge_step=1.0, rbkg=0.7, kweight=2)
+    chi = np.interp(K_GRID, group.k, group.chi / np.interp(group.k, even, group.bkg), right=0.0)
+    chi[0] = 0.0
+    if not np.isfinite(chi).all():
+        raise RejectedDocument("autobk finds no background")
+    return chi
+
+
+def _client() -> Any:
+    """The real client, with raw documents: the document model would clip mu at 1e-12."""
+    from mp_api.client import MPRester
+    from mp_api.client.core.exceptions import MPRestError
+    from pymatgen.core import SETTINGS
+
+    where = f"set MP_API_KEY to your key, which {KEY_PAGE} shows after you log in"
+    if not (os.environ.get("MP_API_KEY") or SETTINGS.get("PMG_MAPI_KEY")):
+        raise ConfigError(f"the Materials Project needs a key: {where}")
+    options: dict[str, Any] = {"use_document_model": False, "mute_progress_bars": True}
+    try:
+        return _patiently(lambda: MPRester(endpoint=os.environ.get("MP_API_ENDPOINT"), **options))
+    except MPRestError as error:
+        raise ConfigError(f"the Materials Project refuses the key ({error}); {where}") from None
+
+
+def _patiently(request: Callable[[], Any]) -> Any:
+    """The answer to a request, made again where the server is busy or the connection breaks.
+
+    The client itself waits out 429 (with Retry-After), 502 and 504, three times.
+    """
+    import requests
+    from mp_api.client.core.exceptions import MPRestError
+
+    for wait in (*WAITS, None):
+        try:
+            return request()
+        except (requests.RequestException, json.JSONDecodeError, MPRestError) as error:
+            message = str(error)
+            if "status code 401" in message or "status code 403" in message:
+                raise ConfigError(
+                    f"the Materials Project refuses the key in MP_API_KEY; {KEY_PAGE} shows yours after you log in"
+                ) from None
+            busy = any(f"status code {code}" in message for code in (429, 500, 502, 503, 504))
+            broken = isinstance(error.__context__, requests.RequestException)  # the client gives it another name
+            if isinstance(error, MPRestError) and not (busy or broken):
+                raise
+            if wait is None:
+                raise ConfigError(f"the Materials Project does not answer, try again later: {message}") from None
+            log.warning("the Materials Project does not answer, next try in %g s: %s", wait, message.splitlines()[0])
+            time.sleep(wait)
+
+
+def _cached(folder: Path, ids: list[str], search: Callable, db_version: str, key: str) -> Iterator[dict]:
+    """Documents of the ids, from the cache where it has them."""
+    ordered = iter(ids)
+    number = 0
+    while batch := list(islice(ordered, BATCH)):
+        path = folder / f"{number:05d}.json.gz"
+        number += 1
+        content = json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
+        if content.get("ids") != batch:
+            found = _patiently(partial(search, **{key: batch}))
+            fetched = datetime.now(UTC).isoformat(timespec="seconds")
+            content = {"db_version": db_version, "fetched": fetched, "ids": batch, "documents": found}
+            with table.replacing(path) as temporary:
+                temporary.write_bytes(gzip.compress(json.dumps(content).encode()))
+        yield from content["documents"]

@@ -1,0 +1,83 @@
+"""What `larch_cnpredict.domain` needs: principal components, the index of known sites, thresholds."""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from build_models.spectra.augment import Augmentation, augment
+from build_models.spectra.dataset import Dataset, folds
+from larch_cnpredict import domain, features
+
+# Of held-out materials' augmented spectra, so many are flagged by each measure.
+FLAGGED = 0.005
+TINY = 1e-3  # a table of a few sites can have all thresholds 0
+# The index holds each site once, as it looks at a beamline on a good day.
+TYPICAL = replace(
+    Augmentation(),
+    noise=(1e-4, 2e-4),
+    residue=0.0,
+    glitches=0.0,
+    e0_shift=(3.0, 0.0),
+    stretch=(-0.01, 0.0),
+    s02=(0.78, 0.0),
+    over_absorption=0.0,
+    kmax=(12, 12),
+)
+
+
+def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.ndarray]:
+    """The arrays of domain.npz.
+
+    The components are fitted to all materials; the thresholds are quantiles over a fifth of the materials, measured
+    against an index of the others.
+    """
+    rng = np.random.default_rng(seed)
+    data = data.take(np.flatnonzero(data.trainable))
+    typical, _ = _magnitudes(data, rng, TYPICAL)
+    realistic, spectra = _magnitudes(data, rng, replace(augmentation, ideal=0.0))
+    n_components = min(domain.N_COMPONENTS, len(data) // 2)
+    pca = PCA(n_components, random_state=seed).fit(domain.shape(np.vstack([typical, realistic])))
+    arrays = {"center": pca.mean_.astype(np.float32), "components": pca.components_.astype(np.float32)}
+    index, _ = domain.coordinates(typical, arrays)
+    arrays |= {
+        "index": index.astype(np.float16),
+        "element": np.array([features.ELEMENTS.index(e) for e in data.elements], dtype=np.int8),
+        "cn": data.cn.astype(np.int8),
+        "site": data.sites,
+        "formula": data.formulas,
+        "shell": data.shell,
+    }
+    return arrays | _thresholds(data, realistic, spectra, arrays, seed)
+
+
+def _magnitudes(data: Dataset, rng: np.random.Generator, how: Augmentation):
+    chi, kmax, kend = augment(data, np.arange(len(data)), rng, how)
+    magnitude = np.abs(features.chir(chi, features.windows(kmax, kend), 2))
+    return features.pooled(features.larch_r(), magnitude), (chi, kmax, kend)
+
+
+def _thresholds(data, realistic, spectra, arrays, seed):
+    held_out = folds(data.formulas, 5, seed) == 0
+    components, residual = domain.coordinates(realistic[held_out], arrays)
+    rest = {name: arrays[name][~held_out] for name in ("index", "element")}
+    distance = np.zeros(len(components))
+    for element in np.unique(arrays["element"]):
+        rows = arrays["element"][held_out] == element
+        if rows.any() and (rest["element"] == element).any():
+            distance[rows] = domain.nearest(components[rows], rest, element, 1)[1][:, 0]
+    chi, kmax, kend = spectra
+    magnitudes = np.abs(features.chir(chi, features.windows(kmax, kend), 2, r_max=domain.NOISE_R[1]))
+    r = features.larch_r(domain.NOISE_R[1])
+    measured = np.array([domain.peak_and_noise(r, row) for row in magnitudes])
+    high = 1 - FLAGGED
+    return {
+        "distance": np.float32(max(np.quantile(distance, high), TINY)),
+        "residual": np.float32(max(np.quantile(residual, high), TINY)),
+        "noise": np.float32(max(np.quantile(measured[:, 1], high), TINY)),
+        "peak_range": np.array([_range(measured[data.elements == e, 0]) for e in features.ELEMENTS], dtype=np.float32),
+    }
+
+
+def _range(peaks: np.ndarray) -> tuple[float, float]:
+    return tuple(np.quantile(peaks, [FLAGGED / 2, 1 - FLAGGED / 2]) * [0.7, 1.4]) if len(peaks) else (0.05, 30.0)

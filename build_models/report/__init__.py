@@ -1,0 +1,1 @@
+"""Figures, cards, and the folder of models that ships."""

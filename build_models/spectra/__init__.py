@@ -1,0 +1,1 @@
+"""From the table to spectra as a beamline measures them."""

@@ -1,0 +1,85 @@
+"""Augmented copies of a whole table of spectra, made once and read by every model and every fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from build_models.spectra.augment import Augmentation, augment, mix_sites
+from build_models.spectra.dataset import Dataset
+from larch_cnpredict import features
+
+READS = ("magnitude", "complex")
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Arrays of a folder, read as they are asked for.
+
+    A row of each copy is a site of the table: what holds a site out holds all copies of it out.
+    """
+
+    folder: Path
+    count: int
+
+    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
+        """What models that read 'magnitude' or 'complex' see of some sites: (n, n_features) float32."""
+        return np.load(self._path(copy, reads), mmap_mode="r")[rows].astype(np.float32)
+
+    def labels(self, copy: int, rows: np.ndarray) -> np.ndarray:
+        """Distributions over `dataset.CLASSES`: (n, 16) float32."""
+        return np.load(self._path(copy, "labels"), mmap_mode="r")[rows]
+
+    def _path(self, copy: int, what: str) -> Path:
+        return self.folder / f"{copy % self.count:02d}-{what}.npy"
+
+
+def make(
+    folder: Path,
+    data: Dataset,
+    augmentation: Augmentation,
+    sharpness: float,
+    count: int,
+    seed: int,
+    apart: np.ndarray,
+    progress: Callable = iter,
+) -> Copies:
+    """Make what the folder does not hold yet.
+
+    Parameters
+    ----------
+    folder : of this data, augmentation and seed, and no other
+    sharpness : labels are CrystalNN's weights to this power, normalised: 1 is its own distribution, a large number
+        leaves the most probable value alone
+    count : number of copies
+    apart : (n,) array; sites of different values are never mixed (folds, and what training must not see)
+    progress : callable that wraps an iterable, such as tqdm
+    """
+    finished = folder / "done"
+    if not finished.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
+        sharp = sharpened(data.labels, sharpness)
+        rows = np.arange(len(data))
+        for copy in progress(range(count)):
+            rng = np.random.default_rng([seed, copy])
+            chi, kmax, kend = augment(data, rows, rng, augmentation)
+            labels = sharp
+            if augmentation.mixture:
+                chi, labels = mix_sites(chi, labels, groups, rng, augmentation.mixture)
+            for reads in READS:  # half precision is finer than any noise
+                x = features.from_chi(reads, chi, data.elements.tolist(), kmax, kend)
+                np.save(folder / f"{copy:02d}-{reads}.npy", x.astype(np.float16))
+            np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
+        finished.touch()
+    return Copies(folder, count)
+
+
+def sharpened(labels: np.ndarray, sharpness: float) -> np.ndarray:
+    """Distributions raised to a power and normalised; rows without one stay zero."""
+    highest = np.maximum(labels.max(1, keepdims=True), 1e-9)
+    powered = (labels / highest) ** np.float32(sharpness)
+    return powered / np.maximum(powered.sum(1, keepdims=True), 1e-9)

@@ -1,0 +1,138 @@
+"""The spectra table as arrays that training reads."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from larch_cnpredict.features import K_GRID
+
+# Coordination numbers that the models tell apart. CrystalNN finds more than 16 neighbours for 0.3 % of the sites: they
+# are not trained on, and every accuracy over all sites counts them as wrong.
+CLASSES = np.arange(1, 17)
+# At most so many sites of one formula, absorber and coordination number are taken: a hundred polytypes of ZnS are
+# neither a hundred things to learn nor a hundred right answers.
+MOST_ALIKE = 10
+CLEAR = 0.8  # CrystalNN's weight above which a site's coordination number is called clear
+# For tables without the Debye model (Materials Project spectra): one sigma2 for all paths, Å^2, the largest first.
+SIGMA2 = np.array([0.012, 0.009, 0.006, 0.004, 0.002])
+COLUMNS = ["material_id", "site_index", "absorber", "formula", "cn", "cn_values", "cn_weights", "neighbours"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One entry a site.
+
+    Attributes
+    ----------
+    variants : (n, 6, 361) float32, chi(k) at sigma2 = 0 and with five Debye temperatures
+    elements, formulas, sites : (n,) str, absorber, group key, 'mp-226 site 0'
+    cn : (n,) int, CrystalNN's most probable coordination number
+    labels : (n, 16) float32, CrystalNN's distribution over `CLASSES`
+    weight : (n,) float, CrystalNN's weight of `cn`
+    shell : (n,) str, such as 'O6' or 'O4 N2'
+    shell_end : (n,) float, Å, distance of the farthest first neighbour
+    digest : str, of the tables
+    """
+
+    variants: np.ndarray
+    elements: np.ndarray
+    formulas: np.ndarray
+    sites: np.ndarray
+    cn: np.ndarray
+    labels: np.ndarray
+    weight: np.ndarray
+    shell: np.ndarray
+    shell_end: np.ndarray
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.cn)
+
+    def take(self, rows: np.ndarray) -> "Dataset":
+        """The dataset of some rows."""
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "digest"}
+        return Dataset(**arrays, digest=self.digest)
+
+    @property
+    def trainable(self) -> np.ndarray:
+        """Rows whose label the models can give, as a mask."""
+        return (self.labels.sum(1) > 0) & np.isin(self.cn, CLASSES)
+
+    @property
+    def mixing_groups(self) -> np.ndarray:
+        """Absorber and nearest neighbour: sites that one compound could hold together."""
+        nearest = [shell.split(" ")[0].rstrip("0123456789") for shell in self.shell]
+        return np.unique(np.char.add(self.elements.astype(str), nearest), return_inverse=True)[1]
+
+
+def load(paths: Sequence[str | Path]) -> Dataset:
+    """Read one or more spectra tables; a site that two of them hold is taken from the first.
+
+    All rows of a table have the Debye variants, or none.
+
+    Parameters
+    ----------
+    paths : parquet files with the columns of `build_models.data.table.SCHEMA`
+    """
+    parts, chi, digest, seen = [], [], hashlib.sha256(), set()
+    for path in paths:
+        with Path(path).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        for batch in pq.ParquetFile(path).iter_batches(2000, columns=[*COLUMNS, "chi_static", "chi_debye"]):
+            rows = batch.select(COLUMNS).to_pylist()
+            new = [i for i, row in enumerate(rows) if (row["material_id"], row["site_index"]) not in seen]
+            seen |= {(row["material_id"], row["site_index"]) for row in rows}
+            parts += [rows[i] for i in new]
+            static, debye = (
+                batch[name].values.to_numpy(zero_copy_only=False).reshape(len(rows), -1, 361).astype(np.float32)
+                for name in ("chi_static", "chi_debye")
+            )
+            if not debye.shape[1]:
+                debye = static * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
+            chi.append(np.concatenate([static, debye], axis=1)[new])
+    alike: Counter = Counter()
+    kept = []
+    for i, row in enumerate(parts):
+        kind = row["formula"], row["absorber"], row["cn"]
+        alike[kind] += 1
+        if alike[kind] <= MOST_ALIKE:
+            kept.append(i)
+    parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
+    neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
+    shells = [[symbol for symbol, _ in site] for site in neighbours]
+    return Dataset(
+        variants=variants,
+        elements=np.array([row["absorber"] for row in parts]),
+        formulas=np.array([row["formula"] for row in parts]),
+        sites=np.array([f"{row['material_id']} site {row['site_index']}" for row in parts]),
+        cn=np.array([row["cn"] for row in parts]),
+        labels=np.array([_distribution(row) for row in parts], dtype=np.float32),
+        weight=np.array([max(row["cn_weights"], default=0.0) for row in parts]),
+        shell=np.array([" ".join(f"{s}{shell.count(s)}" for s in dict.fromkeys(shell)) for shell in shells]),
+        shell_end=np.array([max((float(d) for _, d in site), default=2.5) for site in neighbours]),
+        digest=digest.hexdigest()[:16],
+    )
+
+
+def _distribution(row):
+    out = np.zeros(len(CLASSES))
+    for value, weight in zip(row["cn_values"], row["cn_weights"], strict=True):
+        if CLASSES[0] <= value <= CLASSES[-1]:
+            out[value - CLASSES[0]] += weight
+    return out / out.sum() if out.sum() else out
+
+
+def folds(keys: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """A fold number for each row; rows with one key share a fold.
+
+    Parameters
+    ----------
+    keys : (n_rows,) array: formulas to hold whole materials out, row numbers for the paper's random split
+    """
+    unique, inverse = np.unique(keys, return_inverse=True)
+    return np.random.default_rng(seed).permutation(len(unique))[inverse] % n

@@ -1,0 +1,56 @@
+"""Coordination numbers and the keys that hold crystals together."""
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from build_models.data import labels
+from build_models.data.labels import formula_key, label_structure, prototype_key
+from tests.build_models.crystals import crystals
+
+
+def test_textbook_coordination_numbers():
+    found = {name: [row["cn"] for row in label_structure(name, crystal)] for name, crystal in crystals().items()}
+    assert found["mp-30"] == [12]
+    assert found["mp-19009"] == [6]
+    assert found["mp-2657"] == [6]
+    assert sorted(found["mp-18748"]) == [4, 6]
+
+
+def test_a_row_holds_the_whole_distribution_and_the_neighbours():
+    tetrahedral, octahedral = sorted(label_structure("x", crystals()["mp-18748"]), key=lambda row: row["cn"])
+    assert (tetrahedral["multiplicity"], octahedral["multiplicity"], tetrahedral["n_sites"]) == (2, 4, 14)
+    assert octahedral["formula"] == "Fe3O4"
+    assert tetrahedral["neighbours"] == "O:1.891 O:1.891 O:1.891 O:1.891"
+    assert sum(octahedral["cn_weights"]) == pytest.approx(1, abs=0.01)
+    assert len(octahedral["cn_weights"]) == len(octahedral["cn_values"])
+
+
+def test_a_doubled_cell_needs_one_run():
+    rows = label_structure("x", crystals()["mp-19009"] * (2, 1, 1))
+    assert [row["multiplicity"] for row in rows] == [8]
+
+
+def test_a_site_that_crystalnn_cannot_do_is_a_row_with_the_reason():
+    (row,) = label_structure("x", Structure(Lattice.cubic(60), ["Fe"], [[0, 0, 0]]))
+    assert row["cn"] is None
+    assert row["reason"].startswith("CrystalNN: ")
+
+
+def test_one_formula_has_one_name():
+    lattice, places = Lattice.cubic(9), [[i / 20] * 3 for i in range(12)]
+    assert formula_key(Structure(lattice, [*["Nd"], *["Co"] * 2, *["Ga"] * 9], places)) == "NdGa9Co2"
+    assert formula_key(Structure(lattice, ["Fe"] * 12, places)) == "Fe"
+
+
+def test_isostructural_crystals_share_a_prototype_and_polymorphs_do_not():
+    nickel_oxide, rutile = crystals()["mp-19009"], crystals()["mp-2657"]
+    mixed = nickel_oxide.copy()
+    mixed.replace(0, "Co")  # an ordered solid solution: its own symmetry is lower
+    assert labels._symmetry(mixed, 0.01)[1].number != 225
+    manganese = nickel_oxide.copy()
+    manganese.replace_species({"Ni": "Mn"})
+    manganese.scale_lattice(manganese.volume * 1.2)
+    keys = {prototype_key(crystal) for crystal in (nickel_oxide, nickel_oxide * (2, 1, 1), mixed, manganese)}
+    assert len(keys) == 1
+    assert prototype_key(rutile) not in keys
+    assert prototype_key(crystals()["mp-30"]) != prototype_key(crystals()["mp-13"])

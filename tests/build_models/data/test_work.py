@@ -1,0 +1,159 @@
+"""Runs that are cut, workers that die: the table comes out whole all the same."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from build_models.__main__ import main
+from build_models.data import structures, table, work
+from tests.build_models.crystals import crystals
+
+pytestmark = pytest.mark.feff
+SETTINGS = """
+[run]
+out = "{out}"
+workers = 2
+shard_rows = 1
+[source]
+kind = "parquet"
+path = "{path}"
+[feff]
+debye_temperatures = [300.0]
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(structure_table, tmp_path_factory) -> tuple[Path, Path]:
+    out = tmp_path_factory.mktemp("undisturbed")
+    path = out / "settings.toml"
+    path.write_text(SETTINGS.format(out=out, path=structure_table))
+    for stage in ("fetch", "label", "simulate", "table"):
+        assert main([stage, "--config", str(path)]) == 0
+    return path, out
+
+
+def spectra(out: Path):
+    return pq.read_table(out / "spectra.parquet").replace_schema_metadata(None)
+
+
+def test_the_table_is_complete_and_says_where_it_comes_from(settings):
+    _, out = settings
+    found = pq.read_table(out / "spectra.parquet")
+    assert found.schema.remove_metadata() == table.SCHEMA
+    rows = {(row["material_id"], row["cn"]): row for row in found.to_pylist()}
+    assert set(rows) == {("mp-13", 8), ("mp-30", 12), ("mp-19009", 6), ("mp-2657", 6), ("mp-18748", 4), ("mp-18748", 6)}
+    assert np.reshape(rows["mp-30", 12]["chi_static"], -1).shape == (361,)
+    metadata = {key.decode(): value.decode() for key, value in found.schema.metadata.items()}
+    assert metadata["theta_debye_K"] == "300"
+    assert len(metadata["structures"]) == len(metadata["config_hash"]) == 12
+    assert '"xraylarch"' in metadata["versions"]
+
+
+def test_killed_three_times_and_started_again_it_gives_the_same_table(settings, tmp_path):
+    path, undisturbed = settings
+    command = [sys.executable, "-m", "build_models"]
+    options = ["--config", str(path), "--out", str(tmp_path)]
+    for stage in ("fetch", "label"):
+        assert main([stage, *options]) == 0
+    done = tmp_path / "simulate"
+    for n in (1, 2, 3):
+        process = subprocess.Popen([*command, "simulate", *options], start_new_session=True)
+        deadline = time.monotonic() + 120
+        while len(list(done.glob("*.parquet"))) < n and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert n <= len(list(done.glob("*.parquet"))) < 6
+    for stage in ("simulate", "table"):
+        assert main([stage, *options]) == 0
+    assert spectra(tmp_path).equals(spectra(undisturbed))
+
+
+def test_sites_that_another_table_holds_are_not_done_again(settings, make_config):
+    _, undisturbed = settings
+    config = make_config(order={"skip": [str(undisturbed / "spectra.parquet")]})
+    structures.fetch(config)
+    work.label(config)
+    work.simulate(config)
+    assert not (config.out / "simulate").exists()
+
+
+def test_work_of_other_settings_is_not_mixed_in(settings, capsys):
+    path, out = settings
+    other = out / "other.toml"
+    other.write_text(path.read_text().replace("[feff]", "[feff]\nrpath = 5.0"))
+    assert main(["simulate", "--config", str(other)]) == 1
+    assert "other settings; choose another --out" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_costs_nothing_and_a_deadly_site_is_a_row(make_config, tmp_path):
+    config = make_config()
+    mark = tmp_path / "mark"
+
+    def task(row: dict, sites: list[int]) -> list[dict]:
+        if row["material_id"] == "deadly" or (row["material_id"] == "unlucky" and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [{"material_id": row["material_id"], "site_index": i, "reason": ""} for i in sites]
+
+    names = ["a", "b", "unlucky", "c", "deadly", "d", "e", "f"]
+    tasks = [({"material_id": name}, ({"material_id": name}, [0, 1])) for name in names]
+    rows = [row for result in work._results(config, task, tasks) for row in result]
+    assert sorted({row["material_id"] for row in rows if not row["reason"]}) == sorted(set(names) - {"deadly"})
+    (failed,) = [row for row in rows if row["reason"]]
+    assert failed["material_id"] == "deadly"
+    assert failed["reason"].startswith("worker died")
+    assert len(rows) == 2 * 7 + 1
+
+
+def test_sites_that_fail_are_rows_with_their_reason(tmp_path, make_config, capsys):
+    import pyarrow as pa
+
+    bad = {
+        "alone": Structure(Lattice.cubic(20), ["Fe"], [[0, 0, 0]]),
+        "crowded": Structure(Lattice.cubic(4), ["Fe", "O"], [[0, 0, 0], [0.01, 0, 0]]),
+        "good": crystals()["mp-13"],
+    }
+    rows = [structures.to_row(name, crystal) for name, crystal in bad.items()]
+    rows.append(structures.to_row("torn", crystals()["mp-13"]) | {"frac_coords": [0.0, 0.0]})
+    pq.write_table(pa.Table.from_pylist(rows, schema=structures.SCHEMA), tmp_path / "bad.parquet")
+    config = make_config(source={"kind": "parquet", "path": str(tmp_path / "bad.parquet")})
+    structures.fetch(config)
+    for stage in (work.label, work.simulate, table.build):
+        stage(config)
+    assert spectra(config.out)["material_id"].to_pylist() == ["good"]
+    failures = {row["material_id"]: row["reason"] for row in pq.read_table(config.out / "failures.parquet").to_pylist()}
+    assert failures["torn"].startswith("ValueError")
+    assert failures["alone"].startswith("CrystalNN")
+    assert "Å apart" in failures["crowded"] or failures["crowded"].startswith("CrystalNN")
+    assert "3 sites failed (75.00%)" in capsys.readouterr().out
+
+
+def test_a_dask_cluster_of_two_loses_one_in_the_middle(settings, tmp_path):
+    from distributed import LocalCluster
+
+    path, undisturbed = settings
+    options = ["--config", str(path), "--out", str(tmp_path)]
+    for stage in ("fetch", "label"):
+        assert main([stage, *options]) == 0
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        victim = cluster.workers[0].pid
+        command = [sys.executable, "-m", "build_models", "simulate", *options]
+        process = subprocess.Popen([*command, "--scheduler", cluster.scheduler_address])
+        while not list((tmp_path / "simulate").glob("*.parquet")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.kill(victim, signal.SIGKILL)
+        assert process.wait(timeout=300) == 0
+    assert main(["table", *options]) == 0
+    assert spectra(tmp_path).equals(spectra(undisturbed))
+    shards = [pq.read_table(shard) for shard in (tmp_path / "simulate").glob("*.parquet")]
+    assert sum(map(len, shards)) == 6

@@ -1,0 +1,175 @@
+"""Larix with the plugin, as a user meets it. What is done is in scenarios.py; here is what must be seen."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from larch_cnpredict import register
+from larch_cnpredict.models import card_text
+
+DOCS = Path(__file__).parents[3] / "docs"
+TABS = ["xasnorm", "exafs", "feffit"]
+
+
+@pytest.mark.parametrize("mode", ["all", "xas", "exafs"])
+def test_tab_and_menu_are_there(larix, mode):
+    seen = larix("start", mode=mode)
+    assert seen["tabs"][-1] == "cnpredict"
+    assert seen["menus"][-2:] == ["CN", "Help"]
+    assert seen["shown"] == "CNPanel"
+    assert "larch-cnpredict" not in seen["buffer"]
+
+
+def test_mode_without_exafs_has_the_menu_only(larix):
+    seen = larix("start", mode="xanes")
+    assert "cnpredict" not in seen["tabs"]
+    assert seen["shown"] == "CNPanel"
+
+
+def test_without_wx_nothing_of_it_is_imported():
+    code = (
+        "import sys; sys.modules['wx'] = None; import larch; from larch_cnpredict import register;"
+        "register(larch.Interpreter()); print([m for m in sys.modules if 'cnpredict.larix' in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", done
+
+
+def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
+    seen = larix("project", path=project, folder=tmp_path)
+    assert seen["had_chi"] == [False, False, False]
+    # the k limits of a group just read are -1: the EXAFS tab must have set them before xftf ran
+    assert seen["xftf"]["kmax"] > 8
+
+    value, one = seen["value"], seen["one"]
+    assert one["answer"] == f"CN {value['cn']}"
+    assert one["numbers"].startswith("Ni K:")
+    assert f"p = {max(value['probabilities']):.2f}" in one["numbers"]
+    assert "90 % set {" in one["numbers"]
+    assert " ± " in one["numbers"]
+    assert ("Outside" in one["status"]) is not value["in_domain"]
+    verdicts = [row[-1].split(":")[0] for row in seen["table"]]
+    sizes = [row[3].count(",") + 1 for row in seen["table"]]
+    for verdict, size, each in zip(verdicts, sizes, seen["values"], strict=True):
+        assert verdict == ("outside" if not each["in_domain"] else "ok" if size == 1 else "undecided")
+    assert "kmin=3" in one["details"]  # which transform was used
+    assert len(seen["families"]) >= 3
+    assert seen["before_selected"] is None
+    assert "explain(" in seen["buffer"]
+    assert seen["shades"] > 0
+    assert seen["insets"] == [1, 0]  # class probabilities in our plot, none left behind in the next one
+
+    assert [row[0] for row in seen["unpredicted"]] == seen["names"]
+    assert [row[-1] for row in seen["unpredicted"][:2]] == ["Not predicted yet"] * 2
+    assert [row[1] for row in seen["table"]] == ["Cu K", "Cu K", "Ni K"]
+    assert [row[2] for row in seen["table"]] == [str(each["cn"]) for each in seen["values"]]
+    numbers = [each["cn"] for each in seen["values"]]
+    assert [int(cn) for cn in seen["rising"]] == sorted(numbers)
+    assert [int(cn) for cn in seen["falling"]] == sorted(numbers, reverse=True)
+    rows = {row["Group"]: row for row in csv.DictReader(io.StringIO(seen["csv"]))}
+    assert {name: int(row["CN"]) for name, row in rows.items()} == dict(zip(seen["names"], numbers, strict=True))
+    assert seen["copied"].splitlines()[0].split("\t")[:3] == ["Group", "Absorber", "CN"]
+    assert len(seen["copied"].splitlines()) == 4
+    assert seen["card"] == card_text()
+
+    # the commands are in the buffer, and the saved script does the same again in a plain Larch
+    assert "predict_cn([" in seen["buffer"]
+    monkeypatch.setenv("XRAYLARCH_NO_PLOT", "1")
+    register(larch)
+    larch.runfile(seen["script"])
+    assert not larch.error, larch.error[0].get_error()
+    assert [getattr(larch.symtable, name).cn_predict.cn for name in seen["groups"]] == numbers
+
+    # the session, in a new Larix with the plugin and in one without
+    with_plugin = larix("reopen", path=seen["session"])
+    assert with_plugin["values"] == seen["values"]
+    assert with_plugin["rows"] == sorted(seen["table"], key=lambda row: seen["names"].index(row[0]))
+    assert with_plugin["one"]["answer"].startswith("CN ")
+    (larchdir / "init.lar").unlink()
+    without = larix("reopen", path=seen["session"])
+    assert "cnpredict" not in without["tabs"]
+    assert without["values"] == seen["values"]
+
+
+def test_changed_arrays_are_marked(larix, project):
+    seen = larix("changes", path=project)
+    assert seen["fresh"]["answer"] != "CN –"
+    for what in ("chi", "autobk"):
+        assert seen[what]["answer"] == "CN –"
+        assert seen[what]["status"].startswith("Stale")
+        assert seen[what]["row"][2:5] == ["", "", ""]
+    assert seen["chi back"]["answer"] == seen["fresh"]["answer"]
+    assert seen["again"]["answer"] != "CN –"
+    assert seen["other"]["answer"] != "CN –"
+
+
+def test_spectrum_of_no_edge_of_ours(larix, raw, athena):
+    path = athena(raw("CuO"), raw("Cu_foil", label="Ge_edge", shift=11103.0 - 8979.0))
+    seen = larix("refused", path=path)
+    assert seen["one"]["answer"] == "CN –"
+    assert "Ge" in seen["one"]["status"] + seen["one"]["details"]
+    assert "Sc, Ti, V" in seen["one"]["status"] + seen["one"]["details"]
+    assert "Sc, Ti, V" in seen["buffer"]
+    assert "1 failed" in seen["statusbar"]
+    assert "cn_predict" not in seen["after"]
+    rows = {row[0]: row for row in seen["rows"]}
+    assert rows["CuO"][1] == "Cu K"
+    assert rows["Ge_edge"][2] == ""
+    assert "Ge" in rows["Ge_edge"][-1]
+    assert seen["overruled"]["element"] == "Cu"
+    assert "element='Cu'" in seen["command"]
+    assert "as asked" in seen["notes"]
+
+
+def test_frozen_groups(larix, project):
+    seen = larix("frozen", path=project)
+    assert not seen["chi"]
+    assert seen["same"]
+    assert "frozen" in seen["rows"][0][-1]
+    assert seen["rows"][1][2].isdigit()
+    assert seen["rows"][2][2].isdigit()
+
+
+def test_long_batch_and_cancel(larix, project):
+    seen = larix("many", path=project, groups=50)
+    assert 10 <= seen["cancelled"] < seen["groups"]
+    assert seen["later"] == seen["cancelled"]
+    assert seen["message"].startswith("Cancelled")
+    assert seen["buttons"]
+    assert seen["shown"]["answer"] != "CN –"
+    assert seen["all"] == seen["groups"] == 50
+    assert any(0 < value < seen["groups"] for value in seen["progress"])
+
+
+def test_preference(larix, project):
+    seen = larix("preference", path=project)
+    assert seen["unasked"][0]["status"] == "Not predicted yet"
+    assert seen["unasked"][1] is False
+    assert seen["asked"]["answer"].split()[1].isdigit()
+    assert "auto_predict: true" in seen["conf"]
+    assert larix("kept")["auto_predict"] is True
+
+
+@pytest.mark.parametrize("sabotage", ["break_import", "break_panel", "break_predicting"])
+def test_broken_plugin_leaves_larix_working(larix, project, sabotage):
+    seen = larix("works", path=project, sabotage=sabotage)
+    assert seen["chir"]
+    assert [tab for tab in seen["tabs"] if tab in TABS] == TABS
+    assert {
+        "break_import": "larch-cnpredict could not be loaded",
+        "break_panel": "broken on purpose",
+        "break_predicting": "larch-cnpredict could not be loaded",
+    }[sabotage] in seen["buffer"]
+
+
+def test_nothing_is_cut_off_in_the_screenshots(larix, project, tmp_path):
+    """With LARCH_CNPREDICT_DOCS=1 the pictures replace those of docs/."""
+    folder = DOCS if os.environ.get("LARCH_CNPREDICT_DOCS") == "1" else tmp_path
+    assert larix("screenshots", mode="exafs", path=project, folder=folder) == []
+    for size in ("1050x850", "1600x1200"):
+        assert (folder / f"larix_{size}.png").stat().st_size > 20_000

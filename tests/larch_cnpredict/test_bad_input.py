@@ -1,0 +1,88 @@
+"""What may be wrong with a spectrum: each its own sentence, and the group as it was."""
+
+import pickle
+
+import numpy as np
+import pytest
+from larch import Group
+from larch.xafs import xftf
+
+from larch_cnpredict import errors, predict_cn
+from tests.helpers import TRAINING, contents
+
+
+def _nan(group):
+    group.chir_mag[7] = np.nan
+
+
+def _short(group):
+    group.chi = group.chi[:100]
+    group.k = group.k[:100]
+
+
+def _delete(*names):
+    def change(group):
+        for name in names:
+            delattr(group, name)
+
+    return change
+
+
+def _set(**values):
+    def change(group):
+        for name, value in values.items():
+            setattr(group, name, value(group) if callable(value) else value)
+
+    return change
+
+
+BAD = [
+    (_delete("k", "chi", "r", "chir_mag"), errors.MissingArrayError, "no chi.k. and no chi.R.: run autobk and xftf"),
+    (_delete("r"), errors.MissingArrayError, "has no r, though it has chir_mag"),
+    (_nan, errors.BadArrayError, "chir_mag of .* NaN or infinity at 1 of its 326 points"),
+    (_set(chi=lambda g: g.chi[:-3]), errors.BadArrayError, "chi of .* has [0-9]+ points and k has"),
+    (_set(chir_mag=lambda g: g.chir), errors.BadArrayError, "must hold real numbers, not complex128"),
+    (_set(chir_mag=lambda g: g.chir_mag[None]), errors.BadArrayError, "one row of at least 20 numbers"),
+    (_set(chir_mag=lambda g: 0 * g.r), errors.BadArrayError, "chir_mag of .* is zero everywhere"),
+    (_set(chir_mag=lambda g: g.chir_re), errors.BadArrayError, "has negative values"),
+    (_set(r=lambda g: g.r[::-1]), errors.BadArrayError, "r of .* does not rise"),
+    (_set(k=[], chi=[]), errors.BadArrayError, "at least 20 numbers"),
+    (_short, errors.RangeTooShortError, r"up to k = 5.0 Å\^-1: the models need it up to at least 8.5"),
+    (lambda g: xftf(g, **{**TRAINING, "kmax": 4}), errors.RangeTooShortError, "was transformed up to k = 4 "),
+    (_set(k=lambda g: g.k + 3.5), errors.RangeTooShortError, r"has chi\(k\) from k = 3.5"),
+    (lambda g: (xftf(g, **{**TRAINING, "kmax": 4}), _delete("k", "chi")(g)), errors.TransformError, "kmax=4"),
+    (_set(element="Br"), errors.UnsupportedElementError, "Br"),
+    (_set(element="Pt", edge="L3"), errors.UnsupportedEdgeError, "L3"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "error", "sentence"), BAD)
+def test_bad_spectra(measured, spoil, error, sentence):
+    group, good = measured(**TRAINING), measured("Ni_foil")
+    spoil(group)
+    before = contents(group)
+    with pytest.raises(error, match=sentence) as caught:
+        predict_cn(group)
+    assert "'Cu_foil_liquid_nitrogen.dat'" in str(caught.value)
+    assert caught.value.args == (str(caught.value),)  # what Larch's own error display joins
+    assert contents(group) == before
+    failed, answer = predict_cn([group, good], errors="collect")
+    assert type(failed) is error
+    assert contents(group) == before
+    assert good.cn_predict.cn == answer.cn
+
+
+def test_neither_group_nor_arrays():
+    with pytest.raises(errors.InputError, match="'cu': there is no group of that name"):
+        predict_cn("cu")
+    with pytest.raises(errors.InputError, match="not ndarray"):
+        predict_cn(np.arange(9.0))
+    with pytest.raises(errors.MissingArrayError, match="no data at all"):
+        predict_cn(Group())
+
+
+def test_errors_survive_leaving_a_worker_process():
+    error = errors.BadArrayError("'x'", "chi", "is odd")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is errors.BadArrayError
+    assert str(again) == str(error) == "chi of 'x' is odd."

@@ -1,0 +1,142 @@
+"""The command line on real files of every kind that it reads."""
+
+import csv
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from larch.io import AthenaProject
+
+from larch_cnpredict import cli, errors, files, larch_hooks, models
+from larch_cnpredict.spectrum import read_spectrum
+from tests.helpers import EXAMPLES
+
+FOIL, OXIDE = EXAMPLES / "Cu_foil_liquid_nitrogen.dat", EXAMPLES / "CuO_liquid_nitrogen.xdi"
+
+
+@pytest.fixture
+def project(measured, tmp_path):
+    project = AthenaProject()
+    for stem in ("Cu_foil", "Ni_foil"):
+        group = measured(stem)
+        group.groupname = stem
+        project.add_group(group)
+    project.save(str(tmp_path / "foils.prj"))
+    return tmp_path / "foils.prj"
+
+
+@pytest.fixture
+def session(measured, larch, tmp_path):
+    larch.symtable.cu, larch.symtable.ni = measured("Cu_foil", kmin=2, kmax=11, dk=4), measured("Ni_foil")
+    larch.symtable.other = 3
+    del larch.symtable.ni.chir_mag, larch.symtable.ni.chi
+    larch(f"save_session('{tmp_path / 'both.larix'}')")
+    return tmp_path / "both.larix"
+
+
+def test_every_kind_of_file_gives_groups_that_can_be_predicted(project, session):
+    for path, elements in ((FOIL, ["Cu"]), (OXIDE, ["Cu"]), (project, ["Cu", "Ni"]), (session, ["Cu", "Ni"])):
+        groups = [files.process(group) for group in files.read_groups(path)]
+        assert [read_spectrum(group).element for group in groups] == elements
+    assert read_spectrum(files.read_groups(session)[0]).xftf["kmax"] == 11
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("energy i0 itrans", lambda e, mu: (e, 1e5 * np.ones_like(mu), 1e5 * np.exp(-mu))),
+        ("energy_keV ifluor i0", lambda e, mu: (e / 1000, 3 * mu, 3 * np.ones_like(mu))),
+        ("energy i0 xmu", lambda e, mu: (e, np.ones_like(mu), mu)),
+        ("energy mu", lambda e, mu: (e[::-1], mu[::-1])),
+    ],
+)
+def test_columns_by_their_labels(measured, tmp_path, header, columns):
+    group = measured("Ni_foil")
+    np.savetxt(tmp_path / "ni.dat", np.transpose(columns(group.energy, group.mu)), header=header)
+    (back,) = files.read_groups(tmp_path / "ni.dat")
+    np.testing.assert_allclose(back.energy, group.energy)
+    np.testing.assert_allclose(back.mu, group.mu)
+
+
+def test_k_and_chi_columns(measured, tmp_path):
+    group = measured()
+    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header="k chi")
+    (back,) = files.read_groups(tmp_path / "chi.dat")
+    assert read_spectrum(files.process(back), element="Cu").kmax == 12
+
+
+def test_table_and_csv(project, session, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    paths = [str(path) for path in (OXIDE, project, session, tmp_path / "missing.dat")]
+    assert cli.main(["predict", *paths, "--csv", str(table)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split()[:4] == ["file", "group", "absorber", "cn"]
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert tuple(rows[0]) == cli.COLUMNS
+    assert [row["absorber"] for row in rows] == ["Cu K", "Cu K", "Ni K", "Cu K", "Ni K", ""]
+    for row in rows[:5]:
+        assert row["cn"] in row["cn_set"].split()
+        assert 0 < float(row["p"]) <= 1
+        assert any(row["group"] in line and f" {row['cn']} " in line for line in printed)
+    assert "there is no such file" in rows[5]["notes"]
+    assert any("there is no such file" in line for line in printed)
+    assert "transformed" in rows[3]["notes"]
+
+
+def test_nothing_worked_is_a_nonzero_status(tmp_path, capsys):
+    noise = tmp_path / "noise.dat"
+    noise.write_text("# energy mu\n" + "".join(f"{e} 1.0\n" for e in range(7000, 8000)))
+    text = tmp_path / "text.dat"
+    text.write_text("no numbers here\n")
+    assert cli.main(["predict", str(noise), str(text)]) == 1
+    out = capsys.readouterr().out
+    assert str(noise) in out
+    assert "Larch cannot" in out
+    assert cli.main(["predict", str(FOIL), "--element", "Pt"]) == 1
+    assert "is Pt" in capsys.readouterr().out
+
+
+def test_csv_does_not_overwrite(tmp_path, capsys):
+    data, table = tmp_path / "foil.dat", tmp_path / "table.csv"
+    shutil.copy(FOIL, data)
+    table.write_text("mine")
+    assert cli.main(["predict", str(data), "--csv", str(table)]) == 1
+    assert "it exists" in capsys.readouterr().err
+    assert cli.main(["predict", str(data), "--csv", str(data), "--overwrite"]) == 1
+    assert data.read_bytes() == FOIL.read_bytes()
+    assert table.read_text() == "mine"
+    assert cli.main(["predict", str(data), "--csv", str(table), "--overwrite"]) == 0
+    assert table.read_text().startswith("file,group")
+
+
+def test_unknown_model(capsys):
+    assert cli.main(["predict", str(FOIL), "--model", "oracle"]) == 1
+    assert "model='oracle' is not one of 'default'" in "".join(capsys.readouterr())
+
+
+def test_install_info_uninstall(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("larch.site_config.init_files", [str(tmp_path / "init.lar")])
+    assert cli.main(["install"]) == 0
+    assert larch_hooks.is_installed()
+    assert cli.main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert "init.lar loads it" in out
+    assert models.card_text().strip() in out
+    assert cli.main(["uninstall"]) == 0
+    assert cli.main(["uninstall"]) == 0
+    assert "nothing to take out" in capsys.readouterr().out
+    cli.main(["info"])
+    assert "does not load it" in capsys.readouterr().out
+
+
+def test_as_a_program():
+    run = subprocess.run([sys.executable, "-m", "larch_cnpredict.cli", "--version"], capture_output=True, text=True)
+    assert run.returncode == 0
+    assert run.stdout.startswith("larch-cnpredict ")
+
+
+def test_file_errors_are_of_the_hierarchy(tmp_path):
+    with pytest.raises(errors.CNPredictError, match="there is no such file"):
+        files.read_groups(tmp_path / "none")

@@ -1,0 +1,163 @@
+"""predict_cn on measured spectra, end to end with the shipped models."""
+
+import numpy as np
+import pytest
+from larch import Group
+from larch.xafs import autobk, pre_edge, xftf
+
+from larch_cnpredict import Prediction, errors, predict_cn
+from larch_cnpredict.features import ELEMENTS
+from tests.helpers import TRAINING, contents
+
+
+@pytest.mark.parametrize(("stem", "cn"), [("Cu_foil", 12), ("Ni_foil", 12), ("CuO", 4)])
+def test_measured_references(measured, stem, cn):
+    group = measured(stem)
+    before = contents(group)
+    answer = predict_cn(group)
+    assert answer.cn == cn
+    assert cn in answer.cn_set
+    assert answer.in_domain, answer.notes
+    assert sum(answer.probabilities) == pytest.approx(1)
+    assert answer.cn_mean == pytest.approx(np.dot(answer.classes, answer.probabilities))
+    assert set(answer.families) == {"network", "bagging", "forest", "phase"}
+    after = contents(group)
+    assert group.cn_predict.cn == cn
+    assert {name: after[name] for name in before if name != "journal"} == {
+        name: value for name, value in before.items() if name != "journal"
+    }
+    assert str(answer).startswith(f"{answer.element} K: CN {cn} (p = ")
+
+
+def test_settings_of_the_transform_do_not_matter_where_chi_is_there(measured):
+    answers = [predict_cn(measured("CuO", **s)) for s in (TRAINING, {"kmin": 2, "kmax": 14, "dk": 4}, {"kweight": 3})]
+    assert {a.cn for a in answers} == {4}
+    np.testing.assert_allclose(answers[0].probabilities, answers[1].probabilities, atol=1e-6)
+    assert not answers[0].notes
+    assert "transformed" in " ".join(answers[1].notes)
+
+
+def test_one_batch_answers_as_one_by_one(measured):
+    groups = [measured(stem) for stem in ("Cu_foil", "CuO", "Ni_foil")]
+    batch = predict_cn(groups)
+    alone = [predict_cn(measured(stem)) for stem in ("Cu_foil", "CuO", "Ni_foil")]
+    for a, b in zip(batch, alone, strict=True):
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-6)
+    assert predict_cn([]) == []
+
+
+def test_errors_are_collected_in_their_place(measured):
+    groups = [measured("CuO"), Group(filename="empty"), measured("Ni_foil")]
+    found = predict_cn(groups, errors="collect")
+    assert [type(answer) for answer in found] == [Prediction, errors.MissingArrayError, Prediction]
+    assert not hasattr(groups[1], "cn_predict")
+    fresh = [measured("CuO"), Group(filename="empty")]
+    with pytest.raises(errors.MissingArrayError):
+        predict_cn(fresh)
+    assert not hasattr(fresh[0], "cn_predict")
+
+
+def test_chir_mag_alone_is_enough(measured):
+    group = measured("Cu_foil")
+    answer = predict_cn(group.r, group.chir_mag, element="Cu", transform="own")
+    assert answer.cn == 12
+    assert set(answer.families) == {"network", "bagging", "forest", "shells"}
+    assert answer.model == "default, |chi(R)| alone"
+    with pytest.raises(errors.MissingArrayError, match="'phase' reads them"):
+        predict_cn(group.r, group.chir_mag, element="Cu", transform="own", model="phase")
+
+
+@pytest.mark.parametrize("model", ["network", "bagging", "forest", "shells", "phase"])
+def test_each_family_by_its_name(measured, model):
+    answer = predict_cn(measured("Cu_foil"), model=model)
+    assert answer.model == model
+    assert answer.cn == answer.families[model]["cn"]
+
+
+def test_options_that_are_not_there(measured):
+    for options, kind in (
+        ({"model": "magnitude"}, errors.UnknownModelError),
+        ({"model": "best"}, errors.UnknownModelError),
+        ({"errors": "ignore"}, errors.OptionError),
+        ({"transform": "mine"}, errors.OptionError),
+    ):
+        group = measured("Cu_foil")
+        before = contents(group)
+        with pytest.raises(kind, match="is not one of"):
+            predict_cn(group, **options)
+        assert contents(group) == before
+
+
+def _of(group: Group, chi: np.ndarray) -> Group:
+    out = Group(k=group.k, chi=chi, e0=group.e0, filename="changed")
+    xftf(out, **TRAINING)
+    return out
+
+
+def test_noise_is_flagged(measured):
+    group = measured("CuO")
+    rng = np.random.default_rng(0)
+    answer = predict_cn(_of(group, 0.1 * rng.normal(size=len(group.k))))
+    assert not answer.in_domain
+    assert "noise" in " ".join(answer.notes)
+    assert "outside what the models know" in str(answer)
+
+
+def test_a_flat_line_is_flagged(measured):
+    group = measured("CuO")
+    answer = predict_cn(_of(group, np.full(len(group.k), 1e-4)))
+    assert not answer.in_domain
+    assert "no first shell" in " ".join(answer.notes)
+
+
+@pytest.mark.parametrize("kweight", [0, 4])
+def test_a_wrong_k_weight_is_flagged(measured, kweight):
+    group = measured("Cu_foil", **{**TRAINING, "kweight": kweight})
+    answer = predict_cn(group, transform="own")
+    assert not answer.in_domain
+    bare = predict_cn(group.r, group.chir_mag, element="Cu", transform="own")
+    assert not bare.in_domain
+
+
+def test_chi_that_is_not_normalised_is_flagged(measured):
+    group = measured("Cu_foil")
+    answer = predict_cn(_of(group, 30 * group.chi))
+    assert not answer.in_domain
+    assert "too strong" in " ".join(answer.notes)
+
+
+def test_a_background_that_cuts_into_the_first_peak_is_flagged(measured):
+    for stem, rbkg, cut in (("CuO", 1.5, True), ("CuO", 1.2, False), ("Cu_foil", 1.5, False)):
+        group = measured(stem)
+        autobk(group, rbkg=rbkg, kweight=2)
+        xftf(group, **TRAINING)
+        answer = predict_cn(group)
+        assert any("rbkg" in note for note in answer.notes) == cut
+        assert answer.in_domain != cut
+
+
+def test_energies_that_never_saw_autobk_are_refused(measured):
+    group = measured("Cu_foil")
+    with pytest.raises(errors.MissingArrayError, match="autobk"):
+        predict_cn(Group(energy=group.energy, mu=group.mu, filename="raw"))
+
+
+def test_another_elements_spectrum_is_refused(measured):
+    group = measured("Cu_foil")
+    with pytest.raises(errors.CNPredictError):
+        predict_cn(Group(r=group.r, chir_mag=group.chir_mag, e0=12658.0))  # Se
+
+
+def test_all_absorbers_have_an_answer(measured):
+    group = measured("Cu_foil")
+    for element in ELEMENTS:
+        assert predict_cn(group.r, group.chir_mag, element=element, transform="own").element == element
+
+
+def test_a_raw_spectrum_all_the_way(measured):
+    source = measured("CuO")
+    group = Group(energy=source.energy, mu=source.mu)
+    pre_edge(group)
+    autobk(group, rbkg=1.0)
+    xftf(group)
+    assert 4 in predict_cn(group).cn_set

@@ -1,0 +1,119 @@
+"""The prediction as text and as a Larch group: sessions, Athena export, staleness."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from larch import Group
+from larch.io import AthenaProject, read_athena, read_session
+from larch.xafs import autobk, xftf
+
+from larch_cnpredict.result import Prediction, is_stale, write
+from larch_cnpredict.spectrum import read_spectrum
+from tests.helpers import TRAINING
+
+
+def prediction(group: Group, **changes) -> Prediction:
+    spectrum = read_spectrum(group)
+    values = {
+        "cn": 6,
+        "cn_mean": np.float64(5.94),
+        "cn_std": np.float32(0.4),
+        "classes": np.arange(4, 8),
+        "probabilities": np.array([0.02, 0.04, 0.93, 0.01]),
+        "cn_set": [6],
+        "element": spectrum.element,
+        "edge": spectrum.edge,
+        "model": "default",
+        "model_version": "test",
+        "families": {"network": {"cn": 6, "p": np.float64(0.93)}},
+        "in_domain": np.bool_(True),
+        "domain_score": 0.5,
+        "notes": ["a note"],
+        "xftf": spectrum.xftf,
+        "fingerprint": spectrum.fingerprint,
+        "neighbours": [{"site": "mp-226:0", "formula": "FeS2", "cn": 6, "shell": "6 S", "distance": 0.1}],
+    }
+    group_of_plain_values = Group(**{**values, **changes})
+    return Prediction.from_group(group_of_plain_values)
+
+
+def test_reads_as_one_line(measured):
+    group = measured()
+    assert str(prediction(group)) == "Cu K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 ± 0.4"
+    outside = prediction(group, in_domain=False, cn_set=[4, 6], notes=["it is flat", "transformed"])
+    assert repr(outside).endswith("90 % set {4, 6}), mean 5.9 ± 0.4 — outside what the models know: it is flat")
+
+
+def test_is_written_with_a_journal_entry(measured):
+    group = measured()
+    made = prediction(group)
+    write(group, made)
+    assert type(group.cn_predict) is Group
+    assert Prediction.from_group(group.cn_predict) == made
+    assert group.journal.get("cn_predict").value == f"{made} [model default test]"
+    bare = Group()
+    write(bare, made)
+    assert bare.journal.get("cn_predict").value.startswith("Cu K: CN 6")
+
+
+def test_what_a_session_would_break_is_refused_before_anything_is_written(measured):
+    group = measured()
+    with pytest.raises(TypeError, match="set does not survive a Larch session"):
+        write(group, prediction(group, cn_set={6}))
+    assert not hasattr(group, "cn_predict")
+
+
+def test_survives_a_session(measured, larch, tmp_path):
+    group = measured()
+    made = prediction(group)
+    write(group, made)
+    larch.symtable.cu = group
+    larch(f"save_session('{tmp_path / 'one.larix'}')")
+    assert larch.error == []
+    back = read_session(str(tmp_path / "one.larix")).symbols["cu"]
+    again = Prediction.from_group(back.cn_predict)
+    assert asdict(again) == asdict(made)
+    assert {type(value) for value in asdict(again).values()} <= {int, float, str, bool, list, dict}
+    assert not is_stale(back)
+    assert back.journal.get("cn_predict").value.startswith("Cu K: CN 6")
+    np.testing.assert_array_equal(back.chir_mag, group.chir_mag)
+
+
+def test_athena_export_still_works(measured, tmp_path):
+    group = measured()
+    write(group, prediction(group))
+    project = AthenaProject()
+    project.add_group(group)
+    project.save(str(tmp_path / "one.prj"))
+    (back,) = read_athena(str(tmp_path / "one.prj")).groups.values()
+    np.testing.assert_allclose(back.mu, group.mu)
+
+
+def test_stale_once_arrays_change(measured):
+    group = measured()
+    assert not is_stale(group)
+    write(group, prediction(group))
+    assert not is_stale(group)
+    xftf(group, kmin=2, kmax=15, dk=4)  # a transform for display: k and chi give the same answer as before
+    xftf(group, **TRAINING)
+    assert not is_stale(group)
+    group.element = "Ni"
+    assert is_stale(group)
+    del group.element
+    autobk(group, rbkg=1.2)
+    assert is_stale(group)
+    xftf(group, **TRAINING)
+    assert is_stale(group)
+    del group.chi
+    group.chir_mag[3] = np.nan
+    assert is_stale(group)
+
+
+def test_stale_is_asked_as_the_prediction_was(measured):
+    group = measured(kmin=2, kmax=10)
+    spectrum = read_spectrum(group, element="Fe", edge="K", transform="own")
+    write(group, prediction(group, fingerprint=spectrum.fingerprint, element="Fe"))
+    assert not is_stale(group)
+    xftf(group, kmin=2, kmax=11)
+    assert is_stale(group)
