@@ -165,5 +165,4 @@ def _last_question(group: Any) -> dict[str, Any]:
     if len(asked) != 4:
         return {}
     transform, element, edge, _ = asked
-    model = str(getattr(made, "model", "default")).split(",")[0]  # 'default, |chi(R)| alone' was asked as 'default'
-    return {"model": model, "transform": transform, "element": element or None, "edge": edge or None}
+    return {"model": str(getattr(made, "model", "default")), "transform": transform, "element": element or None, "edge": edge or None}

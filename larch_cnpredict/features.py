@@ -1,5 +1,7 @@
 """What the models read of a spectrum. Training and predicting both come through here, so that they cannot differ."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -27,6 +29,21 @@ POOL = 10
 R_MIN = 1.0  # Å; below, |chi(R)| is background residue rather than neighbours
 _FIRST = round(R_MIN / R_STEP) // POOL
 COMPLEX_KWEIGHTS = (1, 2, 3)
+COMPLEX_SCALE_K = 8.0  # Å^-1: chi(R) of other k weights is brought to the scale it has here, so that none dominates
+KMAX_CENTER, KMAX_UNIT = 12.0, 2.0  # Å^-1: models are told (kmax - center) / unit
+
+
+def fingerprint() -> str:
+    """Hash of all that the inputs of the models depend on: models made for other inputs must not be run."""
+    specification = {
+        "elements": ELEMENTS,
+        "transform": TRANSFORM,
+        "kmax": [*KMAX_RANGE, KMAX_CENTER, KMAX_UNIT],
+        "k": [KSTEP, len(K_GRID), NFFT],
+        "r": [R_STEP, R_MIN, R_MAX, POOL],
+        "complex": [*COMPLEX_KWEIGHTS, COMPLEX_SCALE_K],
+    }
+    return hashlib.sha256(json.dumps(specification, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def transform(k: np.ndarray, chi: np.ndarray, kmax: float) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +142,7 @@ def _pooling(n: int, rstep: float) -> sparse.csr_array:
 def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
     """One column for each absorber, one for the upper limit of the transform."""
     onehot = np.array([[e == known for known in ELEMENTS] for e in elements], dtype=np.float32)
-    return np.hstack([onehot, ((np.asarray(kmax)[:, None] - KMAX_DEFAULT) / 2).astype(np.float32)])
+    return np.hstack([onehot, ((np.asarray(kmax)[:, None] - KMAX_CENTER) / KMAX_UNIT).astype(np.float32)])
 
 
 def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
@@ -153,8 +170,7 @@ def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray,
     taper, r = windows(kmax, kend), larch_r()
     parts = []
     for kweight in COMPLEX_KWEIGHTS:
-        # brought to one scale (that of k = 8 Å^-1), so that no k weight dominates
-        values = pooled(r, chir(chi, taper, kweight)) * 8.0 ** (2 - kweight)
+        values = pooled(r, chir(chi, taper, kweight)) * COMPLEX_SCALE_K ** (2 - kweight)
         parts += [np.abs(values), values.real, values.imag]
     return np.hstack([*parts, absorber_columns(elements, kmax)]).astype(np.float32)
 

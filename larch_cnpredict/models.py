@@ -8,18 +8,18 @@ import hashlib
 import io
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from . import errors, features
 
-MANIFEST_FORMAT = 1
-NEEDED = {"version", "absorbers", "classes", "families", "calibration", "domain", "transform"}
+MANIFEST_FORMAT = 2
+NEEDED = {"version", "absorbers", "classes", "families", "default", "calibration", "domain", "features"}
 # A folder of models to use in place of the shipped ones, such as those that one has built oneself.
 FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
 
@@ -80,7 +80,7 @@ class Models:
     version : str
     classes : (n_classes,) int array, coordination numbers
     families : tuple of str
-    calibration : dict, weights and set thresholds of each model that can be asked for
+    calibration : dict, for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
     domain : dict of arrays, see `domain`
     """
 
@@ -93,18 +93,24 @@ class Models:
         self.classes = np.array(self.manifest["classes"])
         self.calibration: dict[str, Any] = self.manifest["calibration"]
         self.families: tuple[str, ...] = tuple(self.manifest["families"])
-        with ThreadPoolExecutor() as threads:  # onnxruntime parses outside Python's lock
-            sessions = threads.map(self._session, self.families)
-            self.domain = self._arrays(self.manifest["domain"])
-            self._sessions = dict(zip(self.families, sessions, strict=True))
+        self.domain = self._arrays(self.manifest["domain"])
+        self._sessions: dict[str, Any] = {}  # of the families that were asked
+        self._opening = Lock()
+
+    def family(self, model: str, has_chi: bool) -> str:
+        """The family that answers: `model` itself, or where that is 'default' the best that can read the spectrum."""
+        return self.manifest["default"]["complex" if has_chi else "magnitude"] if model == "default" else model
 
     def reads(self, family: str) -> str:
         """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
         return self.manifest["families"][family]["reads"]
 
     def probabilities(self, family: str, x: np.ndarray) -> np.ndarray:
-        """Distribution over `classes`, (n, n_classes), for the inputs of n spectra."""
+        """A family's own distribution over `classes`, (n, n_classes), for the inputs of n spectra."""
         entry = self.manifest["families"][family]
+        with self._opening:
+            if family not in self._sessions:
+                self._sessions[family] = self._session(family)
         out = np.zeros((len(x), len(self.classes)))
         (found,) = self._sessions[family].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
         out[:, np.searchsorted(self.classes, entry["classes"])] = found
@@ -120,11 +126,16 @@ class Models:
         except (OSError, ValueError, TypeError) as error:
             raise errors.ModelFileError(path, f"cannot be read ({error})") from error
         if manifest.get("format") != MANIFEST_FORMAT:
-            raise errors.ModelFileError(path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}")
+            raise errors.ModelFileError(
+                path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}: build these models again"
+            )
         if missing:
             raise errors.ModelFileError(path, f"lacks {', '.join(sorted(missing))}")
-        if manifest["transform"] != features.TRANSFORM:
-            raise errors.ModelFileError(path, "was made for another Fourier transform than this version's")
+        families = {*manifest["families"], *manifest["default"].values()}
+        for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
+            raise errors.ModelFileError(path, f"has no calibrated family {name}")
+        if manifest["features"] != features.fingerprint():
+            raise errors.ModelFileError(path, "was made for other inputs (transform, grids) than this version computes")
         return manifest
 
     def _checked(self, entry: dict[str, Any]) -> bytes:

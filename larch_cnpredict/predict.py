@@ -60,8 +60,9 @@ def predict_cn(
     element, edge : str, optional
         the absorber, such as 'Fe', and 'K'; by default from the group's metadata or e0
     model : str
-        'default' combines 'network', 'bagging' and 'forest' with 'phase', or with 'shells' where there is no chi(k);
-        each of these names asks that family alone
+        which family of models answers. 'default' is 'phase', networks that read magnitude and phases of chi(R), and
+        'shells', networks that read |chi(R)| alone, where there is no chi(k) or transform='own'. The three families of
+        the paper below, 'network', 'bagging' and 'forest', answer where they are asked by name
     transform : {'auto', 'own', 'training'}
         'auto' reads chir_mag as it is where xftf was run with the settings above (any kmax from 8.5 to 14 Å^-1), and
         transforms a copy of chi(k) where not; 'own' takes chir_mag as it is; 'training' always transforms a copy
@@ -84,7 +85,7 @@ def predict_cn(
     Notes
     -----
     Written to each group: `group.cn_predict`, a Group with cn, cn_mean, cn_std, classes, probabilities, cn_set (90 %
-    prediction set), element, edge, model, model_version, families, in_domain, domain_score, notes, xftf, fingerprint,
+    prediction set), element, edge, model, family, model_version, in_domain, domain_score, notes, xftf, fingerprint,
     neighbours; and an entry in `group.journal`. No array of the group is changed.
 
     The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), on which the models
@@ -129,22 +130,18 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
     magnitude = np.hstack([pooled, columns]).astype(np.float32)
     has_chi = np.array([s.chi is not None and transform != "own" for s in spectra])
 
-    pools = [{*models.calibration["default" if chi else "magnitude"]["weights"], model} for chi in has_chi]
-    found: dict[str, np.ndarray] = {}
-    for family in models.families:
-        rows = np.array([family in pool for pool in pools])
-        if rows.any():
-            x = magnitude[rows] if models.reads(family) == "magnitude" else _complex(spectra, rows)
-            found[family] = np.full((len(spectra), len(models.classes)), np.nan)
-            found[family][rows] = models.probabilities(family, x)
+    families = [models.family(model, chi) for chi in has_chi]
+    probabilities = np.empty((len(spectra), len(models.classes)))
+    for family in set(families):
+        rows = np.array([name == family for name in families])
+        x = magnitude[rows] if models.reads(family) == "magnitude" else _complex(spectra, rows)
+        answers = models.probabilities(family, x)
+        probabilities[rows] = uncertainty.temper(answers, models.calibration[family]["power"])
 
     verdicts = domain.judge(list(spectra), pooled, features.ELEMENTS, models.domain)
     out = []
-    for i, (spectrum, verdict) in enumerate(zip(spectra, verdicts, strict=True)):
-        mine = {family: p[i : i + 1] for family, p in found.items() if not np.isnan(p[i, 0])}
-        asked = "magnitude" if model == "default" and not has_chi[i] else model
-        calibration = models.calibration[asked]
-        p = uncertainty.pool(mine, calibration["weights"])[0]
+    for spectrum, family, p, verdict in zip(spectra, families, probabilities, verdicts, strict=True):
+        thresholds = models.calibration[family]["thresholds"]
         mean, std = uncertainty.mean_and_std(p, models.classes)
         own = [] if is_training(spectrum.xftf) else ["chi(R) was not made with the transform that the models know"]
         out.append(
@@ -154,12 +151,12 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
                 cn_std=std,
                 classes=models.classes.tolist(),
                 probabilities=p.tolist(),
-                cn_set=uncertainty.prediction_set(p, models.classes, calibration["thresholds"][spectrum.element]),
+                cn_set=uncertainty.prediction_set(p, models.classes, thresholds[spectrum.element]),
                 element=spectrum.element,
                 edge=spectrum.edge,
-                model="default, |chi(R)| alone" if asked != model else model,
+                model=model,
+                family=family,
                 model_version=models.version,
-                families={f: _family_answer(q[0], models.classes) for f, q in mine.items()},
                 in_domain=not (verdict.reasons or own),
                 domain_score=verdict.score,
                 notes=[*own, *verdict.reasons, *spectrum.notes],
@@ -179,12 +176,8 @@ def _complex(spectra: Sequence[Spectrum], rows: np.ndarray) -> np.ndarray:
     return features.complex_features(chi, [s.element for s in chosen], kmax, kend)
 
 
-def _family_answer(p: np.ndarray, classes: np.ndarray) -> dict[str, float]:
-    return {"cn": int(classes[p.argmax()]), "p": round(float(p.max()), 4)}
-
-
 def check_model(model: str, models: Models) -> None:
-    if model not in models.calibration or model == "magnitude":
+    if model not in ("default", *models.families):
         raise UnknownModelError(model, ["default", *models.families])
 
 

@@ -30,9 +30,8 @@ class Prediction:
     cn_set : list of int
         90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration
     element, edge : str
-    model, model_version : str
-    families : dict
-        each family's own answer, {'network': {'cn': 6, 'p': 0.93}, ...}
+    model, family, model_version : str
+        the model that was asked, such as 'default'; the family of models that answered, such as 'phase'; their version
     in_domain : bool
         whether the spectrum resembles what the models were trained on
     domain_score : float
@@ -56,13 +55,13 @@ class Prediction:
     edge: str
     model: str
     model_version: str
-    families: dict[str, dict]
     in_domain: bool
     domain_score: float
     notes: list[str]
     xftf: dict[str, Any]
     fingerprint: str
     neighbours: list[dict] = field(default_factory=list)
+    family: str = ""
 
     @property
     def p(self) -> float:
@@ -88,7 +87,7 @@ class Prediction:
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":
         """From `group.cn_predict`, also one that was read from a session."""
-        return cls(**plain({f.name: getattr(group, f.name) for f in fields(cls)}))
+        return cls(**plain({f.name: getattr(group, f.name) for f in fields(cls) if hasattr(group, f.name)}))
 
 
 def plain(value: Any) -> Any:

@@ -389,7 +389,7 @@ class CNPanel(TaskPanel):
             numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {set_text(found)},"
             numbers += f"  mean {mean_text(found)}"
             details = [*found.notes, f"model: {found.model}, version {found.model_version}"]
-            families = [(name, one["cn"], f"{one['p']:.2f}") for name, one in found.families.items()]
+            families = [(found.family, found.cn, f"{found.p:.2f}")]
             sites = [site_text(site) for site in found.neighbours]
         for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
             wids[name].SetLabel(label)

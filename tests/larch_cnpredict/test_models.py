@@ -41,7 +41,7 @@ def test_shipped_models_are_small_and_have_a_card():
         assert word in card
 
 
-@pytest.mark.parametrize("name", ["forest.onnx", "domain.npz"])
+@pytest.mark.parametrize("name", ["phase.onnx", "domain.npz"])
 def test_a_damaged_file_is_refused(folder, name, measured):
     path = folder / name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -51,17 +51,20 @@ def test_a_damaged_file_is_refused(folder, name, measured):
     assert not hasattr(group, "cn_predict")
 
 
-def test_a_missing_file_is_said(folder):
-    (folder / "network.onnx").unlink()
+def test_only_the_family_that_is_asked_is_read(folder, measured):
+    for name in ("network", "bagging", "forest", "shells"):
+        (folder / f"{name}.onnx").unlink()
+    assert predict_cn(measured(), models=folder).family == "phase"
     with pytest.raises(errors.ModelFileError, match=r"network.onnx cannot be read"):
-        models.load_models(folder)
+        predict_cn(measured(), models=folder, model="network")
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 99}, "has format 99"),
-        ({"transform": {"kmin": 2}}, "another Fourier transform"),
+        ({"format": 1}, "has format 1, not 2: build these models again"),
+        ({"features": "0123456789abcdef"}, "was made for other inputs"),
+        ({"default": {"complex": "phase", "magnitude": "other"}}, "no calibrated family other"),
         ({"classes": None}, "lacks classes"),
     ],
 )
@@ -70,6 +73,26 @@ def test_a_manifest_of_another_kind_is_refused(folder, change, reason):
     text = json.dumps({key: value for key, value in manifest.items() if value is not None})
     (folder / "manifest.json").write_text(text)
     with pytest.raises(errors.ModelFileError, match=reason):
+        models.load_models(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POOL", 5),
+        ("R_MIN", 0.8),
+        ("COMPLEX_KWEIGHTS", (1, 2)),
+        ("COMPLEX_SCALE_K", 7.0),
+        ("ELEMENTS", features.ELEMENTS[::-1]),
+        ("KMAX_UNIT", 1.0),
+        ("TRANSFORM", {**features.TRANSFORM, "kmin": 2.5}),
+        ("NFFT", 1024),
+        ("K_GRID", features.K_GRID[:-1]),
+    ],
+)
+def test_models_of_other_inputs_are_refused(folder, monkeypatch, name, value):
+    monkeypatch.setattr(features, name, value)
+    with pytest.raises(errors.ModelFileError, match="was made for other inputs"):
         models.load_models(folder)
 
 

@@ -5,8 +5,10 @@ import pytest
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
 
-from larch_cnpredict import Prediction, errors, predict_cn
+from larch_cnpredict import Prediction, errors, features, predict_cn
 from larch_cnpredict.features import ELEMENTS
+from larch_cnpredict.models import load_models
+from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, contents
 
 
@@ -20,7 +22,7 @@ def test_measured_references(measured, stem, cn):
     assert answer.in_domain, answer.notes
     assert sum(answer.probabilities) == pytest.approx(1)
     assert answer.cn_mean == pytest.approx(np.dot(answer.classes, answer.probabilities))
-    assert set(answer.families) == {"network", "bagging", "forest", "phase"}
+    assert (answer.model, answer.family) == ("default", "phase")
     after = contents(group)
     assert group.cn_predict.cn == cn
     assert {name: after[name] for name in before if name != "journal"} == {
@@ -61,8 +63,7 @@ def test_chir_mag_alone_is_enough(measured):
     group = measured("Cu_foil")
     answer = predict_cn(group.r, group.chir_mag, element="Cu", transform="own")
     assert answer.cn == 12
-    assert set(answer.families) == {"network", "bagging", "forest", "shells"}
-    assert answer.model == "default, |chi(R)| alone"
+    assert (answer.model, answer.family) == ("default", "shells")
     with pytest.raises(errors.MissingArrayError, match="'phase' reads them"):
         predict_cn(group.r, group.chir_mag, element="Cu", transform="own", model="phase")
 
@@ -70,8 +71,32 @@ def test_chir_mag_alone_is_enough(measured):
 @pytest.mark.parametrize("model", ["network", "bagging", "forest", "shells", "phase"])
 def test_each_family_by_its_name(measured, model):
     answer = predict_cn(measured("Cu_foil"), model=model)
-    assert answer.model == model
-    assert answer.cn == answer.families[model]["cn"]
+    assert (answer.model, answer.family, answer.cn) == (model, model, 12)
+
+
+@pytest.mark.parametrize(("family", "transform"), [("phase", "auto"), ("shells", "own")])
+def test_default_is_one_family_at_its_temperature(measured, family, transform):
+    group = measured("CuO")
+    answer = predict_cn(group, transform=transform)
+    spectrum = read_spectrum(group, transform=transform)
+    models = load_models()
+    if family == "phase":
+        chi = features.on_k_grid(group.k, group.chi)[None]
+        x = features.complex_features(chi, ["Cu"], np.array([12.0]), group.k[-1:])
+    else:
+        x = features.magnitude_features(spectrum.r, spectrum.chir_mag[None], ["Cu"], np.array([12.0]))
+    expected = np.maximum(models.probabilities(family, x)[0], 1e-3) ** models.calibration[family]["power"]
+    np.testing.assert_allclose(answer.probabilities, expected / expected.sum(), atol=1e-6)
+    assert answer.probabilities == predict_cn(group, transform=transform, model=family).probabilities
+
+
+def test_a_batch_of_both_kinds_answers_as_one_by_one(measured):
+    whole, bare = measured("CuO"), measured("Cu_foil")
+    del bare.k, bare.chi
+    together = predict_cn([whole, bare, whole])
+    assert [answer.family for answer in together] == ["phase", "shells", "phase"]
+    for group, answer in zip((whole, bare), together, strict=False):
+        np.testing.assert_allclose(answer.probabilities, predict_cn(group).probabilities, atol=1e-6)
 
 
 def test_options_that_are_not_there(measured):

@@ -26,7 +26,7 @@ def prediction(group: Group, **changes) -> Prediction:
         "edge": spectrum.edge,
         "model": "default",
         "model_version": "test",
-        "families": {"network": {"cn": 6, "p": np.float64(0.93)}},
+        "family": "phase",
         "in_domain": np.bool_(True),
         "domain_score": 0.5,
         "notes": ["a note"],
