@@ -10,8 +10,8 @@ from pathlib import Path
 from . import __version__
 from .errors import CNPredictError, FileError
 
-COLUMNS = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_std", "in_domain", "model_version", "notes")
 SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_std", "in_domain")
+COLUMNS = (*SHOWN, "verdict", "model", "family", "model_version", "notes")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,18 +135,8 @@ def predict_files(paths: Sequence[str | Path], *, element: str | None = None, mo
     for (row, _), answer in zip(ready, answers, strict=True):
         if isinstance(answer, CNPredictError):
             row["notes"] = str(answer)
-            continue
-        row.update(
-            absorber=f"{answer.element} {answer.edge}",
-            cn=answer.cn,
-            p=round(answer.p, 3),
-            cn_set=" ".join(map(str, answer.cn_set)),
-            cn_mean=round(answer.cn_mean, 2),
-            cn_std=round(answer.cn_std, 2),
-            in_domain="yes" if answer.in_domain else "no",
-            model_version=answer.model_version,
-            notes="; ".join(answer.notes),
-        )
+        else:
+            row.update(answer.row())
     return rows
 
 

@@ -165,4 +165,9 @@ def _last_question(group: Any) -> dict[str, Any]:
     if len(asked) != 4:
         return {}
     transform, element, edge, _ = asked
-    return {"model": str(getattr(made, "model", "default")), "transform": transform, "element": element or None, "edge": edge or None}
+    return {
+        "model": str(getattr(made, "model", "default")),
+        "transform": transform,
+        "element": element or None,
+        "edge": edge or None,
+    }

@@ -13,6 +13,12 @@ from larch import Group, Journal
 from .errors import CNPredictError
 from .spectrum import refingerprint
 
+ADVICE = {
+    "ok": "Like the spectra that the models know: one number is left in the 90 % set.",
+    "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number.",
+    "outside": "Outside what the models know: do not use this number before you have seen to this:",
+}
+
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
@@ -68,15 +74,54 @@ class Prediction:
         """Probability of `cn`."""
         return self.probabilities[self.classes.index(self.cn)]
 
-    def __str__(self) -> str:
-        cn_set = ", ".join(map(str, self.cn_set))
-        text = (
-            f"{self.element} {self.edge}: CN {self.cn} (p = {self.p:.2f}, 90 % set {{{cn_set}}}), "
-            f"mean {self.cn_mean:.1f} ± {self.cn_std:.1f}"
-        )
+    @property
+    def verdict(self) -> str:
+        """How far to trust it, in a word for tables: 'ok', 'undecided' or 'outside'."""
         if not self.in_domain:
-            text += f" — outside what the models know: {self.notes[0] if self.notes else 'no reason given'}"
-        return text
+            return "outside"
+        return "ok" if len(self.cn_set) == 1 else "undecided"
+
+    @property
+    def advice(self) -> str:
+        """How far to trust it, in a sentence."""
+        return ADVICE[self.verdict]
+
+    @property
+    def reason(self) -> str:
+        """Why it is outside what the models know; empty where it is not."""
+        return "" if self.in_domain else (self.notes or ["no reason given"])[0]
+
+    @property
+    def set_text(self) -> str:
+        """The 90 % set as text, such as '{4, 6}'."""
+        return "{" + ", ".join(map(str, self.cn_set)) + "}"
+
+    @property
+    def mean_text(self) -> str:
+        """Mean and standard deviation as text, such as '5.9 ± 0.4'."""
+        return f"{self.cn_mean:.1f} ± {self.cn_std:.1f}"
+
+    def row(self) -> dict[str, str | int | float]:
+        """The line of a table: plain cells, under the names that the command line's CSV has too."""
+        return {
+            "absorber": f"{self.element} {self.edge}",
+            "cn": self.cn,
+            "p": round(self.p, 4),
+            "cn_set": " ".join(map(str, self.cn_set)),
+            "cn_mean": round(self.cn_mean, 3),
+            "cn_std": round(self.cn_std, 3),
+            "in_domain": "yes" if self.in_domain else "no",
+            "verdict": self.verdict,
+            "model": self.model,
+            "family": self.family,
+            "model_version": self.model_version,
+            "notes": "; ".join(self.notes),
+        }
+
+    def __str__(self) -> str:
+        text = f"{self.element} {self.edge}: CN {self.cn} (p = {self.p:.2f}, 90 % set {self.set_text}), "
+        text += f"mean {self.mean_text}"
+        return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 
     __repr__ = __str__
 

@@ -36,11 +36,12 @@ CSV_COLUMNS = (
     *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
     *("Status", "Model", "Version", "Notes"),
 )
-TRUSTED = "Like the spectra that the models know: one number is left in the 90 % set."
-UNDECIDED = "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number."
+COLOURS = {"ok": "title_green", "undecided": "title_blue", "outside": "title_red"}
+# column: its cell in `Prediction.row`
+CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Sigma": "cn_std"}
+CELLS |= {"Model": "model", "Version": "model_version", "Notes": "notes"}
 NO_GROUP, NOT_YET = "No group: read data first", "Not predicted yet"
 HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
-DOUBTED = "Outside what the models know: do not use this number before you have seen to this:"
 
 
 def model_choices() -> list[str]:
@@ -384,10 +385,10 @@ class CNPanel(TaskPanel):
             colour = "text" if problem in (NOT_YET, NO_GROUP) else "title_red"
             details, families, sites = [problem], [], []
         else:
-            _, status, colour = verdict(found)
+            status, colour = found.advice, COLOURS[found.verdict]
             answer = f"CN {found.cn}"
-            numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {set_text(found)},"
-            numbers += f"  mean {mean_text(found)}"
+            numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {found.set_text},"
+            numbers += f"  mean {found.mean_text}"
             details = [*found.notes, f"model: {found.model}, version {found.model_version}"]
             families = [(found.family, found.cn, f"{found.p:.2f}")]
             sites = [site_text(site) for site in found.neighbours]
@@ -405,17 +406,10 @@ class CNPanel(TaskPanel):
         out |= {"Group": dgroup.filename, "Status": problem}
         if found is not None and not problem:
             out |= {
-                "Absorber": f"{found.element} {found.edge}",
-                "CN": found.cn,
-                "90 % set": set_text(found),
-                "Mean": mean_text(found),
-                "Status": verdict(found)[0],
-                "Probability": round(found.p, 4),
-                "Mean CN": round(found.cn_mean, 3),
-                "Sigma": round(found.cn_std, 3),
-                "Model": found.model,
-                "Version": found.model_version,
-                "Notes": "; ".join(found.notes),
+                "90 % set": found.set_text,
+                "Mean": found.mean_text,
+                "Status": f"outside: {found.reason}" if found.reason else found.verdict,
+                **{heading: found.row()[key] for heading, key in CELLS.items()},
             }
         return out
 
@@ -532,21 +526,6 @@ def draw_answer(axes, found: Prediction, made) -> None:
     corner.tick_params(labelsize="x-small")
     for item in (corner.title, corner.xaxis.label, corner.yaxis.label):
         item.set_fontsize("x-small")
-
-
-def verdict(found: Prediction) -> tuple[str, str, str]:
-    """How far to trust it: a word for the table, a sentence, a colour."""
-    if not found.in_domain:
-        return f"outside: {next(iter(found.notes), '')}", DOUBTED, "title_red"
-    return ("ok", TRUSTED, "title_green") if len(found.cn_set) == 1 else ("undecided", UNDECIDED, "title_blue")
-
-
-def set_text(found: Prediction) -> str:
-    return "{" + ", ".join(map(str, sorted(found.cn_set))) + "}"
-
-
-def mean_text(found: Prediction) -> str:
-    return f"{found.cn_mean:.1f} ± {found.cn_std:.1f}"
 
 
 def site_text(site: dict) -> list:

@@ -117,3 +117,22 @@ def test_stale_is_asked_as_the_prediction_was(measured):
     assert not is_stale(group)
     xftf(group, kmin=2, kmax=11)
     assert is_stale(group)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "advice"),
+    [
+        ({}, "ok", "one number is left"),
+        ({"cn_set": [4, 6]}, "undecided", "quote the 90 % set"),
+        ({"in_domain": False}, "outside", "do not use this number"),
+    ],
+)
+def test_a_verdict_and_a_row(measured, changes, verdict, advice):
+    answer = prediction(measured(), **changes)
+    assert (answer.verdict, answer.row()["verdict"]) == (verdict, verdict)
+    assert advice in answer.advice
+    assert answer.reason == ("a note" if verdict == "outside" else "")
+    assert answer.row() | {"cn_set": 0, "in_domain": 0, "verdict": 0} == {
+        **{"absorber": "Cu K", "cn": 6, "p": 0.93, "cn_set": 0, "cn_mean": 5.94, "cn_std": 0.4, "in_domain": 0},
+        **{"verdict": 0, "model": "default", "family": "phase", "model_version": "test", "notes": "a note"},
+    }
