@@ -15,10 +15,12 @@ from larch.xafs import xftf
 from tqdm import tqdm
 
 from build_models import config
+from build_models.config import FeffSettings
 from build_models.data import structures
-from build_models.data.feff import K_GRID, FeffError, FeffSettings, feff_input, run_chain, run_feff, scratch_folder
+from build_models.data.feff import FeffError, feff_input, run_chain, run_feff, scratch_folder
 from build_models.data.labels import label_structure
 from build_models.data.materials_project import chi_from_mu
+from larch_cnpredict.features import K_GRID
 
 ALL_SITES = 170_000  # distinct 3d sites of the Materials Project in cells of up to 80 atoms
 STATIC = FeffSettings(debye_temperatures=())

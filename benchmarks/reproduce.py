@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from build_models.config import FeffSettings
 from build_models.data import structures
-from build_models.data.feff import FeffError, FeffSettings, run_feff
+from build_models.data.feff import FeffError, run_feff
 
 BELOW = 3  # points of k below 0.15 1/Å, some of which FEFF leaves out and a table fills with zeros
 

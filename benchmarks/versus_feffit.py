@@ -26,7 +26,8 @@ from larch.xafs import autobk, feffit, feffit_dataset, feffit_transform, feffpat
 from pymatgen.core import Lattice, Structure
 from tqdm import tqdm
 
-from build_models.data.feff import FeffSettings, feff_input, run_chain, scratch_folder
+from build_models.config import FeffSettings
+from build_models.data.feff import feff_input, run_chain, scratch_folder
 from larch_cnpredict import CNPredictError, predict_cn
 
 S02, KMIN = 0.9, 3.0

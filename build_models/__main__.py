@@ -33,8 +33,8 @@ XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our ow
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m build_models", description=__doc__)
-    parser.add_argument("stage", choices=[*STAGES, "all"])
-    parser.add_argument("--config", help="TOML file; what it does not say is as in build_models/default.toml")
+    parser.add_argument("stage", choices=[*STAGES, "all", "config"], help="config prints the settings")
+    parser.add_argument("--config", help="TOML file; what it does not say is as `config` prints")
     parser.add_argument("--out", help="folder of everything that is made")
     parser.add_argument("--limit", type=int, help="structures (or XAS documents) at most")
     parser.add_argument("--workers", type=int, help="processes; 0: one for each core")
@@ -53,7 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     }
     try:
         config = configuration.load(arguments.config, overrides)
-        stages = XAS_STAGES if config["source"]["way"] == "xas" else STAGES
+        if arguments.stage == "config":
+            print(config.toml())
+            return 0
+        stages = XAS_STAGES if config.source.way == "xas" else STAGES
         for stage in STAGES if arguments.stage == "all" else [arguments.stage]:
             stages[stage](config)
     except (ConfigError, FileNotFoundError) as error:

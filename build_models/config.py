@@ -1,101 +1,216 @@
-"""The settings of a run: `default.toml`, a user's file over it, the command line over both."""
+"""The settings of a run: the defaults here, a user's TOML file over them, the command line over both.
+
+`python -m build_models config` prints them as TOML, with what each of them means.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from build_models.data.feff import FeffSettings
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
 
-DEFAULT = Path(__file__).with_name("default.toml")
+from larch_cnpredict.features import ELEMENTS
+
 PACKAGES = ("xraylarch", "pymatgen", "spglib", "numpy", "mp-api", "scikit-learn", "torch")
 RESULT_SECTIONS = ("source", "order", "feff")
+REFUSING = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ConfigError(Exception):
     """The configuration names something that is not there, or gives a value of the wrong kind."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """One run. `sections` is the whole merged TOML; the properties are what the data stages read."""
+def says(default: Any, meaning: str) -> Any:
+    """A field with what it means."""
+    return field(default=default, metadata={"meaning": meaning})
 
-    sections: dict[str, Any]
+
+@dataclass(frozen=True, config=REFUSING)
+class Run:
+    """What does not decide the result."""
+
+    out: Path = says(Path("build"), "folder of everything that is made")
+    limit: NonNegativeInt = says(0, "structures (way feff) or documents (way xas) at most; 0: all")
+    seed: NonNegativeInt = says(20251101, "of every random choice")
+    workers: NonNegativeInt = says(0, "processes; 0: one for each core")
+    shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")
+    shard_seconds: PositiveFloat = says(60.0, "... or after so long: what a crash loses")
+    scheduler: str = says("", "address of a Dask scheduler; none: this machine, with joblib")
+
+
+@dataclass(frozen=True, config=REFUSING)
+class Source:
+    """Where structures or documents come from, and which are taken."""
+
+    kind: Literal["amcsd", "mp", "cif", "parquet"] = says("amcsd", "amcsd comes with Larch")
+    path: str = says("", "folder of CIF files, or the parquet table")
+    elements: Annotated[tuple[Literal[ELEMENTS], ...], Field(min_length=1)] = says(ELEMENTS, "absorbers")  # type: ignore[valid-type]
+    max_atoms: PositiveInt = says(80, "sites in a cell")
+    max_elements: NonNegativeInt = says(0, "kinds of atom in a cell; 0: any number. FEFF's time grows with it")
+    way: Literal["feff", "xas"] = says("feff", "feff: structures and FEFF8L | xas: Materials Project XAS documents")
+
+
+@dataclass(frozen=True, config=REFUSING)
+class Order:
+    """The order of work: what a run that is stopped early has done."""
+
+    small_first: NonNegativeInt = says(40, "cells of at most so many sites come first")
+    low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
+    low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
+    skip: tuple[str, ...] = says((), "parquet tables whose (material_id, site_index) are not done again")
+
+
+@dataclass(frozen=True, config=REFUSING)
+class FeffSettings:
+    """What decides chi(k).
+
+    `python -m benchmarks.feff` prints what other choices cost and change; on 30 sites each (2026-11-24), 1 to 6 Å, s02
+    and E0 as they come: RPATH 8 changes |chi(R)| by 3.7 % (median; 25 % at most) and the predicted number of 4 sites,
+    SCF of 4 Å by 11.8 % (25 % at most) and that of 1 site of the 28 that converged within two minutes, at twenty times
+    the processor time. The models that predicted had learnt spectra like ours, so a changed number does not say which
+    one is better. Neither was taken: 15,000 sites with SCF are 35 hours of two cores, and more sites are known to pay.
+    """
+
+    rpath: PositiveFloat = says(6.5, "longest half path length, Å")
+    cluster_radius: PositiveFloat = says(7.1, "Å")
+    max_atoms: PositiveInt = says(500, "atoms of a cluster")
+    nleg: Annotated[int, Field(ge=2)] = says(4, "legs of a path at most")
+    kmax: PositiveFloat = says(18.0, "Å^-1")
+    scf_radius: NonNegativeFloat = says(0.0, "Å; 0: overlapped atomic potentials, no SCF card")
+    temperature: PositiveFloat = says(300.0, "K, of the correlated Debye model")
+    debye_temperatures: tuple[PositiveFloat, ...] = says((200.0, 300.0, 450.0, 650.0, 1000.0), "K")
+    time_limit: PositiveFloat = says(60.0, "s of processor time for one program of the chain")
+
+
+@dataclass(frozen=True, config=REFUSING)
+class Train:
+    """What is trained on what, and where the models go."""
+
+    tables: tuple[str, ...] = says((), "spectra tables (parquet); none: what the stage table made")
+    structures: tuple[str, ...] = says((), "tables of their structures (parquet), from which prototypes are found")
+    unseen_formulas: tuple[str, ...] = says((), "reduced formulas that the second set of models must not see; none, "
+                                                "with `measured`: those of it")  # fmt: skip
+    spectra: PositiveInt = says(16, "augmented copies of each site, made once")
+    epochs: PositiveInt = says(16, "networks see one copy of each site in an epoch, and begin again with the first")
+    members: PositiveInt = says(4, "networks that `shells` and `phase` average")
+    copies: PositiveInt = says(2, "copies that the trees see")
+    trees: PositiveInt = says(40, "of the forest")
+    bagged_trees: PositiveInt = says(16, "of the bagging")
+    folds: Annotated[int, Field(ge=2)] = says(5, "of the cross-validation")
+    precision: Literal["auto", "bfloat16", "float32"] = says("auto", "of the networks' matrix products")
+    version: str = says("2026.11.4", "of the models that stage export writes; predict_cn uses the newest by name")
+    models: str = says("", "where stage export writes; none: <out>/models")
+    measured: str = says("", "folder of measured spectra with an index.csv, to be scored and put on the card")
+    readme: str = says("", "README.md whose figures stage export renews")
+
+
+@dataclass(frozen=True, config=REFUSING)
+class Config:
+    """One run."""
+
+    run: Run = Run()
+    source: Source = Source()
+    order: Order = Order()
+    feff: FeffSettings = FeffSettings()
+    train: Train = Train()
 
     @property
     def out(self) -> Path:
-        return Path(self.sections["run"]["out"]).expanduser()
+        return self.run.out.expanduser()
 
     @property
     def limit(self) -> int | None:
-        return self.sections["run"]["limit"] or None
+        return self.run.limit or None
 
     @property
     def seed(self) -> int:
-        return self.sections["run"]["seed"]
-
-    @property
-    def feff(self) -> FeffSettings:
-        section = dict(self.sections["feff"])
-        return FeffSettings(**section | {"debye_temperatures": tuple(section["debye_temperatures"])})
-
-    def __getitem__(self, section: str) -> dict[str, Any]:
-        return self.sections[section]
+        return self.run.seed
 
     def replace(self, section: str, **values: Any) -> Config:
         """The same configuration with other values in one section."""
-        return Config(self.sections | {section: self.sections[section] | values})
+        return replace(self, **{section: replace(getattr(self, section), **values)})
 
     def hash(self, *sections: str) -> str:
         """Short hash of the named sections: two outputs with one hash were made with the same settings."""
-        chosen = {name: self.sections[name] for name in sections or RESULT_SECTIONS}
-        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(self._json(sections).encode()).hexdigest()[:12]
 
     def provenance(self, *sections: str) -> dict[str, str]:
         """What an output file says about how it was made."""
-        chosen = {name: self.sections[name] for name in sections or RESULT_SECTIONS}
         return {
-            "config": json.dumps(chosen, sort_keys=True),
+            "config": self._json(sections),
             "config_hash": self.hash(*sections),
             "versions": json.dumps(versions()),
             "seed": str(self.seed),
         }
 
+    def _json(self, sections: tuple[str, ...]) -> str:
+        return json.dumps({name: asdict(getattr(self, name)) for name in sections or RESULT_SECTIONS}, sort_keys=True)
+
+    def toml(self) -> str:
+        """The whole configuration as a file that `load` reads."""
+        return "\n".join(_toml(self)).lstrip()
+
+
+def _toml(config: Config) -> Iterator[str]:
+    for section in fields(config):
+        yield f"\n[{section.name}]"
+        values = getattr(config, section.name)
+        for key in fields(values):  # JSON's strings, numbers and lists are TOML's
+            value = json.dumps(getattr(values, key.name), default=str)
+            yield f"{key.name} = {value}  # {key.metadata['meaning']}"
+
 
 def load(path: str | Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
-    """Read the configuration; a key that `default.toml` does not have is an error."""
-    sections = tomllib.loads(DEFAULT.read_text())
+    """Read the configuration; what is unknown, or of the wrong kind, is an error."""
+    given: dict[str, Any] = {}
     if path is not None:
         try:
             given = tomllib.loads(Path(path).read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(f"cannot read the configuration {path}: {error}") from None
-        _merge(sections, given, str(path))
-    _merge(sections, overrides or {}, "the command line")
-    if sections["source"]["way"] not in ("feff", "xas"):
-        raise ConfigError(f"[source] way = '{sections['source']['way']}' is unknown; there are feff and xas")
-    return Config(sections)
+        _checked(given, str(path))
+    for name, values in (overrides or {}).items():
+        given[name] = {**given.get(name, {}), **values}
+    return _checked(given, "the command line")
+
+
+def _checked(given: dict[str, Any], where: str) -> Config:
+    """A configuration whose values are of the right kind: no "6" for 6, as Python would take it."""
+    try:
+        return TypeAdapter(Config).validate_json(json.dumps(given, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_sentence(error.errors()[0])}") from None
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    section, *key = map(str, error["loc"])
+    sections = [one.name for one in fields(Config)]
+    if section in sections and not key:
+        return f"there is no section [{section}] but a value of that name"
+    if section not in sections:
+        return f"there is no section [{section}]; there are {', '.join(sections)}"
+    if error["type"] == "unexpected_keyword_argument":
+        names = ", ".join(one.name for one in fields(getattr(Config(), section)))
+        return f"[{section}] has no '{key[0]}'; it has {names}"
+    return f"[{section}] {key[0]} = {error['input']!r}: {error['msg'].removeprefix('Input ')}"
 
 
 def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
-
-
-def _merge(sections: dict, given: Mapping, where: str) -> None:
-    for name, values in given.items():
-        if name not in sections or not isinstance(values, Mapping):
-            raise ConfigError(f"{where}: there is no section [{name}]; there are {', '.join(sections)}")
-        for key, value in values.items():
-            if key not in sections[name]:
-                raise ConfigError(f"{where}: [{name}] has no '{key}'; it has {', '.join(sections[name])}")
-            default = sections[name][key]
-            number = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
-            if not isinstance(value, type(default)) and not number:
-                raise ConfigError(f"{where}: [{name}] {key} = {value!r} should be a {type(default).__name__}")
-            sections[name][key] = float(value) if number else value

@@ -10,34 +10,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Element, Structure
 
-K_GRID = np.arange(361) * 0.05  # Å^-1
+from build_models.config import FeffSettings
+from larch_cnpredict.features import K_GRID
+
 PREFIX = "cnfeff-"
 _PRODUCTS = {
     "rdinp": "geom.json", "pot": "pot.pad", "xsph": "phase.pad", "pathfinder": "paths.dat", "genfmt": "feff.pad",
     "ff2x": "chi.dat",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class FeffSettings:
-    """What decides chi(k); the defaults are those of the shipped models."""
-
-    rpath: float = 6.5  # longest half path length, Å
-    cluster_radius: float = 7.1  # Å
-    max_atoms: int = 500
-    nleg: int = 4
-    kmax: float = 18.0  # Å^-1
-    scf_radius: float = 0.0  # Å; 0: no SCF card
-    temperature: float = 300.0  # K, of the correlated Debye model
-    debye_temperatures: tuple[float, ...] = (200.0, 300.0, 450.0, 650.0, 1000.0)  # K
-    time_limit: float = 60.0  # s of processor time for one program of the chain
 
 
 class FeffError(Exception):

@@ -12,7 +12,8 @@ import spglib
 from pymatgen.analysis.local_env import CrystalNN
 from pymatgen.core import Element, Structure
 
-ABSORBERS = ("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn")
+from larch_cnpredict.features import ELEMENTS
+
 SYMPREC = 0.01  # Å
 MIN_WEIGHT = 1e-3  # coordination numbers less probable than this are left out of the distribution
 
@@ -25,7 +26,7 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
     _, dataset = _symmetry(structure, SYMPREC)
     equivalent = list(range(len(structure))) if dataset is None else list(dataset.equivalent_atoms)
     counts = Counter(equivalent)
-    sites = [i for i in counts if structure[i].specie.symbol in ABSORBERS]
+    sites = [i for i in counts if structure[i].specie.symbol in ELEMENTS]
     common = {
         "material_id": material_id,
         "formula": formula_key(structure),

@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from build_models.config import Config, ConfigError
 from build_models.data import labels, table
-from build_models.data.feff import K_GRID
 from build_models.data.structures import normal_id, to_row, work_order
+from larch_cnpredict.features import ELEMENTS, K_GRID
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +41,17 @@ class RejectedDocument(Exception):
 
 def structures(config: Config) -> Iterator[dict]:
     """Structures of the summary endpoint that hold one of the elements, in the order of work."""
-    source = config["source"]
+    source = config.source
     with _client() as client:
         search = client.materials.summary.search
-        sites = (1, source["max_atoms"])
+        sites = (1, source.max_atoms)
         found: dict[str, dict] = {}
-        for element in tqdm(source["elements"], desc="ids"):
+        for element in tqdm(source.elements, desc="ids"):
             query = {"elements": [element], "num_sites": sites, "deprecated": False, "fields": ["material_id"]}
             for document in _patiently(partial(search, **query)):
                 row = found.setdefault(normal_id(document["material_id"]), {"species": ""})
                 row["species"] += f" {element}"
-        ids = work_order(found, config["order"], config.seed, source["elements"])
+        ids = work_order(found, config.order, config.seed, source.elements)
         folder = config.out / "mp" / client.db_version / "summary"
         get = partial(search, fields=["material_id", "structure"])
         for document in _cached(folder, ids, get, client.db_version, "material_ids"):
@@ -60,7 +60,7 @@ def structures(config: Config) -> Iterator[dict]:
 
 def fetch(config: Config) -> Path:
     """Download the K-edge EXAFS documents of every absorber into the cache; its folder."""
-    elements = config["source"]["elements"]
+    elements = config.source.elements
     with _client() as client:
         search = client.materials.xas.search
         folder = config.out / "mp" / client.db_version / "xas"
@@ -133,7 +133,7 @@ def read_document(document: dict) -> tuple[dict, np.ndarray]:
         normal = document["edge"] == "K" and document["spectrum_type"] == "EXAFS"
     except Exception as error:  # noqa: BLE001 -- whatever is wrong in a document from outside, it is counted
         raise RejectedDocument(f"not a valid document: {type(error).__name__}") from None
-    if not normal or absorber not in labels.ABSORBERS:
+    if not normal or absorber not in ELEMENTS:
         raise RejectedDocument("not K-edge EXAFS of a 3d element")
     if not structure.is_ordered:
         raise RejectedDocument("sites shared by several elements")

@@ -18,7 +18,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser
 from tqdm import tqdm
 
-from build_models.config import Config, ConfigError
+from build_models.config import Config, ConfigError, Order
 from build_models.data import table
 
 log = logging.getLogger(__name__)
@@ -36,27 +36,25 @@ SCHEMA = pa.schema(
 def fetch(config: Config) -> Path:
     """Write `structures.parquet`, rows in the order in which the later stages take them."""
     path = config.out / "structures.parquet"
-    source = config["source"]
-    if source["kind"] not in _SOURCES:
-        raise ConfigError(f"[source] kind = '{source['kind']}' is unknown; there are {', '.join(_SOURCES)}")
-    if source["kind"] in ("cif", "parquet") and not Path(source["path"]).exists():
-        raise ConfigError(f"[source] path = '{source['path']}' does not exist; the source '{source['kind']}' needs it")
-    limit = None if source["kind"] == "parquet" else config.limit
+    source = config.source
+    if source.kind in ("cif", "parquet") and not Path(source.path).exists():
+        raise ConfigError(f"[source] path = '{source.path}' does not exist; the source '{source.kind}' needs it")
+    limit = None if source.kind == "parquet" else config.limit
     metadata = config.provenance("source", "order") | {"limit": str(limit)}
     if path.exists() and _says(path, metadata):
         return path
-    wanted = set(source["elements"])
+    wanted = set(source.elements)
     rows: dict[str, dict] = {}
-    for row in tqdm(_SOURCES[source["kind"]](config), desc=f"structures ({source['kind']})", unit=""):
+    for row in tqdm(_SOURCES[source.kind](config), desc=f"structures ({source.kind})", unit=""):
         species = row["species"].split()
-        fits = len(species) <= source["max_atoms"] and len(set(species)) <= (source["max_elements"] or len(species))
+        fits = len(species) <= source.max_atoms and len(set(species)) <= (source.max_elements or len(species))
         if wanted.intersection(species) and fits:
             rows[row["material_id"]] = row
         if limit is not None and len(rows) >= limit:
             break
     if not rows:
-        raise ConfigError(f"the source '{source['kind']}' has no structure with {', '.join(sorted(wanted))}")
-    ordered = work_order(rows, config["order"], config.seed, wanted)
+        raise ConfigError(f"the source '{source.kind}' has no structure with {', '.join(sorted(wanted))}")
+    ordered = work_order(rows, config.order, config.seed, wanted)
     with table.replacing(path) as temporary:
         schema = SCHEMA.with_metadata(metadata)
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -120,7 +118,7 @@ def normal_id(material_id: str) -> str:
     return f"{match[1] or 'mp'}-{number}"
 
 
-def work_order(rows: dict[str, dict], order: dict, seed: int, absorbers: Iterable[str]) -> list[str]:
+def work_order(rows: dict[str, dict], order: Order, seed: int, absorbers: Iterable[str]) -> list[str]:
     """Ids: small cells first, absorbers in turn, low ids `low_share` times as often as high ones, shuffled."""
     absorbers = set(absorbers)
     present = {i: absorbers.intersection(rows[i]["species"].split()) for i in rows}
@@ -130,12 +128,12 @@ def work_order(rows: dict[str, dict], order: dict, seed: int, absorbers: Iterabl
     pools: dict[tuple[bool, bool], list[str]] = defaultdict(list)
     for i in shuffled:
         number = re.fullmatch(r"mp-(\d+)", i)
-        low = number is None or int(number[1]) < order["low_id"]
-        pools[rows[i]["species"].count(" ") < order["small_first"], low].append(i)
+        is_low = number is None or int(number[1]) < order.low_id
+        pools[rows[i]["species"].count(" ") < order.small_first, is_low].append(i)
     result = []
     for small in (True, False):
         low, high = (_in_turn(pools[small, is_low], present, frequency) for is_low in (True, False))
-        share = order["low_share"]
+        share = order.low_share
         position = {i: rank / share for rank, i in enumerate(low)} | {i: rank + 0.5 for rank, i in enumerate(high)}
         result += sorted(position, key=lambda i: position[i])
     return result
@@ -153,11 +151,11 @@ def _in_turn(ids: list[str], present: dict[str, set[str]], frequency: Counter) -
 
 
 def _from_parquet(config: Config) -> Iterator[dict]:
-    yield from iterate(Path(config["source"]["path"]))
+    yield from iterate(Path(config.source.path))
 
 
 def _from_cif_folder(config: Config) -> Iterator[dict]:
-    folder = Path(config["source"]["path"])
+    folder = Path(config.source.path)
     for path in sorted(folder.rglob("*.cif")):
         yield from _parse_cif(str(path.relative_to(folder).with_suffix("")), path.read_text(errors="replace"))
 
@@ -177,9 +175,9 @@ def _from_amcsd(config: Config) -> Iterator[dict]:
         for row in database.execall(contents.select()):
             if row.cif_id in known:
                 elements.setdefault(row.cif_id, {"species": ""})["species"] += f" {row.element}"
-        wanted = set(config["source"]["elements"])
+        wanted = set(config.source.elements)
         candidates = {i: row for i, row in elements.items() if wanted.intersection(row["species"].split())}
-        for i in work_order(candidates, config["order"], config.seed, wanted):
+        for i in work_order(candidates, config.order, config.seed, wanted):
             yield from _parse_cif(f"amcsd-{int(i):07d}", database.get_cif(int(i)).ciftext)
     finally:
         database.close()

@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from build_models.config import Config, ConfigError
-from build_models.data.feff import K_GRID
+from larch_cnpredict.features import K_GRID
 
 KEY = ["material_id", "site_index"]
 LABEL_SCHEMA = pa.schema(
@@ -144,7 +144,7 @@ def build(config: Config) -> Path:
 
 def _origin(config: Config) -> str:
     """Hash of the structure table, or the database version of the XAS documents."""
-    if config["source"]["way"] == "xas":
+    if config.source.way == "xas":
         return max(path.parent.name for path in (config.out / "mp").glob("*/xas"))
     metadata = pq.read_schema(config.out / "structures.parquet").metadata or {}
     return metadata.get(b"config_hash", b"").decode()

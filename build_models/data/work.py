@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from build_models.config import Config
+from build_models.config import Config, FeffSettings
 from build_models.data import feff, table
-from build_models.data.feff import FeffError, FeffSettings
-from build_models.data.labels import ABSORBERS, label_structure
+from build_models.data.feff import FeffError
+from build_models.data.labels import label_structure
 from build_models.data.structures import iterate, to_structure
 
 ATTEMPTS = 3  # a structure in whose work a worker process died is tried so often
@@ -27,9 +27,10 @@ ATTEMPTS = 3  # a structure in whose work a worker process died is tried so ofte
 def label(config: Config) -> None:
     """Coordination numbers of every distinct 3d site, for the structures that have none yet."""
     done = {material_id for material_id, _ in table.keys(config.out / "label")}
-    absorbers = tuple(symbol for symbol in ABSORBERS if symbol in config["source"]["elements"])
     path = config.out / "structures.parquet"
-    tasks = ((row, (row, absorbers)) for row in iterate(path, config.limit) if row["material_id"] not in done)
+    tasks = (
+        (row, (row, config.source.elements)) for row in iterate(path, config.limit) if row["material_id"] not in done
+    )
     total = min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done)
     _run(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
@@ -38,7 +39,7 @@ def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
     labels = table.read_shards(config.out / "label", [*table.KEY, "reason"])
-    done = table.keys(config.out / "simulate") | _skipped(config["order"]["skip"])
+    done = table.keys(config.out / "simulate") | _skipped(config.order.skip)
     todo: dict[str, list[int]] = {}
     for row in labels.to_pylist():
         if not row["reason"] and (row["material_id"], row["site_index"]) not in done:
@@ -82,7 +83,7 @@ def _row(row: dict, site_index: int, reason: str = "") -> dict:
 
 def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: Any, total: int) -> None:
     """Do the tasks, write their rows in shards; a task whose worker died three times is a row with the reason."""
-    folder, run = config.out / stage, config["run"]
+    folder, run = config.out / stage, config.run
     metadata = config.provenance("feff") if stage == "simulate" else config.provenance("source")
     table.check_settings(folder, metadata)
     rows: list[dict] = []
@@ -91,7 +92,7 @@ def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: An
         for result in _results(config, work, tasks):
             rows += result
             bar.update(len(result) if stage == "simulate" else 1)
-            if len(rows) >= run["shard_rows"] or (rows and time.monotonic() - written > run["shard_seconds"]):
+            if len(rows) >= run.shard_rows or (rows and time.monotonic() - written > run.shard_seconds):
                 table.write_shard(folder, rows, schema, metadata)
                 rows, written = [], time.monotonic()
         if rows:
@@ -148,12 +149,12 @@ class _Pool:
     """Worker processes of this machine (joblib's loky) or of a Dask scheduler, as one kind of executor."""
 
     def __init__(self, config: Config):
-        self.workers = config["run"]["workers"] or os.cpu_count() or 1
+        self.workers = config.run.workers or os.cpu_count() or 1
         self._client: Any = None
-        if config["run"]["scheduler"]:
+        if config.run.scheduler:
             from distributed import Client
 
-            self._client = Client(config["run"]["scheduler"])
+            self._client = Client(config.run.scheduler)
             self.workers = max(1, sum(self._client.nthreads().values()))
         self.executor: Executor = self._start()
 
@@ -183,7 +184,7 @@ class _Pool:
             self._client.close()
 
 
-def _skipped(paths: list[str]) -> set[tuple[str, int]]:
+def _skipped(paths: Iterable[str]) -> set[tuple[str, int]]:
     found: set[tuple[str, int]] = set()
     for path in paths:
         rows = pq.read_table(path, columns=table.KEY)

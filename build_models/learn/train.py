@@ -26,7 +26,7 @@ FEW = 1000  # sites, below which starting processes takes longer than the work
 
 def tables(config: Config) -> list[Path]:
     """The spectra tables of a run: those that the configuration names, or what stage `table` made."""
-    return [Path(path) for path in config["train"]["tables"]] or [config.out / "spectra.parquet"]
+    return [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
 
 
 def load(config: Config) -> dataset.Dataset:
@@ -37,12 +37,12 @@ def load(config: Config) -> dataset.Dataset:
 def recipe(config: Config) -> Recipe:
     """The recipe with the configuration's numbers."""
     names = ("spectra", "epochs", "members", "copies", "trees", "bagged_trees")
-    return replace(Recipe(), **{name: config["train"][name] for name in names})
+    return replace(Recipe(), **{name: getattr(config.train, name) for name in names})
 
 
 def key(config: Config, data: dataset.Dataset) -> str:
     """Same tables, recipe, seed and folds, same key: finished work is found under it."""
-    what = [data.digest, len(data), config.seed, config["train"]["folds"], sorted(unseen_formulas(config))]
+    what = [data.digest, len(data), config.seed, config.train.folds, sorted(unseen_formulas(config))]
     what += [asdict(one) for one in (recipe(config), PAPER, IDEAL_PHASE)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -55,16 +55,16 @@ def folder(config: Config, data: dataset.Dataset) -> Path:
 
 def unseen_formulas(config: Config) -> set[str]:
     """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""
-    asked = set(config["train"]["unseen_formulas"])
-    if not asked and config["train"]["measured"]:
-        return set(measured.formulas(Path(config["train"]["measured"])))
+    asked = set(config.train.unseen_formulas)
+    if not asked and config.train.measured:
+        return set(measured.formulas(Path(config.train.measured)))
     return asked
 
 
 def fold_schemes(config: Config, data: dataset.Dataset) -> dict[str, np.ndarray]:
     """Fold numbers of the two ways to split: whole formulas held out, and the paper's random split."""
     keys = {"grouped": data.formulas, "random": np.arange(len(data))}
-    return {name: dataset.folds(k, config["train"]["folds"], config.seed) for name, k in keys.items()}
+    return {name: dataset.folds(k, config.train.folds, config.seed) for name, k in keys.items()}
 
 
 def spectra(config: Config, data: dataset.Dataset, name: str) -> Copies:
@@ -120,7 +120,7 @@ def _fit_and_save(path: Path, *arguments: Any) -> None:
 def run_jobs(config: Config, data: dataset.Dataset, jobs: Iterable[tuple[Callable, tuple]], what: str) -> None:
     """Do jobs that write files, on all cores."""
     jobs = list(jobs)
-    workers = (config["run"]["workers"] or os.cpu_count() or 1) if len(data) > FEW else 1
+    workers = (config.run.workers or os.cpu_count() or 1) if len(data) > FEW else 1
     parallel = joblib.Parallel(min(workers, max(len(jobs), 1)), return_as="generator_unordered")
     work = parallel(joblib.delayed(function)(*arguments) for function, arguments in jobs)
     for _ in tqdm(work, desc=what, total=len(jobs), disable=not jobs):

@@ -43,7 +43,7 @@ def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the figures."""
     data = train.load(config)
     out = train.folder(config, data)
-    metrics: dict[str, Any] = {"data": describe(data), "folds": config["train"]["folds"]}
+    metrics: dict[str, Any] = {"data": describe(data), "folds": config.train.folds}
     for scheme, fold in train.fold_schemes(config, data).items():
         predicted = cross_validate(config, data, scheme, fold)
         for test, found in predicted.get("ideal", {}).items():  # to be pooled with the paper's three
@@ -136,8 +136,8 @@ def unseen(config: Config, data: Dataset, metrics: dict[str, Any]) -> dict[str, 
         out["unseen"] = {"formulas": len(set(data.formulas[rows])), "sites": len(rows)} | _rates(
             data, rows, CLASSES[p.argmax(1)]
         )
-    if config["train"]["measured"]:
-        folder = Path(config["train"]["measured"])
+    if config.train.measured:
+        folder = Path(config.train.measured)
         rest = data.take(np.flatnonzero(~hidden))
         shipped = export.write_models(scratch / "shipped", config, data, train.trained(config, data), metrics)
         others = export.write_models(scratch / "unseen", config, rest, models, metrics)

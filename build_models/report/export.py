@@ -37,11 +37,11 @@ def run(config: Config) -> None:
         shutil.copy(scratch / name, staged / name)
     agreement = check(Models(staged), models, config, data)
     (staged / "README.md").write_text(card.card(manifest, metrics, agreement))
-    target = Path(config["train"]["models"] or config.out / "models") / config["train"]["version"]
+    target = Path(config.train.models or config.out / "models") / config.train.version
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(staged, target)
-    if config["train"]["readme"]:
-        card.fill_readme(Path(config["train"]["readme"]), card.summary(metrics))
+    if config.train.readme:
+        card.fill_readme(Path(config.train.readme), card.summary(metrics))
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")
 
 
@@ -58,7 +58,7 @@ def write_models(folder: Path, config: Config, data: Dataset, models: dict[str, 
     np.savez_compressed(packed, **domain.fit(data, train.recipe(config).augmentation, config.seed))  # type: ignore[arg-type]
     manifest = {
         "format": MANIFEST_FORMAT,
-        "version": config["train"]["version"],
+        "version": config.train.version,
         "date": datetime.date.today().isoformat(),
         "edge": features.EDGE,
         "absorbers": sorted(set(data.elements)),

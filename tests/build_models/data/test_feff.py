@@ -13,8 +13,10 @@ from larch import Group
 from larch.xafs import feff8l, xftf
 from pymatgen.core import Element, Lattice, Structure
 
+from build_models.config import FeffSettings
 from build_models.data import feff, labels, structures
-from build_models.data.feff import FeffError, FeffSettings, feff_input, run_feff
+from build_models.data.feff import FeffError, feff_input, run_feff
+from larch_cnpredict.features import K_GRID
 from tests.build_models.crystals import crystals
 
 pytestmark = pytest.mark.feff
@@ -30,7 +32,7 @@ def test_copper_has_its_first_shell_where_it_should_and_heat_damps_it():
     assert chis.shape == (6, 361)
     peaks = []
     for chi in chis:
-        group = Group(k=feff.K_GRID, chi=chi)
+        group = Group(k=K_GRID, chi=chi)
         xftf(group, kmin=3, kmax=12, dk=1, kweight=2, window="hanning")
         peaks.append(group.chir_mag.max())
         assert group.r[group.chir_mag.argmax()] == pytest.approx(2.24, abs=0.08)  # 2.55 Å, phase not corrected
@@ -46,7 +48,7 @@ def test_the_short_way_to_a_thermal_variant_equals_larch_s_whole_chain(tmp_path)
     feff8l(folder=str(tmp_path), verbose=False)
     k, chi = np.loadtxt(tmp_path / "chi.dat", usecols=(0, 1)).T
     ours = run_feff(structure, 0, settings)[1]
-    expected = np.interp(feff.K_GRID, k, chi)
+    expected = np.interp(K_GRID, k, chi)
     np.testing.assert_allclose(ours[1:], expected[1:], atol=1e-6 * np.abs(expected).max())
 
 

@@ -12,11 +12,11 @@ from larch import Group
 from larch.xafs import xftf
 
 from build_models.__main__ import main
-from build_models.config import ConfigError
+from build_models.config import ConfigError, FeffSettings
 from build_models.data import feff, materials_project, structures
-from build_models.data.feff import K_GRID, FeffSettings
 from build_models.data.materials_project import RejectedDocument, chi_from_mu, read_document
 from build_models.spectra import dataset
+from larch_cnpredict.features import K_GRID
 from tests.build_models.crystals import crystals
 
 KEY = "a" * 32
