@@ -60,7 +60,7 @@ case $what in
         ;;
     test)
         develop
-        "$venv/bin/python" -m pytest "$@"
+        "$venv/bin/pytest" "$@"
         ;;
     develop) develop ;;
     *)

@@ -108,7 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     table = arguments.structures
     if table is None:
-        run = {"out": "build/benchmark", "limit": 2 * arguments.sites}
+        run = {"out": "models-build/benchmark", "limit": 2 * arguments.sites}
         table = structures.fetch(config.load(None, {"run": run}))
     sites = choose(table, arguments.sites)
 

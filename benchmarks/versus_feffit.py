@@ -220,7 +220,8 @@ def report(title: str, results: dict[str, list[tuple[float, ...]]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measured", type=Path, required=True, help="folder of index.csv and the spectra")
-    parser.add_argument("--cache", type=Path, default=Path("build/versus_feffit"), help="keeps the paths of FEFF")
+    cache = Path("models-build/versus_feffit")
+    parser.add_argument("--cache", type=Path, default=cache, help="keeps the paths of FEFF")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     index = arguments.measured / "index.csv"

@@ -46,7 +46,7 @@ def says(default: Any, meaning: str) -> Any:
 class Run:
     """What does not decide the result."""
 
-    out: Path = says(Path("build"), "folder of everything that is made")
+    out: Path = says(Path("models-build"), "folder of everything that is made")
     limit: NonNegativeInt = says(0, "structures (way feff) or documents (way xas) at most; 0: all")
     seed: NonNegativeInt = says(20251101, "of every random choice")
     workers: NonNegativeInt = says(0, "processes; 0: one for each core")

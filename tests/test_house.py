@@ -1,0 +1,83 @@
+"""The package as a whole: what goes into a wheel, what a bare pytest finds, and that one thing is said in one place."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import larch_cnpredict
+from build_models.config import load
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """Built from a copy of the checkout in which an earlier build, of another time, has left its files."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    for name in ("larch_cnpredict", "plugin_data", "build_models", "tests"):
+        shutil.copytree(ROOT / name, checkout / name)
+    for path in (*ROOT.glob("*.toml"), *ROOT.glob("*.py"), *ROOT.glob("*.md"), ROOT / "LICENSE"):
+        shutil.copy(path, checkout)
+    for stale in ("stale.py", "plugin_data/2020.1.1/manifest.json"):
+        path = checkout / "build" / "lib" / "larch_cnpredict" / stale
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (checkout / "dist").glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def in_checkout(folder: str, pattern: str) -> set[str]:
+    paths = (path for path in (ROOT / folder).rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(ROOT).as_posix() for path in paths}
+
+
+def test_the_wheel_holds_the_package_and_its_models_and_nothing_else(wheel):
+    files = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    models = {f"larch_cnpredict/{name}" for name in in_checkout("plugin_data", "*")}
+    assert files == in_checkout("larch_cnpredict", "*.py") | in_checkout("larch_cnpredict", "py.typed") | models
+
+
+def test_the_wheel_is_small_enough_to_mail(wheel):
+    assert Path(str(wheel.filename)).stat().st_size < 25e6
+
+
+def test_one_version(wheel):
+    assert f"-{larch_cnpredict.__version__}-" in Path(str(wheel.filename)).name
+    newest = re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert newest is not None
+    assert newest[1] == larch_cnpredict.__version__
+    assert "version" in PROJECT["dynamic"]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [[], ["tests/larch_cnpredict/test_cli.py", "tests/larch_cnpredict/larix", "tests/build_models/data/test_feff.py"]],
+    ids=["bare", "single files and Larix"],
+)
+def test_pytest_collects(chosen):
+    # -P: as with the bare command `pytest`, the folder is not put on the path
+    command = [sys.executable, "-P", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *chosen]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    collected = {line.split("::")[0] for line in done.stdout.splitlines() if "::" in line}
+    for name in ("tests/larch_cnpredict/test_cli.py", "tests/larch_cnpredict/larix/test_larix.py"):
+        assert name in collected
+
+
+def test_no_extra_builds_wx():
+    asked = {re.split(r"[\[<>=~ ]", line)[0] for lines in PROJECT["optional-dependencies"].values() for line in lines}
+    assert not asked & {"wxmplot", "wxutils", "wxpython", "wxPython", "sitka_spruce"}
+
+
+def test_training_writes_where_no_build_does():
+    assert load().out.resolve() not in {(ROOT / name).resolve() for name in ("build", "dist", "docs")}
