@@ -3,9 +3,11 @@
 import argparse
 import contextlib
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 from .errors import CNPredictError, FileError
@@ -18,7 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     args = _parser().parse_args(argv)
     try:
-        return args.run(args)
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; keep Python from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except CNPredictError as error:
         print(f"larch-cnpredict: {error}", file=sys.stderr)
         return 1
@@ -78,22 +85,41 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    if args.csv and args.csv.exists() and not args.overwrite:
-        raise FileError(args.csv, "it exists, and is replaced only with --overwrite")
-    if args.csv and args.csv.resolve() in {Path(file).resolve() for file in args.files}:
-        raise FileError(args.csv, "it is one of the data files")
+    if args.csv:
+        _check_table(args.csv, args.files, args.overwrite)
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
         rows = predict_files(args.files, element=args.element, model=args.model)
     _print_table(rows)
     if args.csv:
-        with args.csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        from .result import safe_cells
+
+        try:
+            with args.csv.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS, restval="")
+                writer.writeheader()
+                writer.writerows(map(safe_cells, rows))
+        except OSError as error:
+            raise FileError(args.csv, f"it cannot be written ({error.strerror})") from error
     return 0 if any("cn" in row for row in rows) else 1
 
 
-def predict_files(paths: Sequence[str | Path], *, element: str | None = None, model: str = "default") -> list[dict]:
+def _check_table(path: Path, data_files: Sequence[str], overwrite: bool) -> None:
+    """Refuse a table that cannot be written, before the work and not after it."""
+    if path.is_dir():
+        raise FileError(path, "it is a folder: name a file for the table")
+    if not path.parent.is_dir():
+        raise FileError(path, "its folder is not there: make it first")
+    if path.exists() and not overwrite:
+        raise FileError(path, "it exists, and is replaced only with --overwrite")
+    if path.resolve() in {Path(file).resolve() for file in data_files}:
+        raise FileError(path, "it is one of the data files")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise FileError(path, "it cannot be written: you have no permission there")
+
+
+def predict_files(
+    paths: Sequence[str | Path], *, element: str | None = None, model: str = "default"
+) -> list[dict[str, Any]]:
     """Predict for every spectrum of the files, all in one batch.
 
     Parameters
@@ -112,11 +138,13 @@ def predict_files(paths: Sequence[str | Path], *, element: str | None = None, mo
     from tqdm import tqdm
 
     from . import files
-    from .predict import predict_cn
+    from .models import load_models
+    from .predict import check_model, predict_cn
     from .spectrum import spectrum_name
 
-    rows: list[dict] = []
-    found, ready = [], []
+    check_model(model, load_models())
+    rows: list[dict[str, Any]] = []
+    raw, ready = [], []
     for path in map(str, paths):
         try:
             groups = files.read_groups(path)
@@ -125,8 +153,8 @@ def predict_files(paths: Sequence[str | Path], *, element: str | None = None, mo
             continue
         for group in groups:
             rows.append({"file": path, "group": spectrum_name(group).strip("'")})
-            found.append((rows[-1], group))
-    for row, group in tqdm(found, unit="spectrum", disable=None):
+            raw.append((rows[-1], group))
+    for row, group in tqdm(raw, unit="spectrum", disable=None):
         try:
             ready.append((row, files.process(group)))
         except FileError as error:
@@ -140,7 +168,7 @@ def predict_files(paths: Sequence[str | Path], *, element: str | None = None, mo
     return rows
 
 
-def _print_table(rows: Sequence[dict]) -> None:
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     cells = [[str(row.get(name, "")) for name in SHOWN] for row in rows]
     widths = [max(map(len, column)) for column in zip(SHOWN, *cells, strict=True)]
     for line, row in zip([list(SHOWN), *cells], [None, *rows], strict=True):

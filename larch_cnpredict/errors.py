@@ -5,7 +5,9 @@ own error display joins and shows.
 """
 
 import copyreg
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 
 def _number(value: float) -> str:
@@ -15,7 +17,7 @@ def _number(value: float) -> str:
 class CNPredictError(Exception):
     """The root: catch this for everything that larch_cnpredict raises."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # constructors take what is at fault, not the message: without this an error could not leave a worker process
         return copyreg.__newobj__, (type(self), *self.args)  # type: ignore[attr-defined]
 
@@ -27,6 +29,16 @@ class InputError(CNPredictError):
         kind = repr(given) if isinstance(given, str) else type(given).__name__
         reason = f": {reason}" if reason else ""
         super().__init__(f"predict_cn takes a Larch group, or arrays r and chir_mag, not {kind}{reason}.")
+
+
+class GroupAndArraysError(InputError):
+    """Arrays were given beside a group, which has its own."""
+
+    def __init__(self, given: Sequence[str]):
+        names = " and ".join(given)
+        CNPredictError.__init__(
+            self, f"{names} cannot be given beside a Larch group, whose own arrays are read: put them on the group."
+        )
 
 
 class MissingArrayError(CNPredictError):
@@ -114,15 +126,32 @@ class UnknownModelError(OptionError):
 class ModelFileError(CNPredictError):
     """A shipped model file is damaged: it is refused rather than believed."""
 
-    def __init__(self, path: object, reason: str):
-        super().__init__(f"Model file {path} {reason}: reinstall larch-cnpredict.")
+    def __init__(self, path: object, reason: str, what_to_do: str = "reinstall larch-cnpredict"):
+        super().__init__(f"Model file {path} {reason}: {what_to_do}.")
 
 
 class MissingModelsError(CNPredictError):
-    """The folder of shipped models is not there."""
+    """A folder of models is not there."""
 
     def __init__(self, path: object, reason: str = "is missing"):
-        super().__init__(f"plugin_data, the folder of shipped models ({path}), {reason}: reinstall larch-cnpredict.")
+        super().__init__(f"The folder of models {path} {reason}: reinstall larch-cnpredict, or name another folder.")
+
+
+class ResultError(CNPredictError):
+    """What a group has as cn_predict is no result of this version."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"cn_predict {reason}: it was written by another version or changed; run predict_cn again.")
+
+
+class UnexpectedError(CNPredictError):
+    """Something that nobody thought of."""
+
+    def __init__(self, name: str, error: Exception):
+        super().__init__(
+            f"{name} cannot be used ({type(error).__name__}: {error}): "
+            "look for what is odd in it, and if nothing is, please report this."
+        )
 
 
 class FileError(CNPredictError):
@@ -130,3 +159,14 @@ class FileError(CNPredictError):
 
     def __init__(self, path: object, reason: object):
         super().__init__(f"{path}: {reason}.")
+
+
+@contextmanager
+def boundary(name: str) -> Iterator[None]:
+    """Nothing but a CNPredictError leaves: nobody has to catch anything else, whatever is wrong with a group."""
+    try:
+        yield
+    except CNPredictError:
+        raise
+    except Exception as error:
+        raise UnexpectedError(name, error) from error

@@ -4,17 +4,19 @@ Occlusion (Zeiler and Fergus, ECCV 2014), in one batch. What is taken out of chi
 filter, so that every family of models sees the same thing missing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import features
+from .errors import boundary
 from .models import load_models
-from .predict import check_model, check_readable, predict_spectra, resolve
+from .predict import check_model, predict_spectra, read, resolve
+from .request import Request
 from .result import Prediction, write
-from .spectrum import Spectrum, read_spectrum
+from .spectrum import Spectrum
 
 # Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
 WIDTH = 0.6  # Å
@@ -68,7 +70,6 @@ class Explanation:
 
 def explain(
     group: Any,
-    *,
     element: str | None = None,
     edge: str | None = None,
     model: str | None = None,
@@ -102,25 +103,21 @@ def explain(
     -----
     Writes `group.cn_predict` as predict_cn does, with two more arrays: importance_r (Å) and importance.
     """
-    group = resolve(group, _larch)
-    asked = _last_question(group)
-    model = model or asked.get("model", "default")
-    transform = transform or asked.get("transform", "auto")
-    loaded = load_models(models)
-    check_model(model, loaded)
-    spectrum = read_spectrum(
-        group, element=element or asked.get("element"), edge=edge or asked.get("edge"), transform=transform
-    )
-    check_readable(spectrum, model, transform, loaded)
-
-    damped = occlude(spectrum, 1 - part(CENTERS), magnitude_only=transform == "own")
-    whole, *without = predict_spectra([spectrum, *damped], model, transform, loaded)
-    column = whole.classes.index(whole.cn)
-    p = np.array([answer.probabilities[column] for answer in without])
-    found = Explanation(whole, CENTERS.copy(), np.log(whole.p / p), np.array([answer.cn for answer in without]))
-    write(group, whole)
-    group.cn_predict.importance_r, group.cn_predict.importance = found.r.copy(), found.importance.copy()
-    return found
+    with boundary("what was given"):
+        group = resolve(group, _larch)
+        given = {"element": element, "edge": edge, "model": model, "transform": transform, "models": models}
+        asked = asdict(Request.stored(getattr(group, "cn_predict", None)) or Request())
+        request = Request.checked(**asked | {name: value for name, value in given.items() if value is not None})
+        loaded = load_models(request.models)
+        check_model(request.model, loaded)
+        _, spectrum = read(group, request, loaded, _larch)
+        whole, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded)
+        column = whole.classes.index(whole.cn)
+        p = np.array([answer.probabilities[column] for answer in without])
+        out = Explanation(whole, CENTERS.copy(), np.log(whole.p / p), np.array([answer.cn for answer in without]))
+        write(group, whole)
+        group.cn_predict.importance_r, group.cn_predict.importance = out.r.copy(), out.importance.copy()
+    return out
 
 
 def part(centers: np.ndarray) -> np.ndarray:
@@ -129,21 +126,19 @@ def part(centers: np.ndarray) -> np.ndarray:
     return np.where(away < WIDTH / 2, np.cos(np.pi * away / WIDTH) ** 2, 0.0)
 
 
-def occlude(spectrum: Spectrum, factors: np.ndarray, magnitude_only: bool = False) -> list[Spectrum]:
+def occlude(spectrum: Spectrum, factors: np.ndarray) -> list[Spectrum]:
     """The spectrum with its chi(R) multiplied by each of the factors.
 
     Parameters
     ----------
     spectrum : Spectrum
     factors : (n, 1025) array, 0 to 1, on the R points of the Fourier transform; see `part`
-    magnitude_only : bool
-        leave chi(k) out of it, for spectra of which only chir_mag is read
 
     Returns
     -------
     list of n Spectrum
     """
-    if spectrum.k is None or spectrum.chi is None or magnitude_only:
+    if spectrum.k is None or spectrum.chi is None:
         fine = [np.interp(spectrum.r, _R_FFT, factor) for factor in factors]
         return [replace(spectrum, chir_mag=spectrum.chir_mag * factor) for factor in fine]
     k = features.K_GRID[spectrum.k[-1] + features.KSTEP / 4 > features.K_GRID]
@@ -156,18 +151,3 @@ def occlude(spectrum: Spectrum, factors: np.ndarray, magnitude_only: bool = Fals
     grid = np.pad(chis, ((0, 0), (0, len(features.K_GRID) - len(k))))
     magnitudes = np.abs(features.chir(grid, tapers, int(features.TRANSFORM["kweight"])))
     return [replace(spectrum, r=r, chir_mag=m, k=k, chi=c) for m, c in zip(magnitudes, chis, strict=True)]
-
-
-def _last_question(group: Any) -> dict[str, Any]:
-    """What predict_cn was asked when it made `group.cn_predict`."""
-    made = getattr(group, "cn_predict", None)
-    asked = str(getattr(made, "fingerprint", "")).split(":")
-    if len(asked) != 4:
-        return {}
-    transform, element, edge, _ = asked
-    return {
-        "model": str(getattr(made, "model", "default")),
-        "transform": transform,
-        "element": element or None,
-        "edge": edge or None,
-    }

@@ -115,12 +115,12 @@ def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX)
     return fft.rfft(weighted, NFFT)[:, : len(larch_r(r_max))] * np.float32(KSTEP / np.sqrt(np.pi))
 
 
-def pool(fine: np.ndarray) -> np.ndarray:
+def _means(fine: np.ndarray) -> np.ndarray:
     """|chi(R)| on `R_GRID` to the means of ten points, from R_MIN on: (2001,) to (166,)."""
     return fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:]
 
 
-R_POOLED = pool(R_GRID)
+R_POOLED = _means(R_GRID)
 
 
 def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _pooling(n: int, rstep: float) -> sparse.csr_array:
     n = min(n, int(R_MAX / rstep) + 2)
     r = rstep * np.arange(n)
-    return sparse.csr_array(np.array([pool(np.interp(R_GRID, r, row)) for row in np.eye(n)], dtype=np.float32).T)
+    return sparse.csr_array(np.array([_means(np.interp(R_GRID, r, row)) for row in np.eye(n)], dtype=np.float32).T)
 
 
 def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:

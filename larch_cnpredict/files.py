@@ -1,10 +1,12 @@
 """Data files to Larch groups that are ready for `predict_cn`: XDI, columns, Athena projects, `.larix` sessions."""
 
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 from larch import Group, isgroup
 
+from .absorber import as_number
 from .errors import FileError
 from .features import KMAX_DEFAULT, TRANSFORM
 
@@ -57,6 +59,11 @@ def process(group: Group) -> Group:
     """Do what is still missing of pre_edge, autobk and xftf, with the group's own Athena background settings if any.
 
     Writes to the group what these functions write.
+
+    Raises
+    ------
+    FileError
+        where Larch gets no chi(k) from it
     """
     from larch.xafs import autobk, pre_edge, xftf
 
@@ -65,8 +72,7 @@ def process(group: Group) -> Group:
         if not hasattr(group, "chi") and not hasattr(group, "chir_mag"):
             if not hasattr(group, "edge_step"):
                 pre_edge(group)
-            athena = getattr(getattr(group, "athena_params", None), "bkg", None)
-            autobk(group, rbkg=float(getattr(athena, "rbkg", 1.0)), kweight=2)
+            autobk(group, **_background_settings(group))
         if not hasattr(group, "chir_mag"):
             xftf(group, kmax=min(float(group.k[-1]), KMAX_DEFAULT), **TRANSFORM)
     except Exception as error:  # a spectrum without an edge fails in many ways
@@ -74,16 +80,30 @@ def process(group: Group) -> Group:
     return group
 
 
+def _background_settings(group: Group) -> dict[str, float]:
+    """Arguments of autobk: those of the Athena project as `read_athena(do_bkg=True)` takes them, else the usual."""
+    from larch.io.athena_project import clean_bkg_params
+
+    athena = getattr(getattr(group, "athena_params", None), "bkg", None)
+    if athena is None:
+        return {"rbkg": 1.0, "kweight": 2}
+    athena = clean_bkg_params(copy(athena))
+    names = {"rbkg": "rbkg", "kmin": "spl1", "kmax": "spl2", "kweight": "kw", "dk": "dk", "ek0": "e0"}
+    names |= {"clamp_lo": "clamp1", "clamp_hi": "clamp2"}
+    settings = {argument: as_number(getattr(athena, name)) for argument, name in names.items()}
+    return {argument: value for argument, value in settings.items() if value is not None}  # Larch writes None to some
+
+
 def _session(path: Path) -> list[Group]:
     from larch.io import read_session
 
     spectra = ("energy", "mu"), ("k", "chi"), ("r", "chir_mag")
-    found = []
+    groups = []
     for name, value in read_session(str(path)).symbols.items():
         if any(isgroup(value, *pair) for pair in spectra):
             value.filename = getattr(value, "filename", None) or name
-            found.append(value)
-    return found
+            groups.append(value)
+    return groups
 
 
 def _columns(group: Group) -> Group:

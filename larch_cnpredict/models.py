@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,7 +31,8 @@ def list_models() -> list[Path]:
         root = Path(str(files("larch_cnpredict.plugin_data")))
     except ModuleNotFoundError:
         raise errors.MissingModelsError("larch_cnpredict/plugin_data") from None
-    return sorted(path.parent for path in root.glob("*/manifest.json"))
+    folders = (path.parent for path in root.glob("*/manifest.json"))
+    return sorted(folders, key=lambda folder: [int(number) for number in re.findall(r"\d+", folder.name)])
 
 
 def default_folder() -> Path:
@@ -39,7 +41,7 @@ def default_folder() -> Path:
         return Path(os.environ[FOLDER_VARIABLE]).expanduser()
     shipped = list_models()
     if not shipped:
-        raise errors.MissingModelsError(files("larch_cnpredict.plugin_data"), "holds no models")
+        raise errors.MissingModelsError(files("larch_cnpredict.plugin_data"), "holds none")
     return shipped[-1]
 
 
@@ -88,22 +90,26 @@ class Models:
         if not folder.is_dir():
             raise errors.MissingModelsError(folder)
         self.folder = folder
-        self.manifest = self._manifest()
-        self.version: str = self.manifest["version"]
-        self.classes = np.array(self.manifest["classes"])
-        self.calibration: dict[str, Any] = self.manifest["calibration"]
-        self.families: tuple[str, ...] = tuple(self.manifest["families"])
-        self.domain = self._arrays(self.manifest["domain"])
+        try:
+            self.manifest = self._manifest()
+            self.version = str(self.manifest["version"])
+            self.classes = np.array(self.manifest["classes"], dtype=int)
+            self.calibration: dict[str, Any] = self.manifest["calibration"]
+            self.families: tuple[str, ...] = tuple(self.manifest["families"])
+            self.domain = self._arrays(self.manifest["domain"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            path = folder / "manifest.json"
+            raise errors.ModelFileError(path, f"is no manifest of models ({error!r})") from error
         self._sessions: dict[str, Any] = {}  # of the families that were asked
         self._opening = Lock()
 
     def family(self, model: str, has_chi: bool) -> str:
         """The family that answers: `model` itself, or where that is 'default' the best that can read the spectrum."""
-        return self.manifest["default"]["complex" if has_chi else "magnitude"] if model == "default" else model
+        return str(self.manifest["default"]["complex" if has_chi else "magnitude"]) if model == "default" else model
 
     def reads(self, family: str) -> str:
         """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
-        return self.manifest["families"][family]["reads"]
+        return str(self.manifest["families"][family]["reads"])
 
     def probabilities(self, family: str, x: np.ndarray) -> np.ndarray:
         """A family's own distribution over `classes`, (n, n_classes), for the inputs of n spectra."""
@@ -112,30 +118,31 @@ class Models:
             if family not in self._sessions:
                 self._sessions[family] = self._session(family)
         out = np.zeros((len(x), len(self.classes)))
-        (found,) = self._sessions[family].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
-        out[:, np.searchsorted(self.classes, entry["classes"])] = found
+        (p,) = self._sessions[family].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
+        out[:, np.searchsorted(self.classes, entry["classes"])] = p
         return out
 
     def _manifest(self) -> dict[str, Any]:
         path = self.folder / "manifest.json"
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            missing = NEEDED - set(manifest)
+            manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise errors.ModelFileError(path, "is missing") from None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             raise errors.ModelFileError(path, f"cannot be read ({error})") from error
         if manifest.get("format") != MANIFEST_FORMAT:
             raise errors.ModelFileError(
-                path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}: build these models again"
+                path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}", "build these models again"
             )
-        if missing:
+        if missing := NEEDED - set(manifest):
             raise errors.ModelFileError(path, f"lacks {', '.join(sorted(missing))}")
         families = {*manifest["families"], *manifest["default"].values()}
         for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
             raise errors.ModelFileError(path, f"has no calibrated family {name}")
         if manifest["features"] != features.fingerprint():
-            raise errors.ModelFileError(path, "was made for other inputs (transform, grids) than this version computes")
+            raise errors.ModelFileError(
+                path, "is of models for other inputs (transform, grids) than this version's", "build these models again"
+            )
         return manifest
 
     def _checked(self, entry: dict[str, Any]) -> bytes:
@@ -148,7 +155,7 @@ class Models:
             raise errors.ModelFileError(path, "does not match its hash in manifest.json")
         return content
 
-    def _session(self, family: str):
+    def _session(self, family: str) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import OptionError, boundary
 from .explanation import explain
 from .predict import resolve
 from .result import Prediction, is_stale
@@ -19,7 +20,7 @@ NOTABLE = 0.5  # where ln p falls by less than this, the shade stays paler, what
 R_SHOWN = 6.0  # Å
 
 
-def plot_cn(group: Any, *, figure: "Figure | None" = None, title: str | None = None, _larch: Any = None) -> "Figure":
+def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None, _larch: Any = None) -> "Figure":
     """Plot |chi(R)| of a group as the models read it, what of it carried the answer, and how probable each number is.
 
     Shaded are the parts of R without which the answer would be less probable, the darkest where ln p falls most. Of
@@ -47,30 +48,35 @@ def plot_cn(group: Any, *, figure: "Figure | None" = None, title: str | None = N
     -----
     Writes `group.cn_predict` where `explain` has to be run, and nothing else.
     """
-    group = resolve(group, _larch)
-    if not hasattr(getattr(group, "cn_predict", None), "importance") or is_stale(group):
-        explain(group)
-    found = Prediction.from_group(group.cn_predict)
-    transform, element, edge, _ = found.fingerprint.split(":")
-    spectrum = read_spectrum(group, element=element or None, edge=edge or None, transform=transform)
-    if figure is None:
-        from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
-        figure = pyplot.figure(figsize=(8, 3.6))
-    else:
-        figure.clear()
-    figure.set_layout_engine("constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    figure.suptitle(title or f"{spectrum_name(group).strip(chr(39))}\n{found}", fontsize="medium", wrap=True)
-    draw_chir(left, spectrum, group.cn_predict.importance_r, group.cn_predict.importance)
-    draw_probabilities(right, found)
+    if not isinstance(figure, Figure | None):
+        raise OptionError("figure", figure, ["None or a matplotlib Figure"])
+    with boundary("what was given"):
+        group = resolve(group, _larch)
+        if not hasattr(getattr(group, "cn_predict", None), "importance") or is_stale(group):
+            explain(group)
+        answer, made = Prediction.from_group(group.cn_predict), group.cn_predict
+        spectrum = read_spectrum(group, answer.request)
+        if figure is None:
+            from matplotlib import pyplot
+
+            figure = pyplot.figure(figsize=(8, 3.6))
+        else:
+            figure.clear()
+        figure.set_layout_engine("constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        name = spectrum_name(group).strip("'")
+        figure.suptitle(str(title) if title else f"{name}\n{answer}", fontsize="medium", wrap=True)
+        draw_chir(left, spectrum, made.importance_r, made.importance)
+        draw_probabilities(right, answer)
     return figure
 
 
 def draw_chir(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> None:
     """|chi(R)| with the important parts shaded."""
     shown = spectrum.r <= R_SHOWN
-    top = 1.08 * spectrum.chir_mag[shown].max()
+    top = 1.08 * spectrum.chir_mag[shown].max() or 1.0
     shades = np.clip(np.asarray(importance), 0, None)
     half = np.diff(importance_r)[0] / 2
     image = axes.imshow(
@@ -91,13 +97,13 @@ def draw_chir(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, import
     axes.grid(color=GRID)
 
 
-def draw_probabilities(axes: "Axes", found: Prediction) -> None:
+def draw_probabilities(axes: "Axes", answer: Prediction) -> None:
     """A bar for each coordination number, with the 90 % prediction set in blue."""
-    colours = [BLUE if cn in found.cn_set else GREY for cn in found.classes]
-    axes.bar(found.classes, found.probabilities, color=colours)
+    colours = [BLUE if cn in answer.cn_set else GREY for cn in answer.classes]
+    axes.bar(answer.classes, answer.probabilities, color=colours)
     axes.set(ylim=(0, 1), xlabel="coordination number", ylabel="probability")
-    axes.set_xticks(found.classes, minor=True)
-    axes.set_xticks([cn for cn in found.classes if cn % 2 == 0])
+    axes.set_xticks(answer.classes, minor=True)
+    axes.set_xticks([cn for cn in answer.classes if cn % 2 == 0])
     axes.set_title("blue: 90 % prediction set", fontsize="small", color=BLUE)
     axes.grid(color=GRID, axis="y")
     axes.set_axisbelow(True)

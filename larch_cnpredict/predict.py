@@ -1,6 +1,7 @@
 """predict_cn: the way of a spectrum from group to answer, from top to bottom."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from .errors import (
     OptionError,
     UnknownModelError,
     UnsupportedElementError,
+    boundary,
 )
 from .models import Models, load_models
+from .request import Request
 from .result import Prediction, write
-from .spectrum import Spectrum, is_training, read_spectrum
+from .spectrum import Spectrum, read_spectrum, spectrum_name
 
 ERROR_CHOICES = ("raise", "collect")
 
@@ -26,7 +29,6 @@ ERROR_CHOICES = ("raise", "collect")
 def predict_cn(
     group: Any,
     chir_mag: Any = None,
-    *,
     element: str | None = None,
     edge: str | None = None,
     model: str = "default",
@@ -92,58 +94,64 @@ def predict_cn(
     were trained with FEFF spectra of Materials Project structures, after Zeng, Hu and Yao (ChinaXiv 202511.00010).
     How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
     """
-    if errors not in ERROR_CHOICES:
+    if not isinstance(errors, str) or errors not in ERROR_CHOICES:
         raise OptionError("errors", errors, ERROR_CHOICES)
-    several = isinstance(group, list | tuple) and not _is_numbers(group)
-    groups = [resolve(g, _larch) for g in (group if several else [group])]
-    loaded = load_models(models)
-    check_model(model, loaded)
-
-    spectra: list[Spectrum | CNPredictError] = []
-    for one in groups:
-        try:
-            spectrum = read_spectrum(one, chir_mag, element=element, edge=edge, transform=transform, k=k, chi=chi)
-            check_readable(spectrum, model, transform, loaded)
-            spectra.append(spectrum)
-        except CNPredictError as error:
-            if errors == "raise":
-                raise
-            spectra.append(error)
-
-    good = [s for s in spectra if isinstance(s, Spectrum)]
-    answers = iter(predict_spectra(good, model, transform, loaded))
-    out = [next(answers) if isinstance(s, Spectrum) else s for s in spectra]
-    for one, answer in zip(groups, out, strict=True):
-        if isgroup(one) and isinstance(answer, Prediction):
-            write(one, answer)
+    with boundary("what was given"):
+        request = Request.checked(element, edge, model, transform, models)
+        loaded = load_models(request.models)
+        check_model(request.model, loaded)
+        several = isinstance(group, list | tuple) and not _is_numbers(group)
+        groups = list(group) if several else [group]
+        out: list[Any] = []
+        for i, one in enumerate(groups):
+            try:
+                groups[i], spectrum = read(one, request, loaded, _larch, chir_mag=chir_mag, k=k, chi=chi)
+                out.append(spectrum)
+            except CNPredictError as error:
+                if errors == "raise":
+                    raise
+                out.append(error)
+        good = [i for i, spectrum in enumerate(out) if isinstance(spectrum, Spectrum)]
+        for i, answer in zip(good, predict_spectra([out[i] for i in good], request, loaded), strict=True):
+            out[i] = answer
+            if isgroup(groups[i]):
+                write(groups[i], answer)
     return out if several else out[0]
 
 
-def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, models: Models) -> list[Prediction]:
+def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: Any) -> tuple[Any, Spectrum]:
+    """The group that is meant, by itself or by its name, and its spectrum, if these models can read it."""
+    group = resolve(group, _larch)
+    with boundary(spectrum_name(group)):
+        spectrum = read_spectrum(group, request, **arrays)
+        check_readable(spectrum, request, models)
+    return group, spectrum
+
+
+def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Models) -> list[Prediction]:
     """All spectra in one batch through the models."""
     if not spectra:
         return []
-    elements = [s.element for s in spectra]
-    kmax = np.array([s.kmax for s in spectra])
-    pooled = np.array([features.pool(np.interp(features.R_GRID, s.r, s.chir_mag)) for s in spectra])
-    columns = features.absorber_columns(elements, kmax)
-    magnitude = np.hstack([pooled, columns]).astype(np.float32)
-    has_chi = np.array([s.chi is not None and transform != "own" for s in spectra])
+    elements, kmax = [s.element for s in spectra], np.array([s.kmax for s in spectra])
+    r = features.larch_r()
+    chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
+    magnitude = features.magnitude_features(r, chir_mag, elements, kmax)
 
-    families = [models.family(model, chi) for chi in has_chi]
+    families = [models.family(request.model, s.chi is not None) for s in spectra]
     probabilities = np.empty((len(spectra), len(models.classes)))
     for family in set(families):
-        rows = np.array([name == family for name in families])
-        x = magnitude[rows] if models.reads(family) == "magnitude" else _complex(spectra, rows)
-        answers = models.probabilities(family, x)
-        probabilities[rows] = uncertainty.temper(answers, models.calibration[family]["power"])
+        rows = [i for i, name in enumerate(families) if name == family]
+        reads_magnitude = models.reads(family) == "magnitude"
+        x = magnitude[rows] if reads_magnitude else _complex_features([spectra[i] for i in rows])
+        p = models.probabilities(family, x)
+        probabilities[rows] = uncertainty.temper(p, models.calibration[family]["power"])
 
-    verdicts = domain.judge(list(spectra), pooled, features.ELEMENTS, models.domain)
+    verdicts = domain.judge(list(spectra), magnitude[:, : len(features.R_POOLED)], features.ELEMENTS, models.domain)
     out = []
     for spectrum, family, p, verdict in zip(spectra, families, probabilities, verdicts, strict=True):
-        thresholds = models.calibration[family]["thresholds"]
+        threshold = models.calibration[family]["thresholds"][spectrum.element]
         mean, std = uncertainty.mean_and_std(p, models.classes)
-        own = [] if is_training(spectrum.xftf) else ["chi(R) was not made with the transform that the models know"]
+        doubts = [*spectrum.doubts, *verdict.reasons]
         out.append(
             Prediction(
                 cn=int(models.classes[p.argmax()]),
@@ -151,52 +159,59 @@ def predict_spectra(spectra: Sequence[Spectrum], model: str, transform: str, mod
                 cn_std=std,
                 classes=models.classes.tolist(),
                 probabilities=p.tolist(),
-                cn_set=uncertainty.prediction_set(p, models.classes, thresholds[spectrum.element]),
+                cn_set=uncertainty.prediction_set(p, models.classes, threshold),
                 element=spectrum.element,
                 edge=spectrum.edge,
-                model=model,
+                model=request.model,
                 family=family,
                 model_version=models.version,
-                in_domain=not (verdict.reasons or own),
+                in_domain=not doubts,
                 domain_score=verdict.score,
-                notes=[*own, *verdict.reasons, *spectrum.notes],
+                notes=[*doubts, *spectrum.notes],
                 xftf=spectrum.xftf,
                 fingerprint=spectrum.fingerprint,
                 neighbours=verdict.neighbours,
+                request=replace(
+                    request,
+                    element=spectrum.element if request.element is not None else None,
+                    edge=spectrum.edge if request.edge is not None else None,
+                ),
             )
         )
     return out
 
 
-def _complex(spectra: Sequence[Spectrum], rows: np.ndarray) -> np.ndarray:
-    chosen = [s for s, wanted in zip(spectra, rows, strict=True) if wanted]
-    chi = np.array([features.on_k_grid(s.k, s.chi) for s in chosen])  # type: ignore[arg-type]
-    kmax = np.array([s.kmax for s in chosen])
-    kend = np.array([s.k[-1] for s in chosen])  # type: ignore[index]
-    return features.complex_features(chi, [s.element for s in chosen], kmax, kend)
+def _complex_features(spectra: Sequence[Spectrum]) -> np.ndarray:
+    chi = np.array([features.on_k_grid(s.k, s.chi) for s in spectra])  # type: ignore[arg-type]
+    kend = np.array([s.k[-1] for s in spectra])  # type: ignore[index]
+    return features.complex_features(chi, [s.element for s in spectra], np.array([s.kmax for s in spectra]), kend)
 
 
-def check_model(model: str, models: Models) -> None:
-    if model not in ("default", *models.families):
-        raise UnknownModelError(model, ["default", *models.families])
+def check_model(model: Any, models: Models) -> None:
+    """Refuse a name that is no model."""
+    known = ["default", *models.families]
+    if not isinstance(model, str) or model not in known:
+        raise UnknownModelError(model, known)
 
 
-def check_readable(spectrum: Spectrum, model: str, transform: str, models: Models) -> None:
+def check_readable(spectrum: Spectrum, request: Request, models: Models) -> None:
+    """Refuse a spectrum that these models, or the family that is asked, cannot read."""
     known = models.manifest["absorbers"]
     if spectrum.element not in known:  # of models that somebody built from a few structures
         raise UnsupportedElementError(spectrum.name, spectrum.element, known)
-    if model in models.families and models.reads(model) == "complex" and (spectrum.chi is None or transform == "own"):
-        raise MissingArrayError(spectrum.name, "k and chi", f"the model {model!r} reads them; use model='default'")
+    if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
+        missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
+        raise MissingArrayError(spectrum.name, missing, f"the model {request.model!r} reads them; use model='default'")
 
 
 def resolve(group: Any, _larch: Any) -> Any:
     """A group by its name, where an interpreter is there to look it up."""
     if not isinstance(group, str):
         return group
-    found = _larch.symtable.get_symbol(group) if _larch is not None and _larch.symtable.has_symbol(group) else None
-    if not isgroup(found):
+    named = _larch.symtable.get_symbol(group) if _larch is not None and _larch.symtable.has_symbol(group) else None
+    if not isgroup(named):
         raise InputError(group, "there is no group of that name")
-    return found
+    return named
 
 
 def _is_numbers(values: Any) -> bool:

@@ -4,20 +4,23 @@ The group must survive a `.larix` session, which breaks dataclasses, sets, integ
 bool, int, float, str, lists and dicts with string keys go into it.
 """
 
-from dataclasses import dataclass, field, fields
+import re
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from larch import Group, Journal
 
-from .errors import CNPredictError
-from .spectrum import refingerprint
+from .errors import CNPredictError, ResultError, boundary
+from .request import Request
+from .spectrum import read_spectrum
 
 ADVICE = {
     "ok": "Like the spectra that the models know: one number is left in the 90 % set.",
     "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number.",
     "outside": "Outside what the models know: do not use this number before you have seen to this:",
 }
+_FORMULA, _NUMBER = re.compile(r"\s*[=+\-@\t\r]"), re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +52,8 @@ class Prediction:
         of the arrays and settings that the answer depends on: see `is_stale`
     neighbours : list of dict
         the training sites that look most like it: site, formula, cn, shell, distance
+    request : Request
+        what was asked: element, edge, model, transform, models
     """
 
     cn: int
@@ -68,6 +73,7 @@ class Prediction:
     fingerprint: str
     neighbours: list[dict] = field(default_factory=list)
     family: str = ""
+    request: Request = field(default_factory=Request)
 
     @property
     def p(self) -> float:
@@ -127,12 +133,28 @@ class Prediction:
 
     def to_group(self) -> Group:
         """As a plain Larch Group of plain values."""
-        return Group(**plain({f.name: getattr(self, f.name) for f in fields(self)}))
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Group(**plain(values | {"request": asdict(self.request)}))
 
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":
-        """From `group.cn_predict`, also one that was read from a session."""
-        return cls(**plain({f.name: getattr(group, f.name) for f in fields(cls) if hasattr(group, f.name)}))
+        """From `group.cn_predict`, also one that was read from a session or written by an earlier version.
+
+        Raises
+        ------
+        ResultError
+            where it is no result at all, or lacks what a result must have
+        """
+        values = {f.name: getattr(group, f.name) for f in fields(cls) if hasattr(group, f.name)}
+        needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        if missing := needed - set(values):
+            raise ResultError(f"lacks {', '.join(sorted(missing))}")
+        try:
+            made = cls(**plain(values | {"request": None}) | {"request": Request.stored(group) or Request()})
+            str(made), made.row()
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            raise ResultError(f"cannot be read ({error})") from error
+        return made
 
 
 def plain(value: Any) -> Any:
@@ -179,7 +201,19 @@ def is_stale(group: Group) -> bool:
     made = getattr(group, "cn_predict", None)
     if not isinstance(made, Group):
         return False
-    try:
-        return refingerprint(group, made.fingerprint) != made.fingerprint
-    except (CNPredictError, AttributeError, ValueError):
+    request = Request.stored(made)
+    if request is None:  # an earlier version's
         return True
+    try:
+        with boundary("the group"):
+            return read_spectrum(group, request).fingerprint != getattr(made, "fingerprint", None)
+    except CNPredictError:
+        return True
+
+
+def safe_cells(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with text quoted where a spreadsheet would take it for a formula; numbers stay as they are."""
+    return {
+        key: f"'{value}" if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
+        for key, value in row.items()
+    }

@@ -7,8 +7,8 @@ from scipy import fft
 
 from build_models.spectra import background
 from build_models.spectra.dataset import Dataset
+from larch_cnpredict.absorber import k_edge
 from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
-from larch_cnpredict.spectrum import k_edge
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
 N_FFT = 1024

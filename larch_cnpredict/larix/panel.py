@@ -341,7 +341,7 @@ class CNPanel(TaskPanel):
             return None, self.failure(dgroup) or NOT_YET
         try:
             found = Prediction.from_group(dgroup.cn_predict)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except CNPredictError:
             return None, "The result was written by another version: predict again"
         if failure := self.failure(dgroup):
             return found, failure

@@ -10,6 +10,7 @@ import pytest
 from larch.io import AthenaProject
 
 from larch_cnpredict import cli, errors, files, larch_hooks, models
+from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES
 
@@ -64,7 +65,7 @@ def test_k_and_chi_columns(measured, tmp_path):
     group = measured()
     np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header="k chi")
     (back,) = files.read_groups(tmp_path / "chi.dat")
-    assert read_spectrum(files.process(back), element="Cu").kmax == 12
+    assert read_spectrum(files.process(back), Request(element="Cu")).kmax == 12
 
 
 def test_table_and_csv(project, session, tmp_path, capsys):

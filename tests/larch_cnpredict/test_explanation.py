@@ -11,6 +11,7 @@ from larch_cnpredict import Prediction, errors, explain, features, predict_cn
 from larch_cnpredict.explanation import CENTERS, occlude, part
 from larch_cnpredict.models import load_models
 from larch_cnpredict.predict import predict_spectra
+from larch_cnpredict.request import Request
 from larch_cnpredict.result import is_stale
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import contents
@@ -37,7 +38,7 @@ def fall(group: Group, order: np.ndarray, steps: int = 4) -> float:
     """How far ln p of the answer falls on average while parts of R are taken out in this order."""
     spectrum = read_spectrum(group)
     factors = np.multiply.accumulate(1 - part(CENTERS[order[:steps]]))
-    whole, *fewer = predict_spectra([spectrum, *occlude(spectrum, factors)], "default", "auto", load_models())
+    whole, *fewer = predict_spectra([spectrum, *occlude(spectrum, factors)], Request(), load_models())
     column = whole.classes.index(whole.cn)
     return float(np.mean([np.log(whole.p / answer.probabilities[column]) for answer in fewer]))
 
@@ -107,7 +108,7 @@ def test_it_asks_what_was_asked_before(measured):
     found = explain(group)
     assert found.prediction.model == "forest"
     assert found.prediction.element == "Cu"
-    assert group.cn_predict.fingerprint.startswith("training:Cu:")
+    assert group.cn_predict.request["transform"] == "training"
     other = measured("CuO")
     other.cn_predict = Group(cn=7)  # of somebody else's making
     assert explain(other).prediction.model == "default"

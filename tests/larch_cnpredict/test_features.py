@@ -25,9 +25,9 @@ def test_predicting_reads_what_training_read(measured):
     group = measured("Ni_foil")
     kmax, kend = np.array([12.0]), np.array([group.k[-1]])
     training = features.from_chi("magnitude", features.on_k_grid(group.k, group.chi)[None], ["Ni"], kmax, kend)[0]
-    predicting = features.pool(np.interp(features.R_GRID, group.r, group.chir_mag))
-    assert len(training) == len(predicting) + len(features.ELEMENTS) + 1
-    np.testing.assert_allclose(predicting, training[: len(predicting)], rtol=2e-4, atol=1e-5)
+    predicting = features.magnitude_features(group.r, group.chir_mag[None], ["Ni"], kmax)[0]
+    assert len(training) == len(features.R_POOLED) + len(features.ELEMENTS) + 1
+    np.testing.assert_allclose(predicting, training, rtol=2e-4, atol=1e-5)
 
 
 def test_the_grid_is_the_papers():

@@ -8,6 +8,7 @@ from larch.xafs import autobk, pre_edge, xftf
 from larch_cnpredict import Prediction, errors, features, predict_cn
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.models import load_models
+from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, contents
 
@@ -78,7 +79,7 @@ def test_each_family_by_its_name(measured, model):
 def test_default_is_one_family_at_its_temperature(measured, family, transform):
     group = measured("CuO")
     answer = predict_cn(group, transform=transform)
-    spectrum = read_spectrum(group, transform=transform)
+    spectrum = read_spectrum(group, Request(transform=transform))
     models = load_models()
     if family == "phase":
         chi = features.on_k_grid(group.k, group.chi)[None]

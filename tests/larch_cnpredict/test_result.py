@@ -1,6 +1,6 @@
 """The prediction as text and as a Larch group: sessions, Athena export, staleness."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from larch import Group
 from larch.io import AthenaProject, read_athena, read_session
 from larch.xafs import autobk, xftf
 
+from larch_cnpredict.request import Request
 from larch_cnpredict.result import Prediction, is_stale, write
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING
@@ -60,7 +61,7 @@ def test_is_written_with_a_journal_entry(measured):
 def test_what_a_session_would_break_is_refused_before_anything_is_written(measured):
     group = measured()
     with pytest.raises(TypeError, match="set does not survive a Larch session"):
-        write(group, prediction(group, cn_set={6}))
+        write(group, replace(prediction(group), cn_set={6}))
     assert not hasattr(group, "cn_predict")
 
 
@@ -112,8 +113,9 @@ def test_stale_once_arrays_change(measured):
 
 def test_stale_is_asked_as_the_prediction_was(measured):
     group = measured(kmin=2, kmax=10)
-    spectrum = read_spectrum(group, element="Fe", edge="K", transform="own")
-    write(group, prediction(group, fingerprint=spectrum.fingerprint, element="Fe"))
+    spectrum = read_spectrum(group, Request(element="Fe", edge="K", transform="own"))
+    request = {"element": "Fe", "edge": "K", "model": "default", "transform": "own", "models": None}
+    write(group, prediction(group, fingerprint=spectrum.fingerprint, element="Fe", request=request))
     assert not is_stale(group)
     xftf(group, kmin=2, kmax=11)
     assert is_stale(group)

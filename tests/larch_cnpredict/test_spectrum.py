@@ -1,15 +1,13 @@
-"""Absorber, transform and bad input, on measured spectra."""
-
-from types import SimpleNamespace
+"""Which |chi(R)| is read, on measured spectra."""
 
 import numpy as np
 import pytest
-import xraydb
 from larch import Group
 from larch.xafs import xftf
 
 from larch_cnpredict import errors
-from larch_cnpredict.features import ELEMENTS, transform
+from larch_cnpredict.features import transform
+from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, contents
 
@@ -79,28 +77,29 @@ def test_without_chir_mag_k_and_chi_are_enough(measured):
 
 def test_own_and_training_can_be_forced(measured):
     group = measured(kmin=2, kmax=10, kweight=1, dk=4, window="kaiser")
-    own = read_spectrum(group, transform="own")
+    own = read_spectrum(group, Request(transform="own"))
     np.testing.assert_array_equal(own.chir_mag, group.chir_mag)
     assert own.xftf["kweight"] == 1
     assert "as asked" in own.notes[0]
-    assert read_spectrum(measured(), transform="training").transformed
-    with pytest.raises(errors.OptionError, match="transform='fast' is not one of 'auto'"):
-        read_spectrum(group, transform="fast")
+    assert read_spectrum(measured(), Request(transform="training")).transformed
 
 
 def test_plain_arrays(measured):
     group = measured()
-    spectrum = read_spectrum(group.r, group.chir_mag, element="cu", xftf=TRAINING)
+    spectrum = read_spectrum(group.r, Request(element="cu", transform="own"), chir_mag=group.chir_mag)
     assert spectrum.element == "Cu"
     assert spectrum.k is None
-    assert read_spectrum(group.r, group.chir_mag, element=29, transform="own").kmax == 12
-    assert read_spectrum(None, element="Cu", k=group.k, chi=group.chi).transformed
+    assert read_spectrum(group.r, Request(element=29, transform="own"), chir_mag=group.chir_mag).kmax == 12
+    assert read_spectrum(None, Request(element="Cu"), k=group.k, chi=group.chi).transformed
     with pytest.raises(errors.TransformError, match="does not say how it was made"):
-        read_spectrum(group.r, group.chir_mag, element="Cu")
+        read_spectrum(group.r, Request(element="Cu"), chir_mag=group.chir_mag)
+    of_another_kind = measured(**{**TRAINING, "kweight": 1})
+    del of_another_kind.k
+    del of_another_kind.chi
     with pytest.raises(errors.TransformError, match="kweight=1"):
-        read_spectrum(group.r, group.chir_mag, element="Cu", xftf={**TRAINING, "kweight": 1})
+        read_spectrum(of_another_kind)
     with pytest.raises(errors.UnknownAbsorberError, match="neither metadata nor an edge energy"):
-        read_spectrum(group.r, group.chir_mag, xftf=TRAINING)
+        read_spectrum(group.r, chir_mag=group.chir_mag)
 
 
 def test_other_steps_of_k_and_r_come_to_the_same(measured):
@@ -113,109 +112,13 @@ def test_other_steps_of_k_and_r_come_to_the_same(measured):
         xftf(other, **TRAINING)
         np.testing.assert_allclose(read_spectrum(other).chir_mag, wanted.chir_mag, atol=0.03 * wanted.chir_mag.max())
     r = np.arange(0, 7, 0.01)
-    own = read_spectrum(r, np.interp(r, group.r, group.chir_mag), element="Cu", transform="own")
+    own = read_spectrum(r, Request(element="Cu", transform="own"), chir_mag=np.interp(r, group.r, group.chir_mag))
     n = len(own.r)
     np.testing.assert_allclose(own.r, wanted.r[:n])
     np.testing.assert_allclose(own.chir_mag, wanted.chir_mag[:n], atol=0.03 * wanted.chir_mag.max())
     with pytest.raises(errors.BadArrayError, match=r"r of the spectrum goes from 0\.0 to 5\.0 Å"):
-        read_spectrum(group.r[:164], group.chir_mag[:164], element="Cu", transform="own")
-
-
-# --- absorber
-
-
-def chi_only(measured, **labels) -> Group:
-    group = measured()
-    return Group(k=group.k, chi=group.chi, **labels)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        {"element": "Fe", "edge": "K"},
-        {"attrs": {"element": {"symbol": "fe", "edge": "k"}}},
-        {"atsym": "Fe"},
-        {"athena_params": SimpleNamespace(bkg=SimpleNamespace(z="Fe"), fft=SimpleNamespace(edge="k"))},
-        {"atsym": "?", "athena_params": SimpleNamespace(bkg=SimpleNamespace(z="H")), "e0": 7120.5},
-        {"e0": np.float64(7112.0)},
-    ],
-)
-def test_absorber_from_metadata_or_e0(measured, labels):
-    assert read_spectrum(chi_only(measured, **labels)).element == "Fe"
-
-
-def test_absorber_from_mu_where_there_is_no_e0(measured):
-    group = measured("Ni_foil")
-    del group.e0
-    assert read_spectrum(group).element == "Ni"
-    assert not hasattr(group, "e0")
-
-
-@pytest.mark.parametrize("element", ELEMENTS)
-@pytest.mark.parametrize("shift", [-15, 0, 20])
-def test_every_element_by_an_edge_that_is_a_little_off(measured, element, shift):
-    e0 = xraydb.xray_edge(element, "K").energy + shift
-    assert read_spectrum(chi_only(measured, e0=e0)).element == element
-
-
-def test_a_label_decides_between_edges_that_lie_together(measured):
-    e0 = xraydb.xray_edge("Yb", "L3").energy  # 35 eV below Cu K
-    with pytest.raises(errors.UnsupportedEdgeError, match=r"Yb L3 edge.*pass element='Cu' if it is Cu K"):
-        read_spectrum(chi_only(measured, e0=e0))
-    assert read_spectrum(chi_only(measured, e0=e0, element="Cu")).element == "Cu"
-    assert read_spectrum(chi_only(measured, e0=e0), element="Cu").notes[0].startswith("a copy")
-
-
-def test_vanadium_in_its_highest_state_is_not_taken_for_lanthanum(measured):
-    spectrum = read_spectrum(chi_only(measured, e0=5483.0))
-    assert spectrum.element == "V"
-    assert "could also be La L3" in spectrum.notes[0]
-    with pytest.raises(errors.UnsupportedEdgeError, match=r"says its label \(pass element='V' if it is V K\)"):
-        read_spectrum(chi_only(measured, e0=5483.0, atsym="La", edge="L3"))  # as Larix guesses and writes it
-
-
-def test_label_and_edge_that_disagree_are_an_error_unless_overruled(measured):
-    group = measured()
-    group.element = "Fe"
-    with pytest.raises(errors.AbsorberConflictError, match=r"labelled Fe K, but its edge at 8979.* is that of Cu K"):
-        read_spectrum(group)
-    spectrum = read_spectrum(group, element="Cu")
-    assert spectrum.element == "Cu"
-    assert "labelled Fe" in spectrum.notes[0]
-    assert "edge at 8979" in read_spectrum(group, element="Fe").notes[0]
-
-
-@pytest.mark.parametrize(
-    ("labels", "error", "sentence"),
-    [
-        ({"e0": 11867.0}, errors.UnsupportedElementError, "is As, by its edge at 11867.0 eV"),
-        ({"element": "Br"}, errors.UnsupportedElementError, "Br, says its label.*K edges of Sc, Ti"),
-        ({"element": "Pt", "edge": "L3"}, errors.UnsupportedEdgeError, "Pt L3 edge, says its label.*K edges only"),
-        ({"element": "Cu", "edge": "L3"}, errors.UnsupportedEdgeError, "Cu L3 edge"),
-        ({"e0": 11564.0}, errors.UnsupportedEdgeError, "Pt L3 edge, by its edge at 11564.0 eV"),
-        ({"e0": 708.0}, errors.UnsupportedEdgeError, "Fe L3 edge"),
-        ({"e0": 6000000.0}, errors.UnknownAbsorberError, "no edge is known within 50 eV"),
-        ({"e0": float("nan")}, errors.UnknownAbsorberError, "neither metadata"),
-    ],
-)
-def test_absorbers_that_are_refused(measured, labels, error, sentence):
-    group = chi_only(measured, **labels)
-    with pytest.raises(error, match=sentence):
-        read_spectrum(group)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "error"),
-    [
-        ({"element": "Xx"}, errors.UnsupportedElementError),
-        ({"element": "Pt"}, errors.UnsupportedElementError),
-        ({"element": "Cu", "edge": "L3"}, errors.UnsupportedEdgeError),
-    ],
-)
-def test_absorbers_asked_for_that_are_refused(measured, kwargs, error):
-    with pytest.raises(error):
-        read_spectrum(measured(), **kwargs)
+        read_spectrum(group.r[:164], Request(element="Cu", transform="own"), chir_mag=group.chir_mag[:164])
 
 
 def test_a_transform_that_stops_below_the_models_can_be_overruled(measured):
-    assert read_spectrum(measured(**{**TRAINING, "kmax": 4}), transform="training").kmax == 12
+    assert read_spectrum(measured(**{**TRAINING, "kmax": 4}), Request(transform="training")).kmax == 12

@@ -1,0 +1,201 @@
+"""Which element absorbs, and at which edge: what the user, the metadata and the energy of the edge say."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from larch import Group
+
+from .errors import AbsorberConflictError, UnknownAbsorberError, UnsupportedEdgeError, UnsupportedElementError
+from .features import EDGE, ELEMENTS
+
+# A measured edge lies this near the tabulated one (chemical shift, choice of e0, a monochromator out of calibration).
+# This near, one of our K edges is preferred even to a nearer L edge: the e0 of vanadium(V) is that of La L3.
+E0_TOLERANCE = 50.0  # eV
+E0_LOWEST = 100.0  # eV: below is no edge that is measured with EXAFS
+MU_SHORTEST = 50  # points of mu(E) in which an edge is looked for
+
+
+@dataclass(frozen=True)
+class Absorber:
+    """The absorbing element and its edge.
+
+    Attributes
+    ----------
+    element, edge : str, such as 'Fe' and 'K'
+    notes : tuple of str, how it was found, where that is not plain
+    doubts : tuple of str, why the user's word for it is hard to believe
+    """
+
+    element: str
+    edge: str
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None) -> Absorber:
+    """The absorber of a group: as the user says, else by its label, else by the energy of its edge.
+
+    Parameters
+    ----------
+    group : Group
+    name : str, how messages call it
+    element, edge : str, optional, what the user says
+
+    Raises
+    ------
+    AbsorberError
+    """
+    e0 = edge_energy(group)
+    at_e0 = edge_at(e0) if e0 is not None else None
+    near = next((known for known in ELEMENTS if e0 is not None and _is_near(e0, k_edge(known))), None)
+    labelled, labelled_edge = _label(group, at_e0, near)
+    notes, doubts, why = [], [], ""
+    if element is not None:
+        symbol, shell = element_symbol(element) or f"{element!r:.40}", edge or EDGE
+        if labelled and labelled != symbol:
+            notes.append(f"absorber taken as {symbol}, as asked, though the group is labelled {labelled}")
+    elif labelled:
+        symbol, why = labelled, ", says its label"
+        shell = edge or labelled_edge or (at_e0[1] if at_e0 and at_e0[0] == symbol else EDGE)
+    elif near:
+        symbol, shell = near, edge or EDGE
+        if at_e0 and at_e0 != (near, EDGE):
+            notes.append(f"read as {near} K from its edge at {e0:.1f} eV, which could also be {' '.join(at_e0)}")
+    elif at_e0:
+        symbol, shell, why = at_e0[0], edge or at_e0[1], f", by its edge at {e0:.1f} eV"
+    elif e0 is not None:
+        raise UnknownAbsorberError(name, f"no edge is known within {E0_TOLERANCE:g} eV of e0 = {e0:.1f} eV")
+    else:
+        raise UnknownAbsorberError(name, "it has neither metadata nor an edge energy")
+
+    if near and element is None:
+        why += f" (pass element={near!r} if it is {near} K)"
+    if str(shell).strip().upper() != EDGE:
+        raise UnsupportedEdgeError(name, symbol, f"{str(shell).strip():.40}", why)
+    if symbol not in ELEMENTS:
+        raise UnsupportedElementError(name, symbol, ELEMENTS, why)
+    if e0 is not None and not _is_near(e0, k_edge(symbol)):
+        there = " ".join(at_e0) if at_e0 else "no known element"
+        if element is None:
+            raise AbsorberConflictError(name, f"{symbol} K", e0, there)
+        doubts.append(f"absorber taken as {symbol} K, as asked, though the edge at {e0:.1f} eV is that of {there}")
+    return Absorber(symbol, EDGE, tuple(notes), tuple(doubts))
+
+
+def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tuple[str | None, str | None]:
+    """Element and edge of the metadata: the user's own, XDI, Larix and Athena, in this order.
+
+    `pre_edge` writes `guess_edge(e0)` to atsym and edge where nothing is there, and Larch's writing of Athena projects
+    to their z: a guess from e0 is no label. Where the guess was made from the e0 that Larch finds itself and e0 was
+    set later, it is known by that.
+    """
+    params = getattr(group, "athena_params", None)
+    header = getattr(group, "attrs", None)
+    xdi = header.get("element") if isinstance(header, dict) else None
+    xdi = xdi if isinstance(xdi, dict) else {}
+    atsym, edge = element_symbol(getattr(group, "atsym", None)), _edge_name(getattr(group, "edge", None))
+    athena = element_symbol(getattr(getattr(params, "bkg", None), "z", None))
+    athena_edge = _edge_name(getattr(getattr(params, "fft", None), "edge", None))
+    guesses = [at_e0]
+    if near and atsym and atsym != near and (atsym, edge) != at_e0 and (automatic := _automatic_e0(group)) is not None:
+        guesses.append(edge_at(automatic))
+    for symbol, shell in filter(None, guesses):
+        atsym = None if atsym == symbol else atsym
+        edge = None if edge == shell else edge
+        athena = None if athena == symbol and athena_edge in (None, EDGE) and shell != EDGE else athena
+    for element, its_edge in (
+        (element_symbol(getattr(group, "element", None)), edge),
+        (element_symbol(xdi.get("symbol")), _edge_name(xdi.get("edge"))),
+        (atsym, edge),
+        (athena, athena_edge),
+    ):
+        if element not in (None, "H"):  # Athena writes H where it does not know
+            return element, its_edge
+    return None, None
+
+
+def element_symbol(value: Any) -> str | None:
+    """'fe', 'Iron', 26 or '26' as 'Fe'; None where it is no element."""
+    return _symbol_of(str(value).strip().lower()) if isinstance(value, str | int | float | np.number) else None
+
+
+@lru_cache  # xraydb looks through all elements each time
+def _symbol_of(text: str) -> str | None:
+    import xraydb
+
+    try:
+        symbol = xraydb.atomic_symbol(int(float(text)) if text[:1].isdigit() else text.capitalize())
+    except (ValueError, KeyError, AttributeError, IndexError, OverflowError, TypeError):
+        return None
+    return str(symbol)
+
+
+def _edge_name(value: Any) -> str | None:
+    return (value.strip().capitalize() or None) if isinstance(value, str) else None
+
+
+def edge_energy(group: Group) -> float | None:
+    """e0 in eV, from mu(E) where the group has none."""
+    for attr in ("e0", "ek0"):
+        value = as_number(getattr(group, attr, None))
+        if value is not None and value > E0_LOWEST:
+            return value
+    return _automatic_e0(group)
+
+
+def _automatic_e0(group: Group) -> float | None:
+    """The e0 that Larch finds in mu(E); None where there is no edge to be found."""
+    energy, mu = getattr(group, "energy", None), getattr(group, "mu", None)
+    if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
+        return None
+    if energy.ndim != 1 or len(energy) < MU_SHORTEST or energy.dtype.kind not in "iuf" or mu.dtype.kind not in "iuf":
+        return None
+    energy, order = np.unique(energy.astype(float), return_index=True)
+    mu = mu.astype(float)[order]
+    if len(energy) < MU_SHORTEST or not (np.isfinite(energy).all() and np.isfinite(mu).all()):
+        return None
+    from larch.xafs import find_e0
+
+    try:
+        with np.errstate(all="ignore"):
+            e0 = as_number(find_e0(Group(energy=energy, mu=mu)))
+    except (ValueError, TypeError, IndexError, ZeroDivisionError):  # what find_e0 meets in data without an edge
+        return None
+    return e0 if e0 is not None and e0 > E0_LOWEST else None
+
+
+def as_number(value: Any) -> float | None:
+    """A finite real number as float, else None."""
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def edge_at(e0: float) -> tuple[str, str] | None:
+    """Larch's guess of element and edge from an energy in eV; None where none is near."""
+    import xraydb
+
+    symbol, shell = xraydb.guess_edge(e0)
+    return (str(symbol), str(shell)) if _is_near(e0, _tabulated(symbol, shell)) else None
+
+
+def _is_near(e0: float, edge: float) -> bool:
+    return round(abs(e0 - edge), 3) <= E0_TOLERANCE
+
+
+def k_edge(symbol: str) -> float:
+    """Tabulated energy of a K edge, eV."""
+    return _tabulated(symbol, EDGE)
+
+
+@lru_cache  # xraydb asks its database each time
+def _tabulated(symbol: str, shell: str) -> float:
+    import xraydb
+
+    return float(xraydb.xray_edge(symbol, shell).energy)

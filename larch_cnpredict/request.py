@@ -1,0 +1,56 @@
+"""What was asked about a spectrum: kept with the answer, so that the same question can be asked again."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import OptionError
+
+TRANSFORM_CHOICES = ("auto", "own", "training")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `predict_cn` that an answer depends on.
+
+    Attributes
+    ----------
+    element, edge : str, optional
+        the absorber, where it was not left to the group
+    model : str
+    transform : {'auto', 'own', 'training'}
+    models : str, optional
+        folder of models, where not the shipped ones
+    """
+
+    element: Any = None
+    edge: Any = None
+    model: str = "default"
+    transform: str = "auto"
+    models: str | None = None
+
+    @classmethod
+    def checked(cls, element: Any, edge: Any, model: Any, transform: Any, models: Any) -> "Request":
+        """From what a user gave. Element and edge are checked with the spectrum, the name of the model with the models.
+
+        Raises
+        ------
+        OptionError
+        """
+        if not isinstance(transform, str) or transform not in TRANSFORM_CHOICES:
+            raise OptionError("transform", transform, TRANSFORM_CHOICES)
+        if models is not None:
+            try:
+                models = str(Path(models).expanduser().absolute())
+            except (TypeError, ValueError, RuntimeError):
+                raise OptionError("models", models, ["None or the path of a folder"]) from None
+        return cls(element, edge, model, transform, models)
+
+    @classmethod
+    def stored(cls, made: Any) -> "Request | None":
+        """What was asked when `made`, a group's cn_predict, was written; None where it does not say."""
+        values = getattr(made, "request", None)
+        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
+            return None
+        known = all(value is None or isinstance(value, str) for value in values.values())
+        return cls(**values) if known else None
