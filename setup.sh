@@ -16,13 +16,14 @@ quietly() { # pip and apt say much: shown only where they fail
 
 environment() {
     [ -x "$venv/bin/python" ] || quietly "${PYTHON:-python3}" -m venv "$venv"
+    quietly "$venv/bin/pip" install --upgrade pip # Python 3.11 comes with one that takes twice as long
 }
 
 develop() {
     environment
     # first, so that the extras below find the CPU build there already
     quietly "$venv/bin/pip" install "torch==2.13.0" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}
-    quietly "$venv/bin/pip" install --editable ".[build,test]"
+    quietly "$venv/bin/pip" install --editable ".[build,docs,test]"
     larix
 }
 
@@ -54,9 +55,17 @@ shift || true
 case $what in
     predict)
         environment
-        quietly "$venv/bin/pip" install .
+        # Larch brings 20,000 files: those that are used are compiled when they are, and nobody installs them twice
+        quietly "$venv/bin/pip" --no-cache-dir install --no-compile .
         [ $# -gt 0 ] || set -- examples/*.xdi examples/*.dat
         "$venv/bin/larch-cnpredict" predict "$@"
+        cat <<NEXT
+
+cn_set holds the true number nine times in ten; where in_domain is "no", do not use the answer. Next:
+  $venv/bin/larch-cnpredict predict FILE...   your own spectra
+  $venv/bin/larch-cnpredict install           predict_cn in the Larch shell and in Larix, from their next start on
+  $venv/bin/larch-cnpredict info              how good the models are, and where they fail
+NEXT
         ;;
     test)
         develop

@@ -41,7 +41,7 @@ def predict_cn(
 ) -> Any:
     """Predict how many nearest neighbours the absorbing atom has.
 
-    Use it as you use xftf:
+    Use it as you use xftf::
 
         autobk(data, rbkg=1)
         xftf(data, kmin=3, kmax=12, kweight=2, dk=1, window='hanning')
