@@ -12,7 +12,7 @@ import numpy as np
 from larch.io import read_ascii
 from larch.xafs import autobk, pre_edge, xftf
 
-from larch_cnpredict import predict_cn
+from larch_cnpredict import CNPredictError, predict_cn
 
 examples = Path("..").resolve()  # the folder of the measured spectra
 foil = read_ascii(str(examples / "Cu_foil_liquid_nitrogen.dat"))
@@ -29,8 +29,6 @@ print(answer.notes)
 
 # %%
 # An element or an edge that the models do not know is not guessed but refused, and the group stays as it was.
-from larch_cnpredict import CNPredictError
-
 try:
     predict_cn(foil, element="Br")
 except CNPredictError as error:
