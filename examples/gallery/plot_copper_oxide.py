@@ -5,8 +5,8 @@ A spectrum that does not decide
 In CuO copper has four oxygen atoms in a square at 1.95 Å and two more at 2.78 Å. The most probable number is right; the
 90 % prediction set says that the spectrum alone leaves others open. Quote the set then, not one number.
 
-:func:`larch_cnpredict.plot_cn` shows both: on the left what of chi(R) carried the answer, on the right how probable each
-number is.
+:func:`larch_cnpredict.plot_cn` shows both: on the left what of chi(R) carried the answer, on the right how probable
+each number is.
 """
 
 from pathlib import Path
