@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from build_models import config
 from build_models.config import FeffSettings
-from build_models.data import structures
+from build_models.data import sources, structures
 from build_models.data.feff import FeffError, feff_input, run_chain, run_feff, scratch_folder
 from build_models.data.labels import label_structure
 from build_models.data.materials_project import chi_from_mu
@@ -109,7 +109,7 @@ def main() -> None:
     table = arguments.structures
     if table is None:
         run = {"out": "models-build/benchmark", "limit": 2 * arguments.sites}
-        table = structures.fetch(config.load(None, {"run": run}))
+        table = sources.fetch(config.load(None, {"run": run}))
     sites = choose(table, arguments.sites)
 
     start = time.perf_counter()

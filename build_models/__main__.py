@@ -16,7 +16,7 @@ def _stage(module: str, function: str) -> Callable[[Config], object]:
 
 
 STAGES = {
-    "fetch": _stage("data.structures", "fetch"),
+    "fetch": _stage("data.sources", "fetch"),
     "label": _stage("data.work", "label"),
     "simulate": _stage("data.work", "simulate"),
     "table": _stage("data.table", "build"),

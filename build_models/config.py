@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field, fields, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -158,6 +160,7 @@ class Config:
             "config_hash": self.hash(*sections),
             "versions": json.dumps(versions()),
             "seed": str(self.seed),
+            "commit": commit(),
         }
 
     def _json(self, sections: tuple[str, ...]) -> str:
@@ -210,6 +213,16 @@ def _sentence(error: Mapping[str, Any]) -> str:
         names = ", ".join(one.name for one in fields(getattr(Config(), section)))
         return f"[{section}] has no '{key[0]}'; it has {names}"
     return f"[{section}] {key[0]} = {error['input']!r}: {error['msg'].removeprefix('Input ')}"
+
+
+@cache
+def commit() -> str:
+    """The commit of this code, with "-dirty" where it has changed since; "" where it is no checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def versions() -> dict[str, str]:

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 BATCH = 100
 WAITS = (2.0, 5.0, 15.0, 60.0, 180.0)  # s before a request that failed is made again
 KEY_PAGE = "https://next-gen.materialsproject.org/api"
+# What FEFF was told, by pymatgen's MPEXAFSSet: no Debye-Waller factor.
+FEFF_CARDS = {"rpath": 10.0, "scf_radius": 4.5, "kmax": 20.0, "debye_temperatures": []}
 REJECTED = -1  # site_index of a document that is rejected as a whole, minus the absorber's atomic number
 
 
@@ -111,10 +113,7 @@ def convert(config: Config) -> None:
 
 def documents(out: Path) -> Iterator[dict]:
     """The cached documents of the newest database version."""
-    versions = sorted(path.parent for path in (out / "mp").glob("*/xas"))
-    if not versions:
-        raise FileNotFoundError(f"{out / 'mp'} has no XAS documents yet; run the stage 'fetch' first")
-    for path in sorted((versions[-1] / "xas").glob("*/*.json.gz")):
+    for path in sorted((out / "mp" / table.database(out, "xas") / "xas").glob("*/*.json.gz")):
         yield from json.loads(gzip.decompress(path.read_bytes()))["documents"]
 
 

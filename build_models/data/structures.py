@@ -1,27 +1,19 @@
-"""Crystal structures from several sources into one table, in the order of work."""
+"""The table of crystal structures, and the order in which later stages take its rows."""
 
 from __future__ import annotations
 
-import logging
 import random
 import re
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pymatgen.core import Lattice, Structure
-from pymatgen.io.cif import CifParser
-from tqdm import tqdm
 
-from build_models.config import Config, ConfigError, Order
-from build_models.data import table
-
-log = logging.getLogger(__name__)
+from build_models.config import Order
 
 SCHEMA = pa.schema(
     [
@@ -31,43 +23,6 @@ SCHEMA = pa.schema(
         pa.field("frac_coords", pa.list_(pa.float64()), metadata={"unit": "flat, three a site"}),
     ]
 )
-
-
-def fetch(config: Config) -> Path:
-    """Write `structures.parquet`, rows in the order in which the later stages take them."""
-    path = config.out / "structures.parquet"
-    source = config.source
-    if source.kind in ("cif", "parquet") and not Path(source.path).exists():
-        raise ConfigError(f"[source] path = '{source.path}' does not exist; the source '{source.kind}' needs it")
-    limit = None if source.kind == "parquet" else config.limit
-    metadata = config.provenance("source", "order") | {"limit": str(limit)}
-    if path.exists() and _says(path, metadata):
-        return path
-    wanted = set(source.elements)
-    rows: dict[str, dict] = {}
-    for row in tqdm(_SOURCES[source.kind](config), desc=f"structures ({source.kind})", unit=""):
-        species = row["species"].split()
-        fits = len(species) <= source.max_atoms and len(set(species)) <= (source.max_elements or len(species))
-        if wanted.intersection(species) and fits:
-            rows[row["material_id"]] = row
-        if limit is not None and len(rows) >= limit:
-            break
-    if not rows:
-        raise ConfigError(f"the source '{source.kind}' has no structure with {', '.join(sorted(wanted))}")
-    ordered = work_order(rows, config.order, config.seed, wanted)
-    with table.replacing(path) as temporary:
-        schema = SCHEMA.with_metadata(metadata)
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for start in range(0, len(ordered), 1000):
-                batch = [rows[i] for i in ordered[start : start + 1000]]
-                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-    return path
-
-
-def _says(path: Path, metadata: dict[str, str]) -> bool:
-    """Whether a table was made with these settings."""
-    found = pq.read_schema(path).metadata or {}
-    return all(found.get(key.encode()) == metadata[key].encode() for key in ("config_hash", "limit", "seed"))
 
 
 def iterate(path: Path, limit: int | None = None) -> Iterator[dict]:
@@ -148,65 +103,3 @@ def _in_turn(ids: list[str], present: dict[str, set[str]], frequency: Counter) -
         rank[i] = seen[rarest]
         seen[rarest] += 1
     return sorted(ids, key=lambda i: rank[i])
-
-
-def _from_parquet(config: Config) -> Iterator[dict]:
-    yield from iterate(Path(config.source.path))
-
-
-def _from_cif_folder(config: Config) -> Iterator[dict]:
-    folder = Path(config.source.path)
-    for path in sorted(folder.rglob("*.cif")):
-        yield from _parse_cif(str(path.relative_to(folder).with_suffix("")), path.read_text(errors="replace"))
-
-
-def _from_amcsd(config: Config) -> Iterator[dict]:
-    """Structures of the mineral database that Larch's dependency larixite installs, read only.
-
-    `AMCSD()` opens that file and nothing else; larixite's `get_amcsd()` would download a larger one.
-    """
-    from larixite.amcsd import AMCSD
-
-    database = AMCSD(read_only=True)
-    try:
-        elements: dict[str, dict] = {}
-        entries, contents = database.tables["cif"], database.tables["cif_elements"]
-        known = {str(row.id) for row in database.execall(entries.select().with_only_columns(entries.c.id))}
-        for row in database.execall(contents.select()):
-            if row.cif_id in known:
-                elements.setdefault(row.cif_id, {"species": ""})["species"] += f" {row.element}"
-        wanted = set(config.source.elements)
-        candidates = {i: row for i, row in elements.items() if wanted.intersection(row["species"].split())}
-        for i in work_order(candidates, config.order, config.seed, wanted):
-            yield from _parse_cif(f"amcsd-{int(i):07d}", database.get_cif(int(i)).ciftext)
-    finally:
-        database.close()
-
-
-def _from_materials_project(config: Config) -> Iterator[dict]:
-    from build_models.data.materials_project import structures
-
-    yield from structures(config)
-
-
-def _parse_cif(material_id: str, text: str) -> Iterator[dict]:
-    """The structure of a CIF file; none where pymatgen cannot read it or a site is shared by several elements."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            structure = CifParser(StringIO(text)).parse_structures(primitive=True)[0]
-        except Exception as error:  # noqa: BLE001 -- pymatgen raises anything for a broken file
-            log.info("%s: not readable: %s", material_id, error)
-            return
-    if structure.is_ordered:
-        yield to_row(material_id, structure)
-    else:
-        log.info("%s: left out, some sites are shared by several elements", material_id)
-
-
-_SOURCES = {
-    "amcsd": _from_amcsd,
-    "mp": _from_materials_project,
-    "cif": _from_cif_folder,
-    "parquet": _from_parquet,
-}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,10 +50,24 @@ CHI_SCHEMA = pa.schema(
         ("reason", pa.string()),  # why there is no chi(k); "" where there is one
     ]
 )
+FAILURE_SCHEMA = pa.schema([LABEL_SCHEMA.field(name) for name in (*KEY, "reason")])
 SCHEMA = pa.schema(
     [field for field in LABEL_SCHEMA if field.name != "reason"]
     + [CHI_SCHEMA.field("chi_static"), CHI_SCHEMA.field("chi_debye")]
 )
+CREDITS = {  # by what the ids of materials begin with
+    "mp": {
+        "source": "Materials Project",
+        "licence": "CC BY 4.0",
+        "citation": "A. Jain et al., APL Materials 1, 011002 (2013), https://doi.org/10.1063/1.4812323",
+    },
+    "amcsd": {
+        "source": "American Mineralogist Crystal Structure Database, as larixite installs it",
+        "licence": "",
+        "citation": "R. T. Downs and M. Hall-Wallace, American Mineralogist 88, 247 (2003)",
+    },
+    "": {"source": "crystals from elsewhere", "licence": "", "citation": ""},
+}
 
 
 @contextlib.contextmanager
@@ -63,11 +82,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_shard(folder: Path, rows: list[dict], schema: pa.Schema, metadata: dict[str, str]) -> None:
-    """One more file of rows, under a name that no other process takes."""
-    schema = schema.with_metadata(metadata)
-    with replacing(folder / f"{uuid.uuid4().hex}.parquet") as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+def write(path: Path, rows: pa.Table, metadata: dict[str, str]) -> None:
+    """A parquet file as a whole, with what it says about how it was made."""
+    with replacing(path) as temporary:
+        pq.write_table(rows.replace_schema_metadata(metadata), temporary, row_group_size=1000, compression="zstd")
+
+
+def failure(material_id: str, reason: str, site_index: int = -1) -> dict:
+    """The row of what could not be done."""
+    return {"material_id": material_id, "site_index": site_index, "reason": reason[:200]}
+
+
+def write_shard(folder: Path, rows: list[dict], schema: pa.Schema, metadata: dict[str, str], name: str = "") -> None:
+    """One more file of rows; without a name, under one that no other process takes."""
+    write(folder / f"{name or uuid.uuid4().hex}.parquet", pa.Table.from_pylist(rows, schema=schema), metadata)
 
 
 def read_shards(folder: Path, columns: list[str] | None = None) -> pa.Table:
@@ -89,8 +117,7 @@ def first_of_each(rows: pa.Table) -> pa.Table:
 def check_settings(folder: Path, metadata: dict[str, str]) -> None:
     """Refuse to add to the work of other settings: a table is of one kind or it says nothing."""
     for path in folder.glob("*.parquet"):
-        found = (pq.read_schema(path).metadata or {}).get(b"config_hash", b"").decode()
-        if found != metadata["config_hash"]:
+        if (pq.read_schema(path).metadata or {}).get(b"config_hash", b"").decode() != metadata["config_hash"]:
             raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
 
 
@@ -108,7 +135,7 @@ def _key_list(rows: pa.Table) -> list[tuple[str, int]]:
 
 
 def build(config: Config) -> Path:
-    """Join labels and chi(k) into `spectra.parquet`; the sites without one go to `failures.parquet`."""
+    """Join labels and chi(k) into `spectra.parquet`; what has none of either goes to `failures.parquet`."""
     labels = read_shards(config.out / "label")
     chi = read_shards(config.out / "simulate")
     good = chi.filter(pc.equal(chi["reason"], ""))
@@ -116,35 +143,87 @@ def build(config: Config) -> Path:
     spectra = labels.take([row_of[key] for key in _key_list(good)])
     for name in ("chi_static", "chi_debye"):
         spectra = spectra.append_column(CHI_SCHEMA.field(name), good[name])
-    spectra = spectra.select(SCHEMA.names)
-    failed = pa.concat_tables(
-        [rows.filter(pc.not_equal(rows["reason"], "")).select([*KEY, "reason"]) for rows in (labels, chi)]
-    )
-    feff = config.feff
-    metadata = config.provenance() | {
-        "k": f"0 to {K_GRID[-1]:g} by {K_GRID[1]:g} 1/Angstrom, {len(K_GRID)} points",
-        "theta_debye_K": " ".join(f"{theta:g}" for theta in feff.debye_temperatures),
-        "T_K": f"{feff.temperature:g}",
-        "structures": _origin(config),
-        "failures": str(len(failed)),
-    }
+    spectra = spectra.select(SCHEMA.names).cast(SCHEMA)
+    failed = [rows.filter(pc.not_equal(rows["reason"], "")).select(FAILURE_SCHEMA.names) for rows in (labels, chi)]
+    if (unreadable := config.out / "unreadable.parquet").exists():
+        failed.append(pq.read_table(unreadable))
+    failures = pa.concat_tables([rows.replace_schema_metadata() for rows in failed])
+    metadata = _made_with(config) | {"failures": str(len(failures))}
     path = config.out / "spectra.parquet"
-    with replacing(path) as temporary:
-        pq.write_table(spectra.cast(SCHEMA).replace_schema_metadata(metadata), temporary, row_group_size=1000,
-                       compression="zstd")  # fmt: skip
-    with replacing(config.out / "failures.parquet") as temporary:
-        pq.write_table(failed.replace_schema_metadata(metadata), temporary)
-    reasons = Counter(reason.split(",")[0] for reason in failed["reason"].to_pylist())
+    write(path, spectra, metadata)
+    write(config.out / "failures.parquet", failures, metadata)
+    reasons = Counter(re.split("[,:]", reason)[0] for reason in failures["reason"].to_pylist())
     print(f"{path}: {len(spectra)} spectra of {len(set(spectra['material_id'].to_pylist()))} materials")
-    print(f"{len(failed)} sites failed ({len(failed) / max(1, len(failed) + len(spectra)):.2%})")
+    print(f"{len(failures)} sites failed ({len(failures) / max(1, len(failures) + len(spectra)):.2%})")
     for reason, n in reasons.most_common():
         print(f"  {n:5d}  {reason}")
     return path
 
 
-def _origin(config: Config) -> str:
-    """Hash of the structure table, or the database version of the XAS documents."""
+def _made_with(config: Config) -> dict[str, str]:
+    """What a spectra table says about how it was made."""
+    grid = {"k": f"0 to {K_GRID[-1]:g} by {K_GRID[1]:g} 1/Angstrom, {len(K_GRID)} points"}
     if config.source.way == "xas":
-        return max(path.parent.name for path in (config.out / "mp").glob("*/xas"))
-    metadata = pq.read_schema(config.out / "structures.parquet").metadata or {}
-    return metadata.get(b"config_hash", b"").decode()
+        from build_models.data.materials_project import FEFF_CARDS
+
+        return grid | config.provenance("source", "order") | {
+            "program": "FEFF of the Materials Project, mu(E) through autobk",
+            "feff": json.dumps(FEFF_CARDS),
+            "database": database(config.out, "xas"),
+        }  # fmt: skip
+    structures = pq.read_schema(config.out / "structures.parquet").metadata or {}
+    return grid | config.provenance() | {
+        "program": f"FEFF8L of xraylarch {version('xraylarch')}",
+        "theta_debye_K": " ".join(f"{theta:g}" for theta in config.feff.debye_temperatures),
+        "T_K": f"{config.feff.temperature:g}",
+        "structures": structures.get(b"config_hash", b"").decode(),
+        "database": structures.get(b"database", b"").decode(),
+    }  # fmt: skip
+
+
+def database(out: Path, kind: str) -> str:
+    """The version of the Materials Project's database of which `out` has the newest documents."""
+    versions = sorted(path.parent.name for path in (out / "mp").glob(f"*/{kind}"))
+    if not versions:
+        raise FileNotFoundError(f"{out / 'mp'} has no {kind} documents yet; run the stage 'fetch' first")
+    return versions[-1]
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What a spectra table says of itself, for cards and manifests.
+
+    Parameters
+    ----------
+    path : a table of stage `table`, or one with its columns alone: what it does not say is empty
+
+    Returns
+    -------
+    dict with file, sha256, sites, materials, absorbers (sites of each), structures (a dict for each origin: source,
+    licence, citation, materials), way ('feff' or 'xas'), program, feff (settings), database (version), config_hash,
+    commit, seed, versions
+    """
+    rows = pq.read_table(path, columns=["material_id", "absorber"])
+    said = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
+    settings, libraries = json.loads(said.get("config", "{}")), json.loads(said.get("versions", "{}"))
+    ids = set(rows["material_id"].to_pylist())
+    feff = json.loads(said.get("feff", "{}")) or settings.get("feff", {})
+    if not feff and "theta_debye_K" in said:  # tables of before 2026-11-25
+        feff["debye_temperatures"] = [float(theta) for theta in said["theta_debye_K"].split()]
+    program = f"FEFF8L of xraylarch {libraries['xraylarch']}" if "xraylarch" in libraries else ""
+    origins = Counter(
+        i.split("-")[0].replace("mvc", "mp") if re.fullmatch(r"(mp|mvc|amcsd)-\d+", i) else "" for i in ids
+    )
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "file": path.name,
+        "sha256": digest,
+        "sites": len(rows),
+        "materials": len(ids),
+        "absorbers": dict(sorted(Counter(rows["absorber"].to_pylist()).items())),
+        "structures": [{**CREDITS[prefix], "materials": n} for prefix, n in origins.most_common()],
+        "way": settings.get("source", {}).get("way", "feff"),
+        "program": said.get("program", program),
+        "feff": feff,
+        "versions": libraries,
+    } | {name: said.get(name, "") for name in ("database", "config_hash", "commit", "seed")}

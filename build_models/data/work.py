@@ -57,7 +57,7 @@ def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
     try:
         return [r for r in label_structure(row["material_id"], to_structure(row)) if r["absorber"] in absorbers]
     except Exception as error:  # noqa: BLE001 -- a structure that cannot be read is a row
-        return [_row(row, -1, f"{type(error).__name__}: {error}")]
+        return [table.failure(row["material_id"], f"{type(error).__name__}: {error}")]
 
 
 def _feff_task(row: dict, sites: list[int], settings: FeffSettings) -> list[dict]:
@@ -68,17 +68,14 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings) -> list[dict
         try:
             chis = feff.run_feff(structure, site_index, settings).astype(np.float16)
         except FeffError as error:
-            rows.append(_row(row, site_index, str(error)))
+            rows.append(table.failure(row["material_id"], str(error), site_index))
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the site is recorded
-            rows.append(_row(row, site_index, f"{type(error).__name__}: {error}"))
+            rows.append(table.failure(row["material_id"], f"{type(error).__name__}: {error}", site_index))
         else:
-            rows.append(_row(row, site_index) | {"chi_static": chis[0], "chi_debye": chis[1:].ravel()})
+            done = table.failure(row["material_id"], "", site_index)
+            rows.append(done | {"chi_static": chis[0], "chi_debye": chis[1:].ravel()})
         rows[-1]["seconds"] = time.perf_counter() - start
     return rows
-
-
-def _row(row: dict, site_index: int, reason: str = "") -> dict:
-    return {"material_id": row["material_id"], "site_index": site_index, "reason": reason[:200]}
 
 
 def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: Any, total: int) -> None:
@@ -140,7 +137,7 @@ def _results(config: Config, work: Callable, tasks: Iterable) -> Iterator[list[d
                     suspects.append((row, arguments))
                 else:
                     sites = arguments[1] if work is _feff_task else [-1]
-                    yield [_row(row, i, f"worker died: {type(error).__name__}") for i in sites]
+                    yield [table.failure(row["material_id"], f"worker died: {type(error).__name__}", i) for i in sites]
     finally:
         pool.close()
 

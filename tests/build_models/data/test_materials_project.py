@@ -13,7 +13,7 @@ from larch.xafs import xftf
 
 from build_models.__main__ import main
 from build_models.config import ConfigError, FeffSettings
-from build_models.data import feff, materials_project, structures
+from build_models.data import feff, materials_project, sources, structures
 from build_models.data.materials_project import RejectedDocument, chi_from_mu, read_document
 from build_models.spectra import dataset
 from larch_cnpredict.features import K_GRID
@@ -230,9 +230,9 @@ def test_structures_come_by_element_and_are_kept(server, make_config, tmp_path):
         elements = sorted({site.specie.symbol for site in crystal})
         server.summary.append({"material_id": name, "elements": elements, "structure": crystal.as_dict()})
     config = make_config(source={"kind": "mp"})
-    path = structures.fetch(config)
+    path = sources.fetch(config)
     assert {row["material_id"] for row in structures.iterate(path)} == set(crystals())
     path.unlink()
     first = len(server.requests)
-    structures.fetch(config)
+    sources.fetch(config)
     assert not [query for query in server.requests[first:] if "material_ids" in query]

@@ -1,23 +1,14 @@
 """Where structures come from and in which order they are taken."""
 
-import hashlib
-import socket
 from collections import Counter
-from pathlib import Path
 
-import larixite
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
-from pymatgen.core import Lattice, Structure
-from pymatgen.io.cif import CifWriter
 
-from build_models import config
-from build_models.__main__ import main
-from build_models.config import ConfigError, Order
-from build_models.data.structures import fetch, iterate, normal_id, to_structure, work_order
-from larch_cnpredict.features import ELEMENTS
+from build_models.config import Order
+from build_models.data.sources import fetch
+from build_models.data.structures import iterate, normal_id, to_structure, work_order
 from tests.build_models.crystals import crystals
 
 
@@ -62,42 +53,3 @@ def test_order_of_work():
     assert Counter(rows[i]["species"] for i in first) == {"Fe O": 15, "Sc O": 15}
     assert ids == work_order(dict(reversed(rows.items())), order, 1, ["Fe", "Sc"])
     assert ids != work_order(rows, order, 2, ["Fe", "Sc"])
-
-
-def test_amcsd_is_read_only_and_needs_no_network(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError("a test without network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    installed = Path(larixite.__file__).with_name("amcsd_cif1.db")
-    before = hashlib.sha256(installed.read_bytes()).hexdigest(), installed.stat().st_mtime
-    settings = config.load(None, {"run": {"out": str(tmp_path), "limit": 12}})
-    rows = list(iterate(fetch(settings)))
-    assert len(rows) == 12
-    assert all(row["material_id"].startswith("amcsd-") for row in rows)
-    assert len({symbol for row in rows for symbol in row["species"].split()} & set(ELEMENTS)) >= 6
-    assert (hashlib.sha256(installed.read_bytes()).hexdigest(), installed.stat().st_mtime) == before
-    made = (tmp_path / "structures.parquet").stat().st_mtime_ns
-    fetch(settings)
-    assert (tmp_path / "structures.parquet").stat().st_mtime_ns == made
-
-
-def test_a_folder_of_cif_files(tmp_path, make_config):
-    for name, crystal in crystals().items():
-        CifWriter(crystal).write_file(tmp_path / f"{name}.cif")
-    (tmp_path / "broken.cif").write_bytes(b"data_\xff not a crystal")
-    alloy = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.7), [{"Cu": 0.5, "Zn": 0.5}], [[0, 0, 0]])
-    CifWriter(alloy).write_file(tmp_path / "alloy.cif")
-    path = fetch(make_config(source={"kind": "cif", "path": str(tmp_path)}))
-    assert {row["material_id"] for row in iterate(path)} == set(crystals())
-    assert b"config_hash" in pq.read_schema(path).metadata
-
-
-def test_a_source_that_is_not_there_is_said(make_config):
-    with pytest.raises(ConfigError, match="'/nowhere' does not exist"):
-        fetch(make_config(source={"kind": "cif", "path": "/nowhere"}))
-
-
-def test_an_early_stage_that_is_missing_is_named(tmp_path, capsys):
-    assert main(["simulate", "--out", str(tmp_path)]) == 1
-    assert "run the stage 'label' first" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Runs that are cut, workers that die: the table comes out whole all the same."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from build_models import config as configuration
 from build_models.__main__ import main
-from build_models.data import structures, table, work
+from build_models.data import sources, structures, table, work
 from tests.build_models.crystals import crystals
 
 pytestmark = pytest.mark.feff
+ROOT = Path(__file__).parents[3]
 SETTINGS = """
 [run]
 out = "{out}"
@@ -57,6 +60,34 @@ def test_the_table_is_complete_and_says_where_it_comes_from(settings):
     assert '"xraylarch"' in metadata["versions"]
 
 
+def test_a_table_says_for_a_card_how_it_was_made(settings):
+    _, out = settings
+    said = table.provenance(out / "spectra.parquet")
+    assert (said["file"], said["sites"], said["materials"], said["way"]) == ("spectra.parquet", 6, 5, "feff")
+    assert said["absorbers"] == {"Cu": 1, "Fe": 3, "Ni": 1, "Ti": 1}
+    assert said["sha256"] == hashlib.sha256((out / "spectra.parquet").read_bytes()).hexdigest()
+    (origin,) = said["structures"]
+    assert (origin["source"], origin["licence"], origin["materials"]) == ("Materials Project", "CC BY 4.0", 5)
+    assert said["feff"]["debye_temperatures"] == [300.0]
+    assert said["feff"]["scf_radius"] == 0.0
+    assert said["config_hash"] == configuration.load(settings[0]).hash()
+    assert said["program"] == f"FEFF8L of xraylarch {said['versions']['xraylarch']}"
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    if commit.returncode == 0:
+        assert said["commit"].removesuffix("-dirty") == commit.stdout.strip()
+
+
+def test_a_table_that_says_nothing_of_itself_is_read_all_the_same(settings, tmp_path):
+    _, out = settings
+    rows = spectra(out).set_column(0, "material_id", [["amcsd-0000007", "mvc-1", "mp-30", "mine-1", "mine-1", "7"]])
+    pq.write_table(rows, tmp_path / "bare.parquet")
+    said = table.provenance(tmp_path / "bare.parquet")
+    assert {origin["source"][:10]: origin["materials"] for origin in said["structures"]} == {
+        "Materials ": 2, "American M": 1, "crystals f": 2}  # fmt: skip
+    assert said["feff"] == said["versions"] == {}
+    assert said["config_hash"] == said["commit"] == said["program"] == said["database"] == ""
+
+
 def test_killed_three_times_and_started_again_it_gives_the_same_table(settings, tmp_path):
     path, undisturbed = settings
     command = [sys.executable, "-m", "build_models"]
@@ -80,7 +111,7 @@ def test_killed_three_times_and_started_again_it_gives_the_same_table(settings, 
 def test_sites_that_another_table_holds_are_not_done_again(settings, make_config):
     _, undisturbed = settings
     config = make_config(order={"skip": [str(undisturbed / "spectra.parquet")]})
-    structures.fetch(config)
+    sources.fetch(config)
     work.label(config)
     work.simulate(config)
     assert not (config.out / "simulate").exists()
@@ -126,7 +157,7 @@ def test_sites_that_fail_are_rows_with_their_reason(tmp_path, make_config, capsy
     rows.append(structures.to_row("torn", crystals()["mp-13"]) | {"frac_coords": [0.0, 0.0]})
     pq.write_table(pa.Table.from_pylist(rows, schema=structures.SCHEMA), tmp_path / "bad.parquet")
     config = make_config(source={"kind": "parquet", "path": str(tmp_path / "bad.parquet")})
-    structures.fetch(config)
+    sources.fetch(config)
     for stage in (work.label, work.simulate, table.build):
         stage(config)
     assert spectra(config.out)["material_id"].to_pylist() == ["good"]

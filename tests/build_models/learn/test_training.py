@@ -26,7 +26,7 @@ ONLY_PRE_EDGE = augment.Augmentation(
 @pytest.fixture(scope="module")
 def spectra_table(tmp_path_factory, structure_table):
     from build_models import config
-    from build_models.data import structures
+    from build_models.data import sources
 
     out = tmp_path_factory.mktemp("training")
     settings = config.load(
@@ -36,7 +36,7 @@ def spectra_table(tmp_path_factory, structure_table):
             "source": {"kind": "parquet", "path": str(structure_table)},
         },
     )
-    structures.fetch(settings)
+    sources.fetch(settings)
     work.label(settings)
     work.simulate(settings)
     return table.build(settings)
