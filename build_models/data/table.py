@@ -55,19 +55,6 @@ SCHEMA = pa.schema(
     [field for field in LABEL_SCHEMA if field.name != "reason"]
     + [CHI_SCHEMA.field("chi_static"), CHI_SCHEMA.field("chi_debye")]
 )
-CREDITS = {  # by what the ids of materials begin with
-    "mp": {
-        "source": "Materials Project",
-        "licence": "CC BY 4.0",
-        "citation": "A. Jain et al., APL Materials 1, 011002 (2013), https://doi.org/10.1063/1.4812323",
-    },
-    "amcsd": {
-        "source": "American Mineralogist Crystal Structure Database, as larixite installs it",
-        "licence": "",
-        "citation": "R. T. Downs and M. Hall-Wallace, American Mineralogist 88, 247 (2003)",
-    },
-    "": {"source": "crystals from elsewhere", "licence": "", "citation": ""},
-}
 
 
 @contextlib.contextmanager
@@ -166,11 +153,12 @@ def _made_with(config: Config) -> dict[str, str]:
     if config.source.way == "xas":
         from build_models.data.materials_project import FEFF_CARDS
 
-        return grid | config.provenance("source", "order") | {
+        said = grid | config.provenance("source", "order")
+        return said | {
+            "config": json.dumps(json.loads(said["config"]) | {"feff": FEFF_CARDS}),
             "program": "FEFF of the Materials Project, mu(E) through autobk",
-            "feff": json.dumps(FEFF_CARDS),
             "database": database(config.out, "xas"),
-        }  # fmt: skip
+        }
     structures = pq.read_schema(config.out / "structures.parquet").metadata or {}
     return grid | config.provenance() | {
         "program": f"FEFF8L of xraylarch {version('xraylarch')}",
@@ -190,40 +178,27 @@ def database(out: Path, kind: str) -> str:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What a spectra table says of itself, for cards and manifests.
-
-    Parameters
-    ----------
-    path : a table of stage `table`, or one with its columns alone: what it does not say is empty
+    """What a table of spectra says of how it was made, for cards and manifests.
 
     Returns
     -------
-    dict with file, sha256, sites, materials, absorbers (sites of each), structures (a dict for each origin: source,
-    licence, citation, materials), way ('feff' or 'xas'), program, feff (settings), database (version), config_hash,
-    commit, seed, versions
+    dict with file, sha256, rows, materials, absorbers (sites of each); and, where the table says it, config (the
+    sections source, order and feff), config_hash, commit, seed, versions, program, database (its version)
     """
     rows = pq.read_table(path, columns=["material_id", "absorber"])
-    said = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
-    settings, libraries = json.loads(said.get("config", "{}")), json.loads(said.get("versions", "{}"))
-    ids = set(rows["material_id"].to_pylist())
-    feff = json.loads(said.get("feff", "{}")) or settings.get("feff", {})
-    if not feff and "theta_debye_K" in said:  # tables of before 2026-11-25
-        feff["debye_temperatures"] = [float(theta) for theta in said["theta_debye_K"].split()]
-    program = f"FEFF8L of xraylarch {libraries['xraylarch']}" if "xraylarch" in libraries else ""
-    origins = Counter(
-        i.split("-")[0].replace("mvc", "mp") if re.fullmatch(r"(mp|mvc|amcsd)-\d+", i) else "" for i in ids
-    )
+    said: dict[str, Any] = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
+    said |= {name: json.loads(said[name]) for name in ("config", "versions") if name in said}
+    if "config" in said:  # folders are of the machine that made it
+        source, order = said["config"]["source"], said["config"]["order"]
+        source["path"], order["skip"] = Path(source["path"]).name, [Path(other).name for other in order["skip"]]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
+    absorbers = dict(sorted(Counter(rows["absorber"].to_pylist()).items()))
+    materials = len(set(rows["material_id"].to_pylist()))
+    return said | {
         "file": path.name,
         "sha256": digest,
-        "sites": len(rows),
-        "materials": len(ids),
-        "absorbers": dict(sorted(Counter(rows["absorber"].to_pylist()).items())),
-        "structures": [{**CREDITS[prefix], "materials": n} for prefix, n in origins.most_common()],
-        "way": settings.get("source", {}).get("way", "feff"),
-        "program": said.get("program", program),
-        "feff": feff,
-        "versions": libraries,
-    } | {name: said.get(name, "") for name in ("database", "config_hash", "commit", "seed")}
+        "rows": len(rows),
+        "materials": materials,
+        "absorbers": absorbers,
+    }
