@@ -13,7 +13,7 @@ from .features import EDGE, ELEMENTS
 # A measured edge lies this near the tabulated one (chemical shift, choice of e0, a monochromator out of calibration).
 # This near, one of our K edges is preferred even to a nearer L edge: the e0 of vanadium(V) is that of La L3.
 E0_TOLERANCE = 50.0  # eV
-E0_LOWEST = 100.0  # eV: below is no edge that is measured with EXAFS
+E0_LOWEST, E0_HIGHEST = 100.0, 2e5  # eV: no edge that is measured with EXAFS is outside
 MU_SHORTEST = 50  # points of mu(E) in which an edge is looked for
 
 
@@ -47,6 +47,7 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
     ------
     AbsorberError
     """
+    edge = None if edge is None else f"{str(edge).strip():.40}"
     e0 = edge_energy(group)
     at_e0 = edge_at(e0) if e0 is not None else None
     near = next((known for known in ELEMENTS if e0 is not None and _is_near(e0, k_edge(known))), None)
@@ -72,8 +73,8 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
 
     if near and element is None:
         why += f" (pass element={near!r} if it is {near} K)"
-    if str(shell).strip().upper() != EDGE:
-        raise UnsupportedEdgeError(name, symbol, f"{str(shell).strip():.40}", why)
+    if shell.upper() != EDGE:
+        raise UnsupportedEdgeError(name, symbol, shell, why)
     if symbol not in ELEMENTS:
         raise UnsupportedElementError(name, symbol, ELEMENTS, why)
     if e0 is not None and not _is_near(e0, k_edge(symbol)):
@@ -181,6 +182,8 @@ def edge_at(e0: float) -> tuple[str, str] | None:
     """Larch's guess of element and edge from an energy in eV; None where none is near."""
     import xraydb
 
+    if e0 > E0_HIGHEST:
+        return None
     symbol, shell = xraydb.guess_edge(e0)
     return (str(symbol), str(shell)) if _is_near(e0, _tabulated(symbol, shell)) else None
 

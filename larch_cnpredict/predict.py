@@ -215,4 +215,4 @@ def resolve(group: Any, _larch: Any) -> Any:
 
 
 def _is_numbers(values: Any) -> bool:
-    return len(values) > 0 and isinstance(values[0], int | float | np.number)
+    return len(values) > 0 and all(isinstance(value, int | float | np.number) for value in values)

@@ -152,7 +152,7 @@ class Prediction:
         try:
             made = cls(**plain(values | {"request": None}) | {"request": Request.stored(group) or Request()})
             str(made), made.row()
-        except (TypeError, ValueError, AttributeError, IndexError) as error:
+        except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
             raise ResultError(f"cannot be read ({error})") from error
         return made
 

@@ -9,6 +9,7 @@ from larch import Group, isgroup
 
 from . import errors
 from .absorber import as_number, find_absorber
+from .features import R_MAX
 from .request import Request
 from .transform import OTHER_TRANSFORM, is_training, training_transform
 
@@ -100,6 +101,7 @@ def read_spectrum(
     if request.transform == "own":
         arrays = {}
     doubts = absorber.doubts if is_training(made.xftf) else (*absorber.doubts, OTHER_TRANSFORM)
+    rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{absorber.element} {absorber.edge} {sorted(made.xftf.items())} {doubts}".encode())
     for part in (made.r, made.chir_mag, arrays.get("k"), arrays.get("chi")):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
@@ -112,7 +114,7 @@ def read_spectrum(
         k=arrays.get("k"),
         chi=arrays.get("chi"),
         kmax=made.xftf["kmax"],
-        rbkg=as_number(getattr(source, "rbkg", None)),
+        rbkg=rbkg if rbkg is not None and 0 <= rbkg <= R_MAX else None,
         xftf=made.xftf,
         transformed=made.anew,
         doubts=doubts,

@@ -2,18 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
 from larch import Group
 
+from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TRAINING = {"kmin": 3, "kmax": 12, "kweight": 2, "dk": 1, "window": "hanning"}
+TRAINING = {**TRANSFORM, "kmax": KMAX_DEFAULT}
 
 
 def contents(group: Group) -> dict:
-    """What a group holds, to compare before and after: every name, every value, every element."""
+    """What a group holds, to compare before and after: every name, every value, every bit of every array."""
     out = {}
     for key, value in vars(group).items():
         if isinstance(value, Group):
-            out[key] = (id(value), contents(value))
+            held: object = contents(value)
+        elif isinstance(value, np.ndarray):
+            held = (value.dtype.str, value.shape, value.tobytes())
         else:
-            out[key] = (id(value), repr(value.tolist() if hasattr(value, "tolist") else value))
+            held = repr(value)
+        out[key] = (id(value), held)
     return out

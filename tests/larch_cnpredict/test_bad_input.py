@@ -81,6 +81,16 @@ def test_neither_group_nor_arrays():
         predict_cn(Group())
 
 
+def test_arrays_beside_a_group_are_not_ignored(measured):
+    group, other = measured("CuO"), measured("Ni_foil")
+    before = contents(group)
+    for arrays in ({"chir_mag": other.chir_mag}, {"k": other.k}, {"k": other.k, "chi": other.chi}):
+        for given in (group, [group]):
+            with pytest.raises(errors.GroupAndArraysError, match=" and ".join(arrays) + " cannot be given beside"):
+                predict_cn(given, **arrays)
+    assert contents(group) == before
+
+
 def test_errors_survive_leaving_a_worker_process():
     error = errors.BadArrayError("'x'", "chi", "is odd")
     again = pickle.loads(pickle.dumps(error))

@@ -7,7 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from larch.io import AthenaProject
+from larch import Group
+from larch.io import AthenaProject, read_athena
+from larch.xafs import autobk
 
 from larch_cnpredict import cli, errors, files, larch_hooks, models
 from larch_cnpredict.request import Request
@@ -110,6 +112,52 @@ def test_csv_does_not_overwrite(tmp_path, capsys):
     assert table.read_text() == "mine"
     assert cli.main(["predict", str(data), "--csv", str(table), "--overwrite"]) == 0
     assert table.read_text().startswith("file,group")
+
+
+def test_a_table_that_cannot_be_written_is_said_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(files, "read_groups", lambda path: pytest.fail("data were read"))
+    for table, sentence in (
+        (tmp_path / "none" / "table.csv", "its folder is not there: make it first"),
+        (tmp_path, "it is a folder"),
+        (FOIL / "table.csv", "its folder is not there"),
+    ):
+        assert cli.main(["predict", str(FOIL), "--csv", str(table), "--overwrite"]) == 1
+        assert capsys.readouterr().err.startswith(f"larch-cnpredict: {table}: {sentence}")
+
+
+def test_a_table_holds_no_formulas(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FOIL, "=1+1.dat")
+    assert cli.main(["predict", "=1+1.dat", "=no.dat", "--csv", "table.csv"]) == 0
+    with open("table.csv", encoding="utf-8") as file:
+        foil, missing = csv.DictReader(file)
+    assert (foil["file"], foil["group"], missing["file"]) == ("'=1+1.dat", "'=1+1.dat", "'=no.dat")
+    assert missing["notes"] == "'=no.dat: there is no such file."
+    assert foil["cn_mean"] == str(float(foil["cn_mean"]))
+
+
+def test_background_settings_of_an_athena_project(measured, tmp_path):
+    group = measured("CuO")
+    autobk(group, rbkg=1.3, kmin=0.5, kmax=12.5, kweight=3, clamp_lo=2, clamp_hi=20)
+    project = AthenaProject()
+    project.add_group(group)
+    project.save(str(tmp_path / "one.prj"))
+    (wanted,) = read_athena(str(tmp_path / "one.prj"), do_bkg=True).groups.values()
+    (ours,) = files.read_groups(tmp_path / "one.prj")
+    files.process(ours)
+    np.testing.assert_array_equal(ours.chi, wanted.chi)
+    usual = Group(energy=ours.energy, mu=ours.mu)
+    autobk(usual, rbkg=1.3)
+    assert np.abs(np.interp(ours.k, usual.k, usual.chi) - ours.chi).max() > 0.01
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "larch_cnpredict.cli", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        run.stdout.close()  # before Python has started
+        assert run.stderr
+        assert run.stderr.read() == ""
 
 
 def test_unknown_model(capsys):

@@ -4,17 +4,22 @@ import io
 import os
 import subprocess
 import sys
+from itertools import combinations
 
+import matplotlib as mpl
 import pytest
 from larch import Interpreter
 
 import larch_cnpredict
-from larch_cnpredict import larch_hooks
+from larch_cnpredict import larch_hooks, models
 from tests.helpers import EXAMPLES
+
+mpl.use("Agg")
 
 # what a Larch started from scratch says of predict_cn, and what init.lar left in its session
 PROBE = """
 import sys
+from itertools import combinations
 from larch import Interpreter
 larch = Interpreter()
 before = set(sys.modules)
@@ -113,3 +118,54 @@ def test_install_makes_a_missing_folder(init_lar, monkeypatch):
     monkeypatch.setattr("larch.site_config.init_files", [str(path)])
     larch_hooks.install()
     assert path.read_text() == larch_hooks.SNIPPET
+
+
+OPTIONS = {
+    "element": "'Cu'",
+    "edge": "'K'",
+    "model": "'forest'",
+    "transform": "'own'",
+    "models": f"'{models.default_folder()}'",
+    "errors": "'collect'",
+    "title": "'mine'",
+    "figure": "None",
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("predict_cn(cu, {})", ("element", "edge", "model", "transform", "models", "errors")),
+        ("predict_cn(cu.r, cu.chir_mag, transform='own', {})", ("element", "edge", "model", "models", "errors")),
+        ("explain(cu, {})", ("element", "edge", "model", "transform", "models")),
+        ("plot_cn(cu, {})", ("figure", "title")),
+    ],
+)
+def test_every_pair_of_options_in_larch(larch, measured, call, names):
+    larch_cnpredict.register(_larch=larch)
+    larch.symtable.cu = measured("Cu_foil")
+    for pair in combinations(names, 2):
+        if "cu.r" in call and "element" not in pair:
+            pair = ("element", *pair)
+        command = call.format(", ".join(f"{name}={OPTIONS[name]}" for name in pair))
+        larch.eval(f"answer = {command}")
+        assert [error.get_error() for error in larch.error] == [], command
+        answer = larch.symtable.answer
+        if call.startswith("plot_cn"):
+            assert answer.get_suptitle() == "mine" if "title" in pair else len(answer.axes) == 2
+            continue
+        prediction = getattr(answer, "prediction", answer)
+        assert prediction.cn == 12
+        if call.startswith("predict_cn"):
+            assert prediction.family == ("forest" if "model" in pair else "shells" if "own" in command else "phase")
+
+
+def test_an_interpreter_made_later_has_the_options_too(measured):
+    larch_cnpredict.register()
+    later = Interpreter()
+    later.symtable.cu = measured("Cu_foil")
+    later.eval("one = predict_cn('cu', element='Cu', model='forest', transform='own')")
+    later.eval("two = explain('cu', model='network', transform='training')")
+    later.eval("three = plot_cn('cu', title='mine')")
+    assert [error.get_error() for error in later.error] == []
+    assert (later.symtable.one.family, later.symtable.two.prediction.family) == ("forest", "network")

@@ -1,5 +1,7 @@
 """The prediction as text and as a Larch group: sessions, Athena export, staleness."""
 
+import json
+import shutil
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 from larch import Group
 from larch.io import AthenaProject, read_athena, read_session
 from larch.xafs import autobk, xftf
+from matplotlib.figure import Figure
 
+from larch_cnpredict import errors, explain, models, plot_cn, predict_cn
 from larch_cnpredict.request import Request
-from larch_cnpredict.result import Prediction, is_stale, write
+from larch_cnpredict.result import Prediction, is_stale, safe_cells, write
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING
 
@@ -138,3 +142,81 @@ def test_a_verdict_and_a_row(measured, changes, verdict, advice):
         **{"absorber": "Cu K", "cn": 6, "p": 0.93, "cn_set": 0, "cn_mean": 5.94, "cn_std": 0.4, "in_domain": 0},
         **{"verdict": 0, "model": "default", "family": "phase", "model_version": "test", "notes": "a note"},
     }
+
+
+def as_an_earlier_version_wrote(group: Group) -> Group:
+    """cn_predict of version 0.1.0 with models 2026.11.4."""
+    answer = explain(group).prediction
+    made = group.cn_predict
+    del made.request, made.family
+    made.fingerprint = f"auto:::{answer.fingerprint}"
+    made.model = "default, |chi(R)| alone"
+    made.families = {"network": {"cn": answer.cn, "p": 0.9}, "shells": {"cn": answer.cn, "p": 0.9}}
+    return made
+
+
+def test_a_result_of_an_earlier_version_is_stale_can_be_read_and_is_made_anew(measured):
+    group = measured("CuO")
+    made = as_an_earlier_version_wrote(group)
+    assert is_stale(group)
+    read = Prediction.from_group(made)
+    assert (read.cn, read.family, read.request) == (4, "", Request())
+    assert str(read).startswith("Cu K: CN 4 ")
+    assert len(plot_cn(group, figure=Figure()).axes) == 2
+    assert group.cn_predict is not made
+    assert group.cn_predict.family == "phase"
+    assert not is_stale(group)
+
+
+def test_what_is_no_result_is_said(measured):
+    group = measured("CuO")
+    for made, sentence in (
+        (Group(cn=7), "cn_predict lacks classes, cn_mean, .*run predict_cn again"),
+        (5, "cn_predict lacks classes, cn, "),
+        (None, "cn_predict lacks classes, cn, "),
+    ):
+        with pytest.raises(errors.ResultError, match=sentence):
+            Prediction.from_group(made)
+    predict_cn(group)
+    group.cn_predict.cn = 99
+    with pytest.raises(errors.ResultError, match="cn_predict cannot be read"):
+        Prediction.from_group(group.cn_predict)
+
+
+def test_the_same_models_are_asked_again(measured, tmp_path):
+    folder = shutil.copytree(models.default_folder(), tmp_path / "mine")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": "mine"}))
+    group = measured("CuO")
+    predict_cn(group, models=folder)
+    assert group.cn_predict.request["models"] == str(folder)
+    assert explain(group).prediction.model_version == "mine"
+    group.chi = 0.99 * group.chi
+    plot_cn(group, figure=Figure())
+    assert group.cn_predict.model_version == "mine"
+    assert explain(group, models=models.default_folder()).prediction.model_version != "mine"
+    predict_cn(group, models=folder)
+    shutil.rmtree(folder)
+    models._load.cache_clear()
+    with pytest.raises(errors.MissingModelsError, match="mine is missing"):
+        explain(group)
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-foil", "'-foil"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1+1", "'\t=1+1"),
+        (" =1", "' =1"),
+        ("-1.5", "-1.5"),
+        ("+3e-2", "+3e-2"),
+        (-0.5, -0.5),
+        ("Cu foil - 10 K", "Cu foil - 10 K"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_run_by_a_spreadsheet(cell, written):
+    assert safe_cells({"group": cell}) == {"group": written}
