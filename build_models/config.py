@@ -106,18 +106,20 @@ class Train:
     """What is trained on what, and where the models go."""
 
     tables: tuple[str, ...] = says((), "spectra tables (parquet); none: what the stage table made")
-    structures: tuple[str, ...] = says((), "tables of their structures (parquet), from which prototypes are found")
+    structures: tuple[str, ...] = says(
+        (), "tables of their structures (parquet), for the split by structure type; none: what the stage fetch made"
+    )
     unseen_formulas: tuple[str, ...] = says((), "reduced formulas that the second set of models must not see; none, "
                                                 "with `measured`: those of it")  # fmt: skip
-    spectra: PositiveInt = says(16, "augmented copies of each site, made once")
-    epochs: PositiveInt = says(16, "networks see one copy of each site in an epoch, and begin again with the first")
+    spectra: PositiveInt = says(20, "augmented copies of each site, made once")
+    epochs: PositiveInt = says(20, "networks see one copy of each site in an epoch, and begin again with the first")
     members: PositiveInt = says(4, "networks that `shells` and `phase` average")
     copies: PositiveInt = says(2, "copies that the trees see")
-    trees: PositiveInt = says(40, "of the forest")
+    trees: PositiveInt = says(24, "of the forest")
     bagged_trees: PositiveInt = says(16, "of the bagging")
     folds: Annotated[int, Field(ge=2)] = says(5, "of the cross-validation")
-    precision: Literal["auto", "bfloat16", "float32"] = says("auto", "of the networks' matrix products")
-    version: str = says("2026.11.4", "of the models that stage export writes; predict_cn uses the newest by name")
+    precision: Literal["bfloat16", "float32"] = says("bfloat16", "of the networks' matrix products")
+    version: str = says("2026.11.5", "of the models that stage export writes; predict_cn uses the newest by name")
     models: str = says("", "where stage export writes; none: <out>/models")
     measured: str = says("", "folder of measured spectra with an index.csv, to be scored and put on the card")
     readme: str = says("", "README.md whose figures stage export renews")

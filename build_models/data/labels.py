@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Collection, Iterable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import spglib
+from joblib import Parallel, delayed
 from pymatgen.analysis.local_env import CrystalNN
-from pymatgen.core import Element, Structure
+from pymatgen.core import Composition, Element, Lattice, Structure
 
+from build_models.data import structures
 from larch_cnpredict.features import ELEMENTS
 
 SYMPREC = 0.01  # Å
@@ -90,6 +94,35 @@ def prototype_key(structure: Structure) -> str:
     for (number, symmetry, size), n in sorted(orbits.items()):
         kinds.setdefault(number, []).append(f"{n}x{size / cells:g}{symmetry}")
     return f"{dataset.number}:" + ";".join(sorted(",".join(orbit) for orbit in kinds.values()))
+
+
+def anonymous_keys(tables: Iterable[str | Path], ids: Collection[str]) -> dict[str, str]:
+    """Anonymous reduced formula and space group of structures by their ids: 'AB2C4 227' for every spinel.
+
+    Crystals that share it are mostly of one structure type in other chemistry. The tolerance is coarse (0.1 Å), so that
+    slightly distorted members of a family count as the family.
+
+    Parameters
+    ----------
+    tables : parquet tables of structures, the columns of `structures.SCHEMA`
+    ids : material ids; those that no table has are not in the answer
+    """
+    rows = {row["material_id"]: row for path in tables for row in structures.iterate(Path(path))}
+    wanted = [rows[i] for i in sorted(set(ids)) if i in rows]
+    parallel = Parallel(n_jobs=-1 if len(wanted) > 1000 else 1, batch_size=100)
+    keys = parallel(delayed(_anonymous_key)(row["cell"], row["species"], row["frac_coords"]) for row in wanted)
+    return {row["material_id"]: key for row, key in zip(wanted, keys, strict=True)}
+
+
+def _anonymous_key(cell: list[float], species: str, frac_coords: list[float]) -> str:
+    symbols = species.split()
+    numbers = [Element(symbol).Z for symbol in symbols]
+    matrix = Lattice.from_parameters(*cell).matrix
+    crystal = (matrix, np.reshape(frac_coords, (-1, 3)), numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        group = spglib.get_spacegroup(crystal, symprec=0.1) or "unknown"  # type: ignore[arg-type]
+    return f"{Composition(Counter(symbols)).anonymized_formula} {group}"
 
 
 def _symmetry(structure: Structure, symprec: float, families: bool = False):

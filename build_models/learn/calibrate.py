@@ -1,30 +1,36 @@
-"""Weights, temperature and set thresholds, from predictions for materials that the models have not seen."""
+"""Temperature and set thresholds, from predictions for materials that the models have not seen."""
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize_scalar
 
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict.features import ELEMENTS
-from larch_cnpredict.uncertainty import pool
+from larch_cnpredict.uncertainty import prediction_set, temper
 
 COVERAGE = 0.90
 FEWEST = 100  # an absorber with fewer held-out spectra gets the threshold of all of them
 
 
-def fit_weights(families: Mapping[str, np.ndarray], cn: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Weights of the pool that give the known coordination numbers the highest likelihood."""
+def fit_power(p: np.ndarray, cn: np.ndarray) -> float:
+    """The power (1 / temperature) of the distributions that makes the known numbers likeliest.
+
+    Parameters
+    ----------
+    p : (n, 16) array of what a family says of held-out materials
+    cn : (n,) array of their coordination numbers
+    """
     known = np.isin(cn, CLASSES)
-    chosen = {name: families[name][known] for name in names}
-    column = cn[known] - CLASSES[0]
+    chosen, column = p[known], cn[known] - CLASSES[0]
+    if not len(chosen):
+        return 1.0
 
-    def loss(x):
-        p = pool(chosen, dict(zip(names, np.exp(x), strict=True)))
-        return -np.log(np.maximum(p[np.arange(len(p)), column], 1e-12)).mean()
+    def loss(log_power: float) -> float:
+        own = temper(chosen, np.exp(log_power))[np.arange(len(chosen)), column]
+        return float(-np.log(np.maximum(own, 1e-12)).mean())
 
-    found = minimize(loss, np.full(len(names), -np.log(len(names))), method="L-BFGS-B", bounds=[(-6, 1)] * len(names))
-    return {name: float(w) for name, w in zip(names, np.exp(found.x), strict=True)}
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 1.5), method="bounded").x))
 
 
 def fit_thresholds(p: np.ndarray, cn: np.ndarray, elements: np.ndarray) -> dict[str, float]:
@@ -43,6 +49,33 @@ def _threshold(own: np.ndarray) -> float:
     n = len(own)
     rank = int(np.floor((n + 1) * (1 - COVERAGE)))
     return float(np.sort(own)[max(rank - 1, 0)]) if n else 0.0
+
+
+def fit(p: np.ndarray, cn: np.ndarray, elements: np.ndarray) -> dict[str, Any]:
+    """Power and thresholds of one family, as the manifest holds them."""
+    power = fit_power(p, cn)
+    return {"power": power, "thresholds": fit_thresholds(temper(p, power), cn, elements)}
+
+
+def out_of_fold(
+    p: np.ndarray, cn: np.ndarray, elements: np.ndarray, fold: np.ndarray
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Calibrated distributions and 90 % sets of each site, with power and thresholds from the other folds alone.
+
+    Parameters
+    ----------
+    p : (n, 16) array; each row by a model that did not see the row's fold
+    cn, elements, fold : (n,) arrays
+    """
+    calibrated = np.zeros_like(p, dtype=float)
+    sets: list[list[int]] = [[]] * len(p)
+    for i in np.unique(fold):
+        test, rest = np.flatnonzero(fold == i), np.flatnonzero(fold != i)
+        fitted = fit(p[rest], cn[rest], elements[rest])
+        calibrated[test] = temper(p[test], fitted["power"])
+        for row in test:
+            sets[row] = prediction_set(calibrated[row], CLASSES, fitted["thresholds"][elements[row]])
+    return calibrated, sets
 
 
 def calibration_error(p: np.ndarray, cn: np.ndarray, bins: int = 15) -> float:

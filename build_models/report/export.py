@@ -1,24 +1,21 @@
-"""Stage `export`: ONNX files, manifest and card of one model version, checked against the trained originals."""
+"""Stage `export`: the folder of one model version, checked against the trained originals, with its card."""
 
-import datetime
-import hashlib
-import io
 import json
 import shutil
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from build_models.config import Config, versions
-from build_models.learn import domain, train
-from build_models.report import card
-from build_models.spectra.dataset import CLASSES, Dataset
-from larch_cnpredict import features
-from larch_cnpredict.models import MANIFEST_FORMAT, Models
+from build_models.config import Config
+from build_models.learn import train
+from build_models.report import card, measured, package
+from build_models.run import Run
+from larch_cnpredict.models import Models
 
 SAME_CLASS, SAME_PROBABILITY = 0.999, 1e-4
+CHECKED = 2000  # spectra
 
 
 class ExportError(Exception):
@@ -26,68 +23,40 @@ class ExportError(Exception):
 
 
 def run(config: Config) -> None:
-    """Write the models to `<models>/<version>`, replacing that version as a whole."""
-    data = train.load(config)
-    scratch = train.folder(config, data)
-    metrics = json.loads((scratch / "metrics.json").read_text())
-    models = train.trained(config, data)
-    staged = write_models(scratch / "shipped", config, data, models, metrics)
-    manifest = json.loads((staged / "manifest.json").read_text())
+    """Write the models to `<models>/<version>`, replacing that version as a whole, and renew the figures of README."""
+    this = Run.load(config)
+    metrics = json.loads((this.folder / "metrics.json").read_text())
+    calibration = metrics["calibration"]
+    models, staged = train.trained(this), this.folder / "shipped"
+    manifest = package.write(staged, this, this.data, models, calibration)
+    metrics["agreement"] = check(Models(staged), models, this)
+    if config.train.measured:
+        others, rest = this.folder / "unseen", this.data.take(np.flatnonzero(~this.unseen))
+        package.write(others, this, rest, train.trained(this, unseen=True), calibration)
+        folder = Path(config.train.measured)
+        metrics["measured"] = {"as shipped": measured.score(folder, staged)}
+        metrics["measured"]["formulas unseen"] = measured.score(folder, others)
     for name in ("confusion.png", "importance.png"):
-        shutil.copy(scratch / name, staged / name)
-    agreement = check(Models(staged), models, config, data)
-    (staged / "README.md").write_text(card.card(manifest, metrics, agreement))
+        shutil.copy(this.folder / name, staged / name)
+    (staged / "README.md").write_text(card.card(manifest, metrics))
+    (staged / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     target = Path(config.train.models or config.out / "models") / config.train.version
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(staged, target)
     if config.train.readme:
-        card.fill_readme(Path(config.train.readme), card.summary(metrics))
+        card.fill_readme(Path(config.train.readme), manifest, metrics)
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")
 
 
-def write_models(folder: Path, config: Config, data: Dataset, models: dict[str, Any], metrics: dict[str, Any]) -> Path:
-    """ONNX files, domain and manifest of one set of trained families; `data` is what they were trained on."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    entries = {}
-    for name, model in models.items():
-        entries[name] = {"reads": model.reads, "classes": model.classes.tolist()} | _write(
-            folder / f"{name}.onnx", model.onnx().SerializeToString()
-        )
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **domain.fit(data, train.recipe(config).augmentation, config.seed))  # type: ignore[arg-type]
-    manifest = {
-        "format": MANIFEST_FORMAT,
-        "version": config.train.version,
-        "date": datetime.date.today().isoformat(),
-        "edge": features.EDGE,
-        "absorbers": sorted(set(data.elements)),
-        "classes": CLASSES.tolist(),
-        "r_grid": {"step": features.R_STEP, "max": features.R_MAX, "read_from": features.R_MIN, "pool": features.POOL},
-        "transform": features.TRANSFORM,
-        "kmax_range": features.KMAX_RANGE,
-        "table": metrics["data"],
-        "recipe": asdict(train.recipe(config)),
-        "seed": config.seed,
-        "libraries": versions(),
-        "families": entries,
-        "calibration": metrics["calibration"],
-        "domain": _write(folder / "domain.npz", packed.getvalue()),
-        "metrics": {scheme: _means(metrics[scheme]) for scheme in ("grouped", "random")},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    return folder
-
-
-def check(exported: Models, models: dict[str, Any], config: Config, data: Dataset) -> dict[str, dict[str, float]]:
+def check(exported: Models, models: Mapping[str, Any], this: Run) -> dict[str, dict[str, float]]:
     """Hold ONNX against the trained originals on spectra that no training saw.
 
     Returns
     -------
     for each family the share of spectra with the same class, and the largest difference of a probability
     """
-    spectra = train.spectra(config, data, "augmented")
-    rows = np.random.default_rng(config.seed).permutation(len(data))[:2000]
+    spectra = this.spectra("realistic")
+    rows = np.random.default_rng(this.seed).permutation(len(this.data))[:CHECKED]
     out = {}
     for name, model in models.items():
         x = spectra.inputs(model.reads, 0, rows)
@@ -98,12 +67,3 @@ def check(exported: Models, models: dict[str, Any], config: Config, data: Datase
             raise ExportError(f"{name}: same class for {same:.2%} only, probabilities differ by up to {difference:.1e}")
         out[name] = {"same_class": same, "difference": difference, "spectra": len(rows)}
     return out
-
-
-def _write(path: Path, content: bytes) -> dict[str, str]:
-    path.write_bytes(content)
-    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _means(results: dict[str, Any]) -> dict[str, Any]:
-    return {name: values["mean"] for name, values in results.items()}

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+SURE = 0.8  # probability above which an answer is called confident
 # What people run: the transform of most tutorials, Larix's, and xftf's own defaults.
 TRANSFORMS: dict[str, dict[str, Any]] = {
     "common": {"kmin": 3, "kmax": 12, "kweight": 2, "dk": 1, "window": "hanning"},
@@ -71,6 +72,7 @@ def _summary(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     kinds = ("exact", "within1", "in_set", "mixed", "ambig")
     by: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in kinds}
     truth, wrong = {}, defaultdict(list)
+    confident: list[bool] = []  # of the answers that a user would take for sure, whether they are wrong
     for row, answer in zip(rows, answers, strict=True):
         compound, cn = f"{row['element']} {row['structure_key']}", float(row["cn"])
         if row["cn_kind"] != "int":
@@ -80,6 +82,8 @@ def _summary(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
         by["exact"][compound].append(answer is not None and answer.cn == cn)
         by["within1"][compound].append(answer is not None and abs(answer.cn - cn) <= 1)
         by["in_set"][compound].append(answer is not None and int(cn) in answer.cn_set)
+        if answer and answer.in_domain and answer.p >= SURE:
+            confident.append(answer.cn != cn)
         if answer is None or answer.cn != cn:
             wrong[compound].append(answer.cn if answer else None)
     exact = {compound: float(np.mean(values)) for compound, values in by["exact"].items()}
@@ -92,6 +96,8 @@ def _summary(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
         "always_commonest": list(truth.values()).count(commonest) / len(truth),
         "balanced": float(np.mean([np.mean([exact[c] for c in truth if truth[c] == cn]) for cn in numbers])),
         **{key: _mean(by[key]) for key in ("within1", "in_set", "mixed", "ambig")},
+        "confident": len(confident),
+        "confident_wrong": sum(confident),
         "flagged": float(np.mean([answer is None or not answer.in_domain for answer in answers])),
         "spectra": len(answers),
         "wrong": {compound: {"truth": truth[compound], "predicted": values} for compound, values in wrong.items()},

@@ -14,8 +14,9 @@ from scipy.interpolate import BSpline
 
 from larch_cnpredict.features import K_GRID, KSTEP, chir, larch_r
 
-# The choices of rbkg (Å) as people make them, 1 most often; kweight is Larch's default and what most people set.
-RBKG = (0.8, 1.0, 1.0, 1.0, 1.2, 1.4)
+# The choices of rbkg (Å) as people make them, 1 most often, less where bonds are short; kweight is Larch's default and
+# what most people set.
+RBKG = (0.5, 0.7, 0.8, 1.0, 1.0, 1.0, 1.2, 1.4)
 KWEIGHT = (1, 2)
 END_STEP = 0.5  # Å^-1: operators are made for data that end at multiples of it
 CLAMP = 0.1  # the weight that autobk's clamp gives the last three points of data without much signal below rbkg

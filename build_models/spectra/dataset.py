@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from build_models.data import labels
 from larch_cnpredict.features import K_GRID
 
 # Coordination numbers that the models tell apart. CrystalNN finds more than 16 neighbours for 0.3 % of the sites: they
@@ -30,7 +31,8 @@ class Dataset:
     Attributes
     ----------
     variants : (n, 6, 361) float32, chi(k) at sigma2 = 0 and with five Debye temperatures
-    elements, formulas, sites : (n,) str, absorber, group key, 'mp-226 site 0'
+    elements, formulas, sites : (n,) str, absorber, reduced formula, 'mp-226 site 0'
+    prototypes : (n,) str, anonymous formula and space group, see `labels.anonymous_keys`
     cn : (n,) int, CrystalNN's most probable coordination number
     labels : (n, 16) float32, CrystalNN's distribution over `CLASSES`
     weight : (n,) float, CrystalNN's weight of `cn`
@@ -43,6 +45,7 @@ class Dataset:
     elements: np.ndarray
     formulas: np.ndarray
     sites: np.ndarray
+    prototypes: np.ndarray
     cn: np.ndarray
     labels: np.ndarray
     weight: np.ndarray
@@ -70,7 +73,7 @@ class Dataset:
         return np.unique(np.char.add(self.elements.astype(str), nearest), return_inverse=True)[1]
 
 
-def load(paths: Sequence[str | Path]) -> Dataset:
+def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
     All rows of a table have the Debye variants, or none.
@@ -78,6 +81,7 @@ def load(paths: Sequence[str | Path]) -> Dataset:
     Parameters
     ----------
     paths : parquet files with the columns of `build_models.data.table.SCHEMA`
+    structures : parquet tables of the crystals, for `prototypes`; a crystal that none of them has is its own prototype
     """
     parts, chi, digest, seen = [], [], hashlib.sha256(), set()
     for path in paths:
@@ -104,12 +108,15 @@ def load(paths: Sequence[str | Path]) -> Dataset:
             kept.append(i)
     parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
     neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
+    ids = [row["material_id"] for row in parts]
+    keys = labels.anonymous_keys(structures, ids)
     shells = [[symbol for symbol, _ in site] for site in neighbours]
     return Dataset(
         variants=variants,
         elements=np.array([row["absorber"] for row in parts]),
         formulas=np.array([row["formula"] for row in parts]),
         sites=np.array([f"{row['material_id']} site {row['site_index']}" for row in parts]),
+        prototypes=np.array([keys.get(i, i) for i in ids]),
         cn=np.array([row["cn"] for row in parts]),
         labels=np.array([_distribution(row) for row in parts], dtype=np.float32),
         weight=np.array([max(row["cn_weights"], default=0.0) for row in parts]),
@@ -132,7 +139,7 @@ def folds(keys: np.ndarray, n: int, seed: int) -> np.ndarray:
 
     Parameters
     ----------
-    keys : (n_rows,) array: formulas to hold whole materials out, row numbers for the paper's random split
+    keys : (n_rows,) array: prototypes or formulas to hold them out whole, row numbers for the paper's random split
     """
     unique, inverse = np.unique(keys, return_inverse=True)
     return np.random.default_rng(seed).permutation(len(unique))[inverse] % n

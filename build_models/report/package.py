@@ -1,0 +1,73 @@
+"""A folder of models as it ships: ONNX files, domain.npz and the manifest."""
+
+import datetime
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from build_models.config import versions
+from build_models.data import table
+from build_models.learn import domain, train
+from build_models.run import Run, tables
+from build_models.spectra.dataset import CLASSES, Dataset
+from larch_cnpredict import features
+from larch_cnpredict.models import MANIFEST_FORMAT
+
+
+def write(
+    folder: Path, run: Run, data: Dataset, models: Mapping[str, Any], calibration: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a new folder of models, in the place of what was there; its manifest.
+
+    Parameters
+    ----------
+    folder : Path
+    run : Run
+    data : Dataset, what the models were trained on
+    models : the trained families by their names
+    calibration : power and thresholds of each family, see `calibrate.fit`
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    entries = {
+        name: {"reads": model.reads, "classes": model.classes.tolist()}
+        | _write(folder / f"{name}.onnx", model.onnx().SerializeToString())
+        for name, model in models.items()
+    }
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **domain.fit(data, run.recipe.augmentation, run.seed))  # type: ignore[arg-type]
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "version": run.config.train.version,
+        "date": datetime.date.today().isoformat(),
+        "edge": features.EDGE,
+        "absorbers": sorted(set(data.elements)),
+        "classes": CLASSES.tolist(),
+        "features": features.fingerprint(),
+        "transform": features.TRANSFORM,
+        "kmax_range": features.KMAX_RANGE,
+        "r_grid": {"step": features.R_STEP, "max": features.R_MAX, "read_from": features.R_MIN, "pool": features.POOL},
+        "tables": [table.provenance(path) for path in tables(run.config)],
+        "sites": len(data),
+        "recipe": asdict(run.recipe),
+        "seed": run.seed,
+        "libraries": versions(),
+        "default": train.DEFAULT,
+        "families": entries,
+        "calibration": {name: calibration[name] for name in models},
+        "domain": _write(folder / "domain.npz", packed.getvalue()),
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def _write(path: Path, content: bytes) -> dict[str, str]:
+    path.write_bytes(content)
+    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}

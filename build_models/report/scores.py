@@ -1,0 +1,88 @@
+"""How right a model is: figures from answers and labels, and the baselines beside them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from build_models.learn import calibrate
+from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
+from larch_cnpredict.features import ELEMENTS
+
+
+def describe(data: Dataset) -> dict[str, Any]:
+    """What the table holds."""
+    return {
+        "sites": len(data),
+        "formulas": len(set(data.formulas)),
+        "prototypes": len(set(data.prototypes)),
+        "clear": int((data.weight > CLEAR).sum()),
+        "not_labelled_1_to_16": int((~data.trainable).sum()),
+        "digest": data.digest,
+        "per_absorber": {e: int((data.elements == e).sum()) for e in ELEMENTS if (data.elements == e).any()},
+    }
+
+
+def by_absorber(data: Dataset, score: Callable[[np.ndarray], dict[str, float]]) -> dict[str, dict[str, float]]:
+    """A score over all sites ('all'), and over those of each absorber."""
+    out = {"all": score(np.arange(len(data)))}
+    return out | {e: score(np.flatnonzero(data.elements == e)) for e in ELEMENTS if (data.elements == e).any()}
+
+
+def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float]:
+    """How often one number for each site is right: of all, of clear sites, within one, and balanced over numbers.
+
+    Parameters
+    ----------
+    rows : array of int, the sites
+    guess : (n,) array of int, what is said of all sites of the data
+    """
+    cn, guess = data.cn[rows], guess[rows]
+    right, clear = guess == cn, data.weight[rows] > CLEAR
+    return {
+        "accuracy": float(right.mean()),
+        "clear": float(right[clear].mean()) if clear.any() else float("nan"),
+        "within1": float((np.abs(guess - cn) <= 1).mean()),
+        "macro_f1": float(f1_score(cn, guess, average="macro", zero_division=0)),
+    }
+
+
+def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: list[list[int]]) -> dict[str, float]:
+    """What is said of a model's distributions and 90 % sets on some rows; `p` and `sets` are those of all sites."""
+    own = p[rows]
+    logs = np.log(np.maximum(own, 1e-4))
+    return rates(data, rows, CLASSES[p.argmax(1)]) | {
+        "log_loss": float(-(data.labels[rows] * logs).sum(1).mean()),
+        "calibration_error": calibrate.calibration_error(own, data.cn[rows]),
+        "mean_error": float(np.abs(own @ CLASSES - data.labels[rows] @ CLASSES).mean()),
+        "coverage": float(np.mean([data.cn[row] in sets[row] for row in rows])),
+        "set_size": float(np.mean([len(sets[row]) for row in rows])),
+    }
+
+
+def majority(data: Dataset, fold: np.ndarray) -> np.ndarray:
+    """For each site the commonest number of its absorber in the other folds."""
+    guess = np.zeros(len(data), int)
+    for i in np.unique(fold):
+        for element in np.unique(data.elements):
+            others = (fold != i) & (data.elements == element)
+            cn = data.cn[others if others.any() else fold != i]
+            guess[(fold == i) & (data.elements == element)] = np.bincount(cn).argmax()
+    return guess
+
+
+def by_number(data: Dataset, p: np.ndarray, sets: list[list[int]]) -> dict[str, dict[str, float]]:
+    """For each coordination number: sites, share found, share that the sets hold, what it is mostly taken for else."""
+    out = {}
+    guess = CLASSES[p.argmax(1)]
+    for cn in CLASSES[np.isin(CLASSES, data.cn)]:
+        rows = np.flatnonzero(data.cn == cn)
+        wrong = guess[rows][guess[rows] != cn]
+        out[str(cn)] = {
+            "sites": len(rows),
+            "found": float((guess[rows] == cn).mean()),
+            "coverage": float(np.mean([cn in sets[row] for row in rows])),
+            "taken_for": int(np.bincount(wrong).argmax()) if len(wrong) else int(cn),
+        }
+    return out

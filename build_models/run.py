@@ -1,0 +1,104 @@
+"""One run of training: its settings, its spectra, how they are split, and where its files are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from build_models.config import Config
+from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
+from build_models.spectra import copies, dataset
+from build_models.spectra.augment import IDEAL
+from build_models.spectra.copies import Copies
+from build_models.spectra.dataset import Dataset
+
+FROM_CONFIG = ("spectra", "epochs", "members", "precision", "copies", "trees", "bagged_trees")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings and data, and what follows from both.
+
+    Attributes
+    ----------
+    config : Config
+    data : Dataset
+    """
+
+    config: Config
+    data: Dataset
+
+    @classmethod
+    def load(cls, config: Config) -> Run:
+        """Read the tables that the configuration names, or what stage `table` made."""
+        return cls(config, dataset.load(tables(config), structures(config)))
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How the shipped families are trained."""
+        return replace(Recipe(), **{name: getattr(self.config.train, name) for name in FROM_CONFIG})
+
+    @cached_property
+    def schemes(self) -> dict[str, np.ndarray]:
+        """Fold numbers of each way to split: whole structure types, whole formulas, or (as in the paper) anything."""
+        keys = {"prototype": self.data.prototypes, "formula": self.data.formulas, "random": np.arange(len(self.data))}
+        return {name: dataset.folds(key, self.config.train.folds, self.seed) for name, key in keys.items()}
+
+    @cached_property
+    def unseen_formulas(self) -> tuple[str, ...]:
+        """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""
+        from build_models.report import measured
+
+        asked, folder = self.config.train.unseen_formulas, self.config.train.measured
+        return tuple(sorted(asked or (measured.formulas(Path(folder)) if folder else [])))
+
+    @cached_property
+    def unseen(self) -> np.ndarray:
+        """Rows of these formulas, as a mask."""
+        return np.isin(self.data.formulas, self.unseen_formulas)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Same tables, recipe, seed and folds, same folder: finished work is found in it."""
+        what = [self.data.digest, len(self.data), self.seed, self.config.train.folds, self.unseen_formulas]
+        what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
+        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+        path = self.config.out / "train" / key
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def spectra(self, name: str) -> Copies:
+        """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, 'realistic' and 'ideal' to test with."""
+        test = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0)
+        augmentation, sharpness, count, seed = {
+            "shipped": (self.recipe.augmentation, self.recipe.sharpness, self.recipe.spectra, self.seed),
+            "paper": (PAPER.augmentation, PAPER.sharpness, PAPER.spectra, self.seed),
+            "near ideal": (IDEAL_PHASE.augmentation, IDEAL_PHASE.sharpness, IDEAL_PHASE.spectra, self.seed),
+            "realistic": (test, 1.0, 1, self.seed + 1),
+            "ideal": (IDEAL, 1.0, 1, self.seed + 1),
+        }[name]
+        apart = np.column_stack([*self.schemes.values(), self.unseen])
+        progress = partial(tqdm, desc=f"spectra, {name}", disable=count == 1)
+        path = self.folder / f"spectra-{name.replace(' ', '-')}"
+        return copies.make(path, self.data, augmentation, sharpness, count, seed, apart, progress)
+
+
+def tables(config: Config) -> list[Path]:
+    """The spectra tables of a run."""
+    return [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
+
+
+def structures(config: Config) -> list[Path]:
+    """The tables of the crystals."""
+    own = config.out / "structures.parquet"
+    return [Path(path) for path in config.train.structures] or ([own] if own.exists() else [])
