@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from build_models.config import ConfigError
-from build_models.learn.families import PAPER_FAMILIES
 from build_models.spectra.dataset import CLEAR, MOST_ALIKE
 
 START, END = "<!-- figures:start -->", "<!-- figures:end -->"
@@ -21,6 +20,12 @@ BASELINES = {
     "composition": "no spectrum: a forest on composition and absorber",
 }
 TRAINED = {"shipped": "", "paper": "the paper's recipe: ", "ideal": "trained on nearly ideal spectra: "}
+CITATIONS = {  # of structures, by the first word of their ids
+    "mp": "Structures of the Materials Project (CC BY 4.0; Jain et al., APL Materials 1 (2013) 011002)",
+    "mvc": "Structures of the Materials Project's Multivalent Cathode set (CC BY 4.0)",
+    "amcsd": "Structures of the American Mineralogist Crystal Structure Database (Downs and Hall-Wallace, American "
+    "Mineralogist 88 (2003) 247)",
+}
 COLUMNS = {  # of the tables of results: metric, heading, whether it is a percentage
     "accuracy": ("all %", True),
     "clear": ("clear %", True),
@@ -62,9 +67,23 @@ def overview(results: Mapping[str, Any]) -> str:
     return table(["model, test spectra", *(heading for heading, _ in COLUMNS.values())], rows)
 
 
-def papers_best(results: Mapping[str, Any], test: str, absorber: str = "all") -> float:
-    """The accuracy of the best of the paper's three families, trained as in the paper."""
-    return max(results["paper"][test][family][absorber]["accuracy"] for family in PAPER_FAMILIES)
+def papers_best(results: Mapping[str, Any], test: str, absorber: str = "all") -> str:
+    """The accuracy of the best of the paper's three families trained as in the paper, where that was done."""
+    trained = results.get("paper", {}).get(test, {}).values()
+    return percent(max((family[absorber]["accuracy"] for family in trained), default=None))
+
+
+def origins(tables: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """A row for each table of spectra: what it says of how it was made."""
+    rows = []
+    for one in tables:
+        config, versions = one.get("config", {}), one.get("versions", {})
+        larch = f"FEFF8L of xraylarch {versions['xraylarch']}" if versions else one.get("program", "not said")
+        if config.get("source", {}).get("way") == "xas":
+            larch = "mu(E) of Materials Project XAS documents"
+        feff = ", ".join(f"{key} {value}" for key, value in config.get("feff", {}).items()) or "not said in the table"
+        rows.append([one["file"], one["sha256"][:16], one["rows"], larch, feff])
+    return rows
 
 
 def by_absorber(metrics: Mapping[str, Any], default: str) -> str:
@@ -76,7 +95,7 @@ def by_absorber(metrics: Mapping[str, Any], default: str) -> str:
             absorber,
             sites,
             *(percent(results["baselines"][name][absorber]["accuracy"]) for name in BASELINES),
-            percent(papers_best(results, "realistic", absorber)),
+            papers_best(results, "realistic", absorber),
             *cells(results["shipped"]["realistic"][default][absorber], columns),
         ]
         for absorber, sites in metrics["data"]["per_absorber"].items()
@@ -108,7 +127,7 @@ def summary(metrics: Mapping[str, Any], default: Mapping[str, str]) -> str:
         results = metrics["schemes"][scheme]
         known = [percent(results["baselines"][name]["all"]["accuracy"]) for name in BASELINES]
         own = results[trained][test][family]["all"]
-        paper = percent(papers_best(results, test))
+        paper = papers_best(results, test)
         rows.append([f"{SPLITS[scheme]}; {test}{words}", *known, paper, *cells(own, ("accuracy", "clear"))])
     head = ["split; spectra", "no spectrum: commonest %", "no spectrum: composition %", "paper's recipe, best %"]
     return table([*head, "this, all %", "this, clear %"], rows)
@@ -145,13 +164,28 @@ def render(template: str, manifest: Mapping[str, Any], metrics: Mapping[str, Any
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": percent, "number": number}
-    tools = {f.__name__: f for f in (table, overview, by_absorber, by_number, summary, measured, wrongly)}
-    names = {"CLEAR": CLEAR, "MOST_ALIKE": MOST_ALIKE, "SPLITS": SPLITS}
-    headline = metrics["schemes"]["prototype"]["shipped"]["realistic"][manifest["default"]["complex"]]
-    worst = sorted((e for e in headline if e != "all"), key=lambda e: headline[e]["clear"])[:3]
-    rare = [(cn, n) for cn, n in metrics["by_number"].items() if n["found"] < 0.5]
-    given = {"manifest": manifest, "metrics": metrics, "data": metrics["data"], "headline": headline}
-    return environment.get_template(template).render(**given, worst=worst, rare=rare, **tools, **names)
+    data, default = metrics["data"], manifest["default"]["complex"]
+    headline = metrics["schemes"]["prototype"]["shipped"]["realistic"][default]
+    feff = [one["config"]["feff"] for one in manifest["tables"] if "config" in one]
+    agreement, families, sources = metrics["agreement"].items(), manifest["families"].items(), data["sources"].items()
+    known = {
+        "manifest": manifest,
+        "metrics": metrics,
+        "data": data,
+        "headline": headline,
+        "CLEAR": CLEAR,
+        "MOST_ALIKE": MOST_ALIKE,
+        "SPLITS": SPLITS,
+        "origins": origins(manifest["tables"]),
+        "citations": [f"{CITATIONS.get(name, f'Structures of {name}')}: {n} sites." for name, n in sources],
+        "self_consistent": not any(one["scf_radius"] == 0 for one in feff),
+        "families": [[f, entry["reads"], number(manifest["calibration"][f]["power"])] for f, entry in families],
+        "agreement": [[f, percent(a["same_class"]), f"{a['difference']:.1e}", a["spectra"]] for f, a in agreement],
+        "worst": sorted((e for e in headline if e != "all"), key=lambda e: headline[e]["clear"])[:3],
+        "rare": [(cn, n) for cn, n in metrics["by_number"].items() if n["found"] < 0.5],
+    }
+    tables = {f.__name__: f for f in (table, overview, by_absorber, by_number, summary, measured, wrongly)}
+    return environment.get_template(template).render(**known, **tables)
 
 
 def card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

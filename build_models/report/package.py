@@ -59,7 +59,7 @@ def write(
         "recipe": asdict(run.recipe),
         "seed": run.seed,
         "libraries": versions(),
-        "default": train.DEFAULT,
+        "default": {reads: name for reads, name in train.DEFAULT.items() if name in models},
         "families": entries,
         "calibration": {name: calibration[name] for name in models},
         "domain": _write(folder / "domain.npz", packed.getvalue()),

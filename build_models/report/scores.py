@@ -1,5 +1,6 @@
 """How right a model is: figures from answers and labels, and the baselines beside them."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ def describe(data: Dataset) -> dict[str, Any]:
         "clear": int((data.weight > CLEAR).sum()),
         "not_labelled_1_to_16": int((~data.trainable).sum()),
         "digest": data.digest,
+        "sources": dict(Counter(site.rsplit(" site ")[0].rpartition("-")[0] or "files" for site in data.sites)),
         "per_absorber": {e: int((data.elements == e).sum()) for e in ELEMENTS if (data.elements == e).any()},
     }
 

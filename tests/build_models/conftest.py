@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from build_models import config
 from build_models.config import Config
-from build_models.data import structures
+from build_models.data import structures, table, work
+from build_models.spectra import copies, dataset
 from tests.build_models.crystals import crystals
+from tests.build_models.synthetic import TINY
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +38,30 @@ def make_config(tmp_path: Path, structure_table: Path) -> Callable[..., Config]:
         return config.load(None, given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def spectra_table(tmp_path_factory, structure_table):
+    out = tmp_path_factory.mktemp("training")
+    settings = config.load(
+        None,
+        {
+            "run": {"out": str(out), "workers": 2},
+            "source": {"kind": "parquet", "path": str(structure_table)},
+        },
+    )
+    structures.fetch(settings)
+    work.label(settings)
+    work.simulate(settings)
+    return table.build(settings)
+
+
+@pytest.fixture(scope="session")
+def data(spectra_table):
+    return dataset.load([spectra_table])
+
+
+@pytest.fixture(scope="session")
+def made(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("copies")
+    return copies.make(folder, data, TINY.augmentation, TINY.sharpness, TINY.spectra, 1, np.zeros((len(data), 1)))

@@ -41,12 +41,14 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     folder = tmp_path / "out" / "models" / "mine"
     models = load_models(folder)
     assert set(models.families) == {"network", "bagging", "forest", "shells", "phase"}
-    assert models.manifest["table"]["sites"] >= 8
+    assert models.manifest["sites"] >= 8
     (scratch,) = (tmp_path / "out" / "train").iterdir()
     metrics = json.loads((scratch / "metrics.json").read_text())
-    for scheme, name in (("grouped", "shipped | augmented | default"), ("random", "ideal | ideal | default")):
-        assert 0 <= metrics[scheme][name]["all"]["accuracy"] <= 1
-    assert "always the commonest number" in (folder / "README.md").read_text()
+    assert metrics["data"]["sources"] == {"amcsd": models.manifest["sites"]}
+    for scheme, trained, test in (("prototype", "shipped", "realistic"), ("random", "ideal", "ideal")):
+        share = metrics["schemes"][scheme][trained][test]["phase"]["all"]["accuracy"]
+        assert share * models.manifest["sites"] == pytest.approx(round(share * models.manifest["sites"]))
+        assert f"{100 * share:.1f}" in (folder / "README.md").read_text()
     foil, known = measured("Cu_foil"), models.manifest["absorbers"]
     here = {"transform": "own", "models": folder}
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here).model_version == "mine"

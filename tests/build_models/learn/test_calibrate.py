@@ -1,0 +1,79 @@
+"""Temperature, thresholds and calibration error, against numbers worked out by hand or known by construction."""
+
+import numpy as np
+import pytest
+
+from build_models.learn import calibrate
+from build_models.spectra.dataset import CLASSES
+from larch_cnpredict.uncertainty import mean_and_std, prediction_set, temper
+
+
+def honest(n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
+    """Distributions that are right exactly as often as they say, and the numbers drawn from them."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(16, 0.3), n)
+    return p, np.array([rng.choice(CLASSES, p=row) for row in p])
+
+
+@pytest.mark.parametrize("power", [0.7, 1.0, 2.5])
+def test_the_power_undoes_what_made_a_family_too_sure_or_too_shy(power):
+    p, cn = honest()
+    spoilt = p ** (1 / power) / (p ** (1 / power)).sum(1, keepdims=True)
+    assert calibrate.fit_power(spoilt, cn) == pytest.approx(power, rel=0.1)
+    before, after = (calibrate.calibration_error(q, cn) for q in (spoilt, temper(spoilt, power)))
+    assert after < 0.03
+    assert power == 1.0 or before > 3 * after
+
+
+def test_the_threshold_leaves_out_one_in_ten():
+    p = np.zeros((100, 16))
+    p[:, 5] = np.arange(1, 101) / 100  # what each site's own number, 6, is given
+    thresholds = calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"))
+    assert thresholds["Fe"] == thresholds["all"] == pytest.approx(0.10)  # rank floor(101 * 0.1) = 10
+    assert thresholds["Ni"] == thresholds["all"]  # no nickel: that of all
+    outside = calibrate.fit_thresholds(p, np.full(100, 24), np.full(100, "Fe"))
+    assert outside["all"] == 0.0  # a number that is no class can be in no set
+
+
+def test_sets_hold_the_truth_nine_times_in_ten():
+    p, cn = honest(8000)
+    elements = np.array(["Fe", "Ni"])[np.arange(len(cn)) % 2]
+    fold = np.arange(len(cn)) // 2 % 4
+    calibrated, sets = calibrate.out_of_fold(p, cn, elements, fold)
+    held = np.array([c in s for c, s in zip(cn, sets, strict=True)])
+    for element in ("Fe", "Ni"):
+        assert held[elements == element].mean() == pytest.approx(0.9, abs=0.012)
+    np.testing.assert_allclose(calibrated.sum(1), 1)
+
+
+def test_calibration_of_a_fold_comes_from_the_others_alone():
+    """Fold 0 is wrong wherever it is sure. What fits it does not fit the others, and must not be used for it."""
+    sure = np.full((400, 16), 0.02 / 15)
+    sure[:, 5] = 0.98
+    fold = np.arange(400) % 2
+    cn = np.where(fold == 0, 4, 6)
+    calibrated, sets = calibrate.out_of_fold(sure, cn, np.full(400, "Fe"), fold)
+    assert calibrated[fold == 0, 5].min() > 0.98  # by fold 1, which is always right
+    assert sets[0] == [6]
+    assert calibrated[fold == 1, 5].max() < 0.5  # by fold 0, which never is
+
+
+def test_calibration_error_by_hand():
+    p = np.full((4, 16), 0.0)
+    p[:, 5] = [0.9, 0.9, 0.6, 0.6]
+    p[:, 3] = 1 - p[:, 5]
+    # the two at 0.9 are right in half of the cases, the two at 0.6 in all: (0.4 + 0.4) / 2
+    assert calibrate.calibration_error(p, np.array([6, 4, 6, 6])) == pytest.approx(0.4)
+
+
+def test_prediction_sets_by_hand():
+    p = np.array([0.05, 0.6, 0.3, 0.05])
+    classes = np.array([4, 5, 6, 8])
+    assert prediction_set(p, classes, 0.2) == [5, 6]
+    assert prediction_set(p, classes, 0.9) == [5]  # never empty
+    assert prediction_set(p, classes, 0.05) == [4, 5, 6, 8]
+
+
+def test_mean_and_std_are_the_distributions():
+    mean, std = mean_and_std(np.array([0.25, 0.75]), np.array([4, 6]))
+    assert (mean, std) == (pytest.approx(5.5), pytest.approx(np.sqrt(0.75)))

@@ -1,0 +1,28 @@
+"""Each family on a small table of real FEFF8L spectra, and its ONNX form."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from build_models.learn import families
+from build_models.spectra import dataset
+from larch_cnpredict import features
+from tests.build_models.synthetic import TINY
+
+
+@pytest.mark.feff
+@pytest.mark.parametrize("family", list(families.FAMILIES))
+def test_onnx_answers_as_the_trained_original(data, made, family):
+    rows = np.tile(np.arange(len(data)), 12)
+    model = families.fit(family, made, rows, TINY, seed=1)
+    x = made.inputs(model.reads, 1, rows)
+    far_too_large = x.copy()
+    far_too_large[:, : len(features.R_POOLED)] *= 1e5
+    session = onnxruntime.InferenceSession(model.onnx().SerializeToString())
+    for inputs in (far_too_large, x):
+        trained = model.predict(inputs)
+        (shipped,) = session.run(["probabilities"], {"X": inputs})
+        np.testing.assert_allclose(shipped, trained[:, model.classes - 1], atol=1e-5)
+    assert (dataset.CLASSES[trained.argmax(1)] == data.cn[rows]).mean() > 0.5 or isinstance(model, families.Network)
+    again = families.fit(family, made, rows, TINY, seed=1).predict(x)
+    np.testing.assert_allclose(again, trained, atol=1e-6)

@@ -1,0 +1,178 @@
+"""Cards and README print the figures of metrics.json, each where it belongs."""
+
+import re
+
+import pytest
+
+from build_models.config import ConfigError
+from build_models.report import card
+
+ABSORBERS = {"Fe": 60, "Ni": 40}
+FAMILIES = ("network", "bagging", "forest", "shells", "phase")
+
+
+def figures(value: float) -> dict[str, float]:
+    """A row of metrics in which each figure has a value of its own, all derived from one number."""
+    return {name: value + 0.001 * i for i, name in enumerate(card.COLUMNS)}
+
+
+def scored(value: float) -> dict[str, dict[str, float]]:
+    return {"all": figures(value), "Fe": figures(value + 0.011), "Ni": figures(value + 0.022)}
+
+
+@pytest.fixture
+def metrics():
+    schemes = {}
+    for number, scheme in enumerate(card.SPLITS):
+        start = 0.1 + 0.2 * number
+        families = {name: scored(start + 0.01 * i) for i, name in enumerate(FAMILIES)}
+        schemes[scheme] = {
+            "baselines": {"majority": scored(start - 0.05), "composition": scored(start - 0.04)},
+            "paper": {test: {name: families[name] for name in FAMILIES[:3]} for test in ("realistic", "ideal")},
+            "shipped": dict.fromkeys(("realistic", "ideal"), families),
+            "ideal": {"ideal": {"phase": scored(start + 0.09)}},
+        }
+    measured = {
+        "spectra": 46, "compounds": 17, "commonest": 6, "always_commonest": 0.588, "exact": 0.971, "balanced": 0.983,
+        "within1": 0.972, "in_set": 0.999, "mixed": 0.31, "ambig": 1.72, "flagged": 0.021, "confident": 23,
+        "confident_wrong": 2, "wrong": {"Fe Fe2O3": {"truth": 6, "predicted": [4]}},
+    }  # fmt: skip
+    return {
+        "data": {
+            "sites": 100, "formulas": 90, "prototypes": 33, "clear": 71, "not_labelled_1_to_16": 3, "digest": "abc",
+            "sources": {"amcsd": 100},
+            "per_absorber": ABSORBERS,
+        },
+        "folds": 5,
+        "schemes": schemes,
+        "calibration": {name: {"power": 1.25, "thresholds": {"all": 0.1}} for name in FAMILIES},
+        "by_number": {
+            "3": {"sites": 9, "found": 0.143, "coverage": 0.61, "taken_for": 4},
+            "6": {"sites": 91, "found": 0.943, "coverage": 0.96, "taken_for": 4},
+        },
+        "agreement": {name: {"same_class": 1.0, "difference": 2e-6, "spectra": 100} for name in FAMILIES},
+        "measured": {"as shipped": {"common": measured}, "formulas unseen": {"common": measured}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def manifest():
+    return {
+        "version": "2026.12.1", "date": "2026-12-01", "seed": 7, "edge": "K", "absorbers": ["Fe", "Ni"],
+        "classes": list(range(1, 17)), "default": {"complex": "phase", "magnitude": "shells"},
+        "recipe": {"spectra": 20, "members": 4, "precision": "bfloat16", "augmentation": {"s02": [0.78, 0.14]}},
+        "transform": {"kmin": 3.0, "kweight": 2}, "kmax_range": [8.5, 14.0],
+        "r_grid": {"step": 0.003, "max": 6.0, "read_from": 1.0, "pool": 10},
+        "families": {name: {"reads": "complex" if name == "phase" else "magnitude"} for name in FAMILIES},
+        "calibration": {name: {"power": 1.25} for name in FAMILIES},
+        "tables": [
+            {
+                "file": "spectra.parquet", "sha256": "0123456789abcdef" * 4, "rows": 130, "config_hash": "feedbeef",
+                "config": {"source": {"kind": "amcsd", "way": "feff"}, "feff": {"scf_radius": 4.0, "rpath": 6.5}},
+                "versions": {"xraylarch": "2026.3.1"},
+            }
+        ],
+    }  # fmt: skip
+
+
+def row(text: str, label: str) -> list[str]:
+    """The cells of the one line of a table that begins with this label."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {label} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def section(text: str, heading: str) -> str:
+    return text.split(f"### {heading}", 1)[1].split("\n### ", 1)[0]
+
+
+def test_percentages_are_a_hundred_times_the_shares():
+    assert [card.percent(x) for x in (0.0, 0.5, 0.69949, 1.0, None, float("nan"))] == [
+        "0.0",
+        "50.0",
+        "69.9",
+        "100.0",
+        "",
+        "",
+    ]
+
+
+def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
+    text = card.card(manifest, metrics)
+    for number, (scheme, words) in enumerate(card.SPLITS.items()):
+        part = section(text, words[0].upper() + words[1:])
+        start = 0.1 + 0.2 * number
+        first = [f"{100 * (start + 0.04 + 0.001 * i):.1f}" for i in range(6)]
+        assert row(part, "phase, realistic spectra")[:6] == first, scheme
+        assert row(part, "the paper's recipe: forest, ideal spectra")[0] == f"{100 * (start + 0.02):.1f}"
+        assert row(part, card.BASELINES["composition"])[0] == f"{100 * (start - 0.04):.1f}"
+        assert row(part, card.BASELINES["majority"])[0] == f"{100 * (start - 0.05):.1f}"
+
+
+def test_no_share_on_the_card_is_above_a_hundred(metrics, manifest):
+    text = card.card(manifest, metrics)
+    assert max(float(x) for x in re.findall(r"(\d+\.\d) ?%", text)) <= 100
+
+
+def test_each_absorber_and_each_number_has_its_line(metrics, manifest):
+    text = card.card(manifest, metrics)
+    phase = metrics["schemes"]["prototype"]["shipped"]["realistic"]["phase"]
+    best = metrics["schemes"]["prototype"]["paper"]["realistic"]["forest"]
+    for absorber, sites in ABSORBERS.items():
+        cells = row(text, absorber)
+        assert cells[0] == str(sites)
+        assert cells[3] == f"{100 * best[absorber]['accuracy']:.1f}"
+        assert cells[4] == f"{100 * phase[absorber]['accuracy']:.1f}"
+    assert row(text, "3") == ["9", "14.3", "61.0", "4"]
+    assert "3 (14.3 % found, in the 90 % set for 61.0 %, else mostly taken for 4)" in text
+    assert "6 (94.3" not in text
+
+
+def test_the_readme_says_split_test_and_baselines_in_one_line(metrics, manifest):
+    text = card.render("figures.md.jinja", manifest, metrics)
+    assert row(text, "whole structure types held out; realistic") == ["5.0", "6.0", "12.0", "14.0", "14.1"]
+    assert row(text, "whole structure types held out; realistic, from chir_mag alone")[3] == "13.0"
+    assert row(text, "random split, as in the paper; ideal") == ["45.0", "46.0", "52.0", "59.0", "59.1"]
+    assert "100 sites of 90 formulas and 33 structure types" in text
+    assert "expected calibration error 14.4 %" in text
+    assert "| 2 of 23 |" in text
+
+
+def test_measured_figures_are_those_that_were_scored(metrics, manifest):
+    text = card.card(manifest, metrics)
+    (line, _) = [line for line in text.splitlines() if "| common |" in line]
+    assert line == "| as shipped | common | 97.1 | 98.3 | 97.2 | 99.9 | 2 of 23 | 0.31 | 1.72 | 2.1 |"
+    assert "Measured compounds read wrongly, as shipped: Fe Fe2O3 (is 6, read as 4)." in text
+    del metrics["measured"]
+    assert "Not yet held against measured spectra" in card.card(manifest, metrics)
+
+
+def test_where_the_data_come_from_is_read_and_not_typed(metrics, manifest):
+    text = card.card(manifest, metrics)
+    assert "Materials Project" not in text
+    assert "American Mineralogist" in text
+    assert "without self-consistent potentials" not in text  # SCF of 4 Å here
+    assert "Fe 60, Ni 40" in text
+    assert "Zn" not in text
+    metrics["data"]["sources"] = {"mp": 100}
+    manifest["tables"][0]["config"] = {
+        "source": {"kind": "mp", "way": "feff"}, "feff": {"scf_radius": 0.0, "rpath": 6.5},
+    }  # fmt: skip
+    text = card.card(manifest, metrics)
+    assert "Materials Project" in text
+    assert "without self-consistent potentials" in text
+
+
+def test_figures_go_between_the_markers_and_nowhere_else(metrics, manifest, tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{card.START}\nstale figures\n{card.END}\nafter\n")
+    card.fill_readme(path, manifest, metrics)
+    text = path.read_text()
+    assert text.startswith(f"before\n{card.START}\n")
+    assert text.endswith(f"\n{card.END}\nafter\n")
+    assert "stale figures" not in text
+    assert "whole structure types held out" in text
+    for broken in ("nothing", f"{card.END}\n{card.START}"):
+        path.write_text(broken)
+        with pytest.raises(ConfigError, match="no place for figures"):
+            card.fill_readme(path, manifest, metrics)
+        assert path.read_text() == broken

@@ -1,0 +1,86 @@
+"""Cross-validation on a made-up table whose numbers no spectrum tells: whoever is right there has seen the answer."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from build_models import config
+from build_models.learn import composition
+from build_models.learn.families import PAPER
+from build_models.report import evaluate
+from build_models.report.evaluate import Trained
+from build_models.run import Run
+from build_models.spectra.dataset import CLASSES
+from tests.build_models import synthetic
+
+BY_HEART = {"shipped": Trained(("forest",), "paper", replace(PAPER, trees=30))}  # trees to the last leaf
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "COMPARED", dict.fromkeys(("prototype", "formula", "random"), BY_HEART))
+    settings = config.load(None, {"run": {"out": str(tmp_path), "workers": 1}, "train": {"folds": 4}})
+    return Run(settings, synthetic.dataset(160))
+
+
+@pytest.mark.parametrize("scheme", ["prototype", "formula", "random"])
+def test_no_model_has_seen_the_fold_that_it_is_tested_on(run, scheme):
+    p = evaluate.cross_validate(run, scheme)["shipped"]["ideal"]["forest"]
+    right = CLASSES[p.argmax(1)] == run.data.cn
+    assert right.mean() < 0.55  # a third by chance; with its own fold in training it is all of them
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+
+
+def test_types_and_formulas_are_held_out_whole(run):
+    for scheme, keys in (("prototype", run.data.prototypes), ("formula", run.data.formulas)):
+        for key in set(keys):
+            assert len(set(run.schemes[scheme][keys == key])) == 1, (scheme, key)
+        assert set(run.schemes[scheme]) == {0, 1, 2, 3}
+    assert (np.bincount(run.schemes["random"]) == 40).all()
+
+
+def test_what_was_done_is_not_done_again(run, monkeypatch):
+    first = evaluate.cross_validate(run, "formula")
+    monkeypatch.setattr(evaluate, "_predict_fold", None)
+    again = evaluate.cross_validate(Run(run.config, run.data), "formula")
+    np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
+
+
+def test_metrics_are_those_of_the_answers(run, monkeypatch):
+    """A family that is always right for iron and never for nickel, instead of the trained one."""
+    data, fold = run.data, run.schemes["prototype"]
+    p = np.eye(16, dtype=np.float32)[np.where(data.elements == "Fe", data.cn, 1) - 1]
+    predicted = {"shipped": {"ideal": {"forest": p}}}
+    results = evaluate.summarise(run, fold, predicted)["shipped"]["ideal"]["forest"]
+    assert results["Fe"]["accuracy"] == 1
+    assert results["Ni"]["accuracy"] == 0
+    assert results["all"]["accuracy"] == pytest.approx(0.5)
+
+
+def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run):
+    found = evaluate.baselines(run, run.schemes["formula"])
+    assert set(found) == {"majority", "composition"}
+    for values in found.values():
+        assert 0.15 < values["all"]["accuracy"] < 0.55  # a third by chance
+    told = replace(run.data, cn=np.where(run.data.elements == "Fe", 6, 4))
+    p = composition.predict(told, run.schemes["formula"], seed=0)
+    assert (CLASSES[p.argmax(1)] == told.cn).all()
+
+
+def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
+    hidden = replace(run.data, formulas=np.where(np.arange(160) < 8, "FeS2", run.data.formulas))
+    this = Run(run.config.replace("train", unseen_formulas=("FeS2",)), hidden)
+
+    class Sure:
+        reads = "complex"
+
+        def predict(self, x):
+            assert len(x) == 8
+            return np.eye(16)[np.where(np.arange(8) < 6, hidden.cn[:8], 16) - 1]
+
+    monkeypatch.setattr(evaluate.train, "trained", lambda run, unseen: {"phase": Sure()} if unseen else {})
+    found = evaluate.unseen(this, {"phase": {"power": 1.0}})
+    assert (found["sites"], found["formulas"], found["accuracy"]) == (8, 1, pytest.approx(6 / 8))
+    json.dumps(found)

@@ -1,0 +1,91 @@
+"""The figures on five sites, worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from build_models.report import scores
+from build_models.spectra.dataset import CLASSES
+from tests.build_models import synthetic
+
+CN = np.array([6, 6, 4, 12, 4])
+
+
+@pytest.fixture
+def five():
+    few = synthetic.dataset(5)
+    return replace(
+        few,
+        cn=CN,
+        labels=np.eye(16, dtype=np.float32)[CN - 1],
+        weight=np.array([1.0, 0.5, 0.9, 0.9, 0.81]),
+        elements=np.array(["Fe", "Fe", "Fe", "Ni", "Ni"]),
+    )
+
+
+def certain(numbers) -> np.ndarray:
+    return np.eye(16)[np.array(numbers) - 1]
+
+
+def test_rates_by_hand(five):
+    rates = scores.rates(five, np.arange(5), np.array([6, 4, 5, 12, 6]))
+    assert rates["accuracy"] == pytest.approx(2 / 5)
+    assert rates["clear"] == pytest.approx(2 / 4)  # the second, with weight 0.5, is not clear
+    assert rates["within1"] == pytest.approx(3 / 5)
+    # F1 of 4: 0, of 5: 0 (never true), of 6: 2 * 1/2 * 1/2 / (1/2 + 1/2), of 12: 1
+    assert rates["macro_f1"] == pytest.approx((0 + 0 + 0.5 + 1) / 4)
+    assert scores.rates(five, np.array([3]), np.array([6, 4, 5, 12, 6]))["accuracy"] == 1
+    unclear = scores.rates(five, np.array([1]), np.array([6, 6, 6, 6, 6]))
+    assert np.isnan(unclear["clear"])
+    assert unclear["accuracy"] == 1
+
+
+def test_scores_of_distributions_by_hand(five):
+    p = certain([6, 4, 5, 12, 6])
+    p[0] = 0.5 * certain([6])[0] + 0.5 * certain([4])[0]
+    sets = [[4, 6], [4], [5], [12], [4, 6, 8]]
+    found = scores.score(five, np.arange(5), p, sets)
+    assert found["coverage"] == pytest.approx(3 / 5)
+    assert found["set_size"] == pytest.approx(8 / 5)
+    assert found["mean_error"] == pytest.approx((1 + 2 + 1 + 0 + 2) / 5)
+    wrong = -np.log(1e-4)  # a number that was given no chance
+    assert found["log_loss"] == pytest.approx((np.log(2) + 3 * wrong) / 5)
+    half = scores.score(five, np.array([0, 3]), p, sets)
+    assert (half["accuracy"], half["coverage"], half["set_size"]) == (0.5, 1.0, 1.5)  # of 4 and 6, 4 comes first
+
+
+def test_the_majority_does_not_see_its_own_fold(five):
+    fold = np.array([0, 0, 1, 0, 1])
+    # fold 0, Fe: fold 1 has Fe with 4; Ni: 4. Fold 1, Fe: 6; Ni: 12
+    assert scores.majority(five, fold).tolist() == [4, 4, 6, 4, 12]
+    alone = np.array([0, 1, 2, 3, 3])  # no nickel outside its fold: the commonest of all others
+    assert scores.majority(five, alone)[3:].tolist() == [6, 6]
+
+
+def test_every_absorber_has_its_own_line(five):
+    guess = np.array([6, 6, 6, 12, 12])
+    lines = scores.by_absorber(five, lambda rows: scores.rates(five, rows, guess))
+    assert {name: line["accuracy"] for name, line in lines.items()} == {
+        "all": pytest.approx(3 / 5),
+        "Fe": pytest.approx(2 / 3),
+        "Ni": pytest.approx(1 / 2),
+    }
+
+
+def test_what_becomes_of_each_number(five):
+    sets = [[6], [4, 6], [4, 6], [4], [6]]
+    lines = scores.by_number(five, certain([6, 4, 6, 4, 6]), sets)
+    assert lines["4"] == {"sites": 2, "found": 0.0, "coverage": 0.5, "taken_for": 6}
+    assert lines["6"] == {"sites": 2, "found": 0.5, "coverage": 1.0, "taken_for": 4}
+    assert lines["12"] == {"sites": 1, "found": 0.0, "coverage": 0.0, "taken_for": 4}
+    assert set(lines) == {"4", "6", "12"}
+
+
+def test_the_table_is_described_as_it_is(five):
+    rare = replace(five, cn=np.array([6, 6, 4, 20, 4]), labels=five.labels * (CN != 12)[:, None])
+    described = scores.describe(rare)
+    assert described["per_absorber"] == {"Fe": 3, "Ni": 2}
+    assert (described["sites"], described["clear"], described["not_labelled_1_to_16"]) == (5, 4, 1)
+    assert described["prototypes"] == 2
+    assert 20 not in CLASSES

@@ -1,0 +1,76 @@
+"""What happens to chi(k) on its way to the user, on a small table of real FEFF8L spectra."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from build_models.spectra import augment, copies
+from larch_cnpredict import features
+
+ONLY_PRE_EDGE = augment.Augmentation(
+    thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
+    stretch=(0.0, 0.0), noise=(0.0, 0.0), glitches=0.0, residue=0.0, autobk=False, mixture=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.feff
+def test_ideal_augmentation_changes_nothing(data):
+    rows = np.arange(len(data))
+    chi, kmax, kend = augment.augment(data, rows, np.random.default_rng(0), augment.IDEAL)
+    np.testing.assert_allclose(chi, data.variants[:, 0], atol=2e-5)
+    assert set(kmax) == {features.KMAX_RANGE[1]}
+    assert (kend >= kmax).all()
+    changed, _, _ = augment.augment(data, rows, np.random.default_rng(0), augment.Augmentation())
+    assert (np.abs(changed - chi).max(1) > 0.01).all()
+
+
+@pytest.mark.feff
+def test_the_first_shell_and_the_rest_are_the_whole(data):
+    static = data.variants[:, 0]
+    first = augment.first_shell(static, data.shell_end)
+    limits = features.windows(np.full(len(data), 12.0), np.full(len(data), 18.0))
+    whole, part, rest = (np.abs(features.chir(c, limits, 2)) for c in (static, first, static - first))
+    r = features.larch_r()
+    for i, end in enumerate(data.shell_end):
+        near, far = (r > 1) & (r < end - 0.5), (r > end + 0.8)
+        assert part[i, near].max() > 0.9 * whole[i, near].max()
+        assert part[i, far].max() < 0.1 * whole[i, far].max()
+        assert rest[i, near].max() < 0.35 * whole[i, near].max()
+
+
+@pytest.mark.feff
+def test_an_edge_energy_too_low_moves_chi_as_the_formula_says(data):
+    chi, _, _ = augment.augment(data, np.zeros(200, int), np.random.default_rng(3), ONLY_PRE_EDGE)
+    static = data.variants[0, 0]
+    moved = np.abs(chi - static).max(1) > 1e-3
+    assert 0.03 < moved.mean() < 0.2  # the share with a pre-edge peak taken for the edge
+    k = np.sqrt(np.maximum(features.K_GRID**2 - 10 / augment.HBAR2_OVER_2M, 0))
+    expected = np.interp(k, features.K_GRID, static)
+    np.testing.assert_allclose(
+        augment._shift(static[None], np.array([10.0]), np.array([1.0]))[0], expected, atol=2e-3 * np.abs(static).max()
+    )
+
+
+@pytest.mark.feff
+def test_mixed_sites_have_mixed_labels(data):
+    rng = np.random.default_rng(0)
+    groups = np.zeros(len(data), int)
+    chi, labels = augment.mix_sites(data.variants[:, 0], data.labels, groups, rng, 1.0)
+    np.testing.assert_allclose(labels.sum(1), 1, atol=1e-5)
+    assert (np.abs(chi - data.variants[:, 0]).max(1) > 0).sum() >= len(data) - 1
+
+
+@pytest.mark.feff
+def test_sites_that_are_apart_are_never_mixed(data, tmp_path):
+    """Zinc's label would give away that a spectrum of copper holds some of it."""
+    twice = data.take(np.repeat(np.arange(len(data)), 40))
+    apart = np.arange(len(twice))[:, None] % 2
+    everything = replace(augment.Augmentation(), mixture=1.0)
+    blind = replace(twice, elements=np.full(len(twice), "Cu"), shell=np.full(len(twice), "O1"))
+    labels = np.zeros_like(blind.labels)
+    labels[np.arange(len(blind)), apart[:, 0]] = 1  # one label for each side
+    mixed = copies.make(tmp_path, replace(blind, labels=labels), everything, 1.0, 1, 0, apart)
+    np.testing.assert_array_equal(mixed.labels(0, np.arange(len(blind))), labels)
+    together = copies.make(tmp_path / "b", replace(blind, labels=labels), everything, 1.0, 1, 0, apart * 0)
+    assert (together.labels(0, np.arange(len(blind))) != labels).any(1).mean() > 0.3

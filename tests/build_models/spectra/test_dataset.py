@@ -1,0 +1,40 @@
+"""The table as arrays, on a small table of real FEFF8L spectra."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from build_models.spectra import dataset
+from larch_cnpredict import features
+
+
+@pytest.mark.feff
+def test_the_table_as_arrays(data):
+    assert data.variants.shape == (len(data), 6, len(features.K_GRID))
+    np.testing.assert_allclose(data.labels.sum(1), 1, atol=1e-5)
+    iron = data.formulas == "Fe3O4"
+    assert set(data.cn[iron]) == {4, 6}
+    assert set(data.shell[iron]) == {"O4", "O6"}
+
+
+@pytest.mark.feff
+def test_one_formula_does_not_fill_the_table(data, spectra_table, tmp_path):
+    rows = pq.read_table(spectra_table)
+    more = []
+    for i in range(dataset.MOST_ALIKE + 3):
+        ids = pa.array([f"{name}-{i}" for name in rows["material_id"].to_pylist()])
+        path = tmp_path / f"{i}.parquet"
+        pq.write_table(rows.set_column(rows.schema.get_field_index("material_id"), "material_id", ids), path)
+        more.append(path)
+    many = dataset.load([*more, more[0]])  # a site that two tables hold is there once
+    assert len(many) == dataset.MOST_ALIKE * len(data)
+    assert sorted(set(zip(many.formulas, many.cn, strict=True))) == sorted(zip(data.formulas, data.cn, strict=True))
+
+
+def test_folds_hold_whole_formulas_out():
+    keys = np.array(["FeO", "Fe2O3", "FeO", "NiO", "Fe2O3", "CuO", "ZnO"] * 5)
+    fold = dataset.folds(keys, 3, seed=0)
+    for key in set(keys):
+        assert len(set(fold[keys == key])) == 1
+    assert set(fold) == {0, 1, 2}
