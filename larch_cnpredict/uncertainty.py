@@ -1,6 +1,5 @@
 """From a family's probabilities to a calibrated distribution, its mean, and a prediction set."""
 
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,26 +21,6 @@ def temper(p: np.ndarray, power: float) -> np.ndarray:
     (n, n_classes) array
     """
     p = np.maximum(p, FLOOR) ** power
-    return p / p.sum(1, keepdims=True)
-
-
-def pool(families: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """Weighted product of distributions, normalised (logarithmic opinion pool).
-
-    The weights are fitted to held-out materials, so that they also set the temperature: their sum is below 1 where the
-    families are too sure of themselves.
-
-    Parameters
-    ----------
-    families : (n, n_classes) array for each name
-    weights : weight for each name; a family without one does not count
-
-    Returns
-    -------
-    (n, n_classes) array
-    """
-    logs = sum(weights[name] * np.log(np.maximum(p, FLOOR)) for name, p in families.items() if name in weights)
-    p = np.exp(logs - np.max(logs, axis=1, keepdims=True))
     return p / p.sum(1, keepdims=True)
 
 
