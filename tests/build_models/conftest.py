@@ -10,7 +10,7 @@ import pytest
 
 from build_models import config
 from build_models.config import Config
-from build_models.data import structures, table, work
+from build_models.data import sources, structures, table, work
 from build_models.spectra import copies, dataset
 from tests.build_models.crystals import crystals
 from tests.build_models.synthetic import TINY
@@ -50,7 +50,7 @@ def spectra_table(tmp_path_factory, structure_table):
             "source": {"kind": "parquet", "path": str(structure_table)},
         },
     )
-    structures.fetch(settings)
+    sources.fetch(settings)
     work.label(settings)
     work.simulate(settings)
     return table.build(settings)
