@@ -19,11 +19,12 @@ environment() {
     quietly "$venv/bin/pip" install --upgrade pip # Python 3.11 comes with one that takes twice as long
 }
 
+# --no-compile: Larch brings some 20,000 files of Python, of which few are ever used; Python compiles those when they are
 develop() {
     environment
-    # first, so that the extras below find the CPU build there already
-    quietly "$venv/bin/pip" install "torch==2.13.0" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}
-    quietly "$venv/bin/pip" install --editable ".[build,docs,test]"
+    # torch first, so that the extras below find the CPU build there already
+    quietly "$venv/bin/pip" install --no-compile "torch==2.13.0" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}
+    quietly "$venv/bin/pip" install --no-compile --editable ".[build,docs,test]"
     larix
 }
 
@@ -55,7 +56,7 @@ shift || true
 case $what in
     predict)
         environment
-        # Larch brings 20,000 files: those that are used are compiled when they are, and nobody installs them twice
+        # nobody installs it twice, so nothing is kept for another time
         quietly "$venv/bin/pip" --no-cache-dir install --no-compile .
         [ $# -gt 0 ] || set -- examples/*.xdi examples/*.dat
         "$venv/bin/larch-cnpredict" predict "$@"

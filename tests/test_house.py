@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import larch_cnpredict
 from build_models.config import load
@@ -81,3 +82,22 @@ def test_no_extra_builds_wx():
 
 def test_training_writes_where_no_build_does():
     assert load().out.resolve() not in {(ROOT / name).resolve() for name in ("build", "dist", "docs")}
+
+
+def test_each_promised_python_is_tested():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+    promised = re.findall(r"Python :: (\d\.\d+)", " ".join(PROJECT["classifiers"]))
+    assert workflow["jobs"]["predict"]["strategy"]["matrix"]["python"] == promised
+    assert PROJECT["requires-python"] == f">={promised[0]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("CITATION.cff", {"cff-version", "message", "title", "authors"}),  # those that the format asks for
+        (".pre-commit-config.yaml", {"repos"}),
+        (".github/workflows/release.yml", {"name", "jobs"}),
+    ],
+)
+def test_others_can_read_it(name, keys):
+    assert keys <= set(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
