@@ -34,6 +34,8 @@ nb_execution_timeout = 120
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "_made/gallery",
+    "backreferences_dir": "_made/used_in",
+    "doc_module": ("larch_cnpredict",),
     "abort_on_example_error": True,
     "min_reported_time": 1e9,  # times of one machine are no news
     "show_memory": False,
