@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "larix"))
+sys.path.insert(0, str(ROOT))
 
 
 def main(counts: list[int]) -> None:
-    import driver
     from larch.io import AthenaProject, read_ascii
 
     from larch_cnpredict.larch_hooks import SNIPPET
+    from tests.larch_cnpredict.larix import driver
 
     with tempfile.TemporaryDirectory() as folder, driver.xvfb() as display:
         Path(folder, "init.lar").write_text(SNIPPET, encoding="utf-8")

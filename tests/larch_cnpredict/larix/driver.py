@@ -1,8 +1,9 @@
 """Drives the real Larix, in a process of its own, as a user would: menus, buttons, the file list.
 
 `run` (called by the tests) starts it on an X server from `xvfb`; what it does there is a function of `scenarios.py`
-that gets a `Larix` and returns plain values, which come back through a JSON file. Everything waits on conditions,
-nothing on clocks.
+that gets a `Larix` and returns plain values, which come back through a JSON file. A scenario is called from Larix's own
+main loop, and waits in the native loop: events come in the order that a user's Larix has them in. Everything waits on
+conditions, nothing on clocks.
 """
 
 import contextlib
@@ -38,12 +39,13 @@ def xvfb(size="2400x1400"):
         server.wait()
 
 
-def run(scenario, display, larchdir, mode="xas", **given):
+def run(scenario, display, larchdir, mode="xas", environment=None, **given):
     """Start Larix with this LARCHDIR, run the scenario with the values given, return what it returns."""
     result = Path(larchdir) / "result.json"
     env = {**os.environ, "DISPLAY": display, "LARCHDIR": str(larchdir), "HOME": str(larchdir), "GDK_BACKEND": "x11"}
     env["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # or each run would build the font cache
     env.pop("LARCHSTARTUP", None)
+    env |= environment or {}
     command = [sys.executable, str(HERE / "driver.py"), scenario, mode, str(result), json.dumps(given, default=str)]
     done = subprocess.run(command, env=env, cwd=larchdir, capture_output=True, text=True, timeout=LIMIT + 30)
     if done.returncode:
@@ -54,14 +56,10 @@ def run(scenario, display, larchdir, mode="xas", **given):
 class Larix:
     """The running program, with the few gestures that scenarios need."""
 
-    def __init__(self, mode):
+    def __init__(self):
         import wx
-        from larch.wxxas import LarixApp
 
         self.wx = wx
-        self.app = LarixApp(check_version=False, mode=mode)
-        self.loop = wx.GUIEventLoop()
-        self._active = wx.EventLoopActivator(self.loop)
         self.wait(self._ready)
         self.frame = self._ready()
         self.controller = self.frame.controller
@@ -78,21 +76,44 @@ class Larix:
     # --- events
 
     def wait(self, condition):
-        """Handle events until the condition holds; the time limit of the process ends a wait that never does."""
-        while not condition():
-            self.loop.DispatchTimeout(20)
-            self.app.ProcessPendingEvents()
-            self.loop.ProcessIdle()
+        """Let Larix run until the condition holds; the time limit of the process ends a wait that never does."""
+        loop, errors = self.wx.GUIEventLoop(), []
+
+        def look(event=None):
+            try:
+                if condition():
+                    loop.ScheduleExit()
+            except Exception as error:  # noqa: BLE001  (raised below, out of wx's reach)
+                errors.append(error)
+                loop.ScheduleExit()
+
+        timer = self.wx.Timer()
+        timer.Bind(self.wx.EVT_TIMER, look)
+        timer.Start(20)
+        loop.Run()
+        timer.Stop()
+        if errors:
+            raise errors[0]
 
     def settle(self):
-        """Handle everything that is on its way, idle events too; a batch that is running runs to its end."""
-        seen = []
-        self.wx.CallAfter(seen.append, 1)
-        self.wait(lambda: seen)
-        while self.loop.Pending():
-            self.loop.Dispatch()
-        while self.loop.ProcessIdle():
-            pass
+        """Let everything that is on its way be handled, idle events too."""
+        for _ in range(2):  # what is handled may ask for more
+            seen = []
+
+            def idle(event, seen=seen):
+                event.Skip()
+                seen.append(event)
+
+            self.frame.Bind(self.wx.EVT_IDLE, idle)
+            self.wx.CallAfter(self.wx.WakeUpIdle)
+            self.wait(lambda seen=seen: seen)
+            self.frame.Unbind(self.wx.EVT_IDLE, handler=idle)
+
+    def elapse(self, milliseconds):
+        """Let Larix run for a while: only to see whether something happens that must not."""
+        over = []
+        self.wx.CallLater(milliseconds, over.append, 1)
+        self.wait(lambda: over)
 
     def send(self, kind, widget, text="", settle=True):
         event = self.wx.CommandEvent(kind, widget.Id)
@@ -104,11 +125,50 @@ class Larix:
 
     # --- gestures
 
-    def menu(self, title, label):
+    def press(self, window, x=None, y=None, settle=True):
+        """A real click of the mouse, in the middle of a window or at a point of it."""
+        width, height = window.ClientSize
+        point = window.ClientToScreen(width // 2 if x is None else x, height // 2 if y is None else y)
+        robot = self.wx.UIActionSimulator()
+        robot.MouseMove(point)
+        robot.MouseClick()
+        if settle:
+            self.settle()
+
+    def key(self, code, modifiers=0):
+        """A real key, to whatever has the focus."""
+        self.wx.UIActionSimulator().Char(code, modifiers)
+        self.settle()
+
+    def wheel(self, window):
+        """A real turn of the wheel, down and up again, further down than up. wx has no gesture for it, X11 has."""
+        import ctypes
+
+        x11, xtest = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXtst.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        width, height = window.ClientSize
+        self.wx.UIActionSimulator().MouseMove(window.ClientToScreen(width // 3, height // 2))
+        self.settle()
+        display = ctypes.c_void_p(x11.XOpenDisplay(None))
+        for button in (5, 5, 4):
+            for pressed in (1, 0):
+                xtest.XTestFakeButtonEvent(display, button, pressed, 0)
+        x11.XSync(display, 0)
+        x11.XCloseDisplay(display)
+        self.settle()
+
+    def close_tab(self, key, settle=True):
+        """The x of a tab."""
+        bar = self.frame.nb._pages
+        (left, top, width, height) = bar._pagesInfoVec[self.frame.get_panels()[key]].GetXRect()
+        self.press(bar, left + width // 2, top + height // 2, settle=settle)
+
+    def menu(self, title, label, settle=True):
         bar = self.frame.menubar
         item = next(i for i in bar.GetMenu(bar.FindMenu(title)).MenuItems if i.ItemLabelText.startswith(label))
         self.frame.ProcessEvent(self.wx.CommandEvent(self.wx.wxEVT_MENU, item.Id))
-        self.settle()
+        if settle:
+            self.settle()
 
     def click(self, button, settle=True):
         assert button.IsEnabled(), button.Label
@@ -187,21 +247,30 @@ def answering(wx, answers):
 def main(scenario, mode, result, given):
     faulthandler.enable()
     faulthandler.dump_traceback_later(LIMIT, exit=True)
-    status = 1
-    try:
-        import scenarios
+    import scenarios
+    import wx
+    from larch.wxxas import LarixApp
 
-        function, given = getattr(scenarios, scenario), json.loads(given)
-        sabotage = given.pop("sabotage", None)
-        if sabotage:
-            getattr(scenarios, sabotage)()
-        Path(result).write_text(json.dumps(function(Larix(mode), **given), default=str), encoding="utf-8")
-        status = 0
-    except BaseException:  # noqa: BLE001  (the parent shows it; wx's own way out is not to be trusted here)
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    given = json.loads(given)
+    sabotage = given.pop("sabotage", None)
+    if sabotage:
+        getattr(scenarios, sabotage)()
+
+    def play():
+        status = 1
+        try:
+            seen = getattr(scenarios, scenario)(Larix(), **given)
+            Path(result).write_text(json.dumps(seen, default=str), encoding="utf-8")
+            status = 0
+        except BaseException:  # noqa: BLE001  (the parent shows it; wx's own way out is not to be trusted here)
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    app = LarixApp(check_version=False, mode=mode)
+    wx.CallLater(1, play)
+    app.MainLoop()
 
 
 if __name__ == "__main__":
