@@ -5,7 +5,6 @@ the package costs a Larch start-up nothing.
 """
 
 from importlib import import_module
-from typing import Any
 
 __version__ = "0.1.0"
 _HOME = {
@@ -19,11 +18,11 @@ _HOME = {
 __all__ = ["CNPredictError", "Prediction", "explain", "plot_cn", "predict_cn", "register"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
-def __dir__() -> list[str]:
+def __dir__():
     return sorted([*__all__, "__version__"])

@@ -1,5 +1,6 @@
 """From a family's probabilities to a calibrated distribution, its mean, and a prediction set."""
 
+
 import numpy as np
 
 # A family that never saw a class says 0, and it is not to be as sure as that.
@@ -7,9 +8,20 @@ FLOOR = 1e-3
 
 
 def temper(p: np.ndarray, power: float) -> np.ndarray:
-    """A family's probabilities, (n, n_classes), at the temperature 1 / power that was fitted to held-out materials."""
+    """Probabilities to a power, normalised: the power is 1 / temperature, fitted to held-out materials.
+
+    Parameters
+    ----------
+    p : (n, n_classes) array
+    power : float
+        below 1 where a family is too sure of itself
+
+    Returns
+    -------
+    (n, n_classes) array
+    """
     p = np.maximum(p, FLOOR) ** power
-    return np.asarray(p / p.sum(1, keepdims=True))
+    return p / p.sum(1, keepdims=True)
 
 
 def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float) -> list[int]:

@@ -7,6 +7,7 @@ from larch.wxxas import config as larix_config
 
 from ..errors import CNPredictError
 from .panel import DESCRIPTION, PANEL, TITLE, CNPanel, model_choices, say
+from .table import AUTO, TRANSFORMS
 
 MODES = ("all", "xas", "exafs")
 SETTINGS = (
@@ -20,7 +21,11 @@ SETTINGS = (
         "auto_plot", True, "bool", desc="whether to plot a Group when it is predicted\nor chosen on the CN tab"
     ),
     larix_config.CVar("model", "default", "choice", choices=model_choices(), desc="model to use for new Groups"),
+    larix_config.CVar(
+        "transform", AUTO, "choice", choices=list(TRANSFORMS), desc="chi(R) that the models read, for new Groups"
+    ),
 )
+DOCS = "https://github.com/larch-cnpredict/larch-cnpredict/blob/main/docs/larix.md"
 _TRIES = 300  # a window that is not there after half a minute will not come
 
 
@@ -32,33 +37,34 @@ def install(_larch=None) -> None:
     larix_config.CONF_SECTIONS[PANEL] = DESCRIPTION
     larix_config.FULLCONF[PANEL] = {setting.name: setting for setting in SETTINGS}
     larix_config.XASCONF.setdefault(PANEL, defaults)
+    setattr(larix_config, PANEL, list(SETTINGS))  # where Save Current Configuration looks for a tab's settings
     for mode in MODES:
         title, panels = larix_config.LARIX_MODES[mode]
         if PANEL not in panels:
             larix_config.LARIX_MODES[mode] = (title, (*panels, PANEL))
     wx.CallAfter(_attach, _TRIES)
+    wx.GetApp().Bind(wx.EVT_WINDOW_CREATE, _on_window)
+
+
+def _on_window(event) -> None:
+    """A second window of Larix is to have the tab too."""
+    event.Skip()
+    if isinstance(event.GetWindow(), wx.Frame):
+        wx.CallAfter(_attach, _TRIES)
 
 
 def _attach(tries: int) -> None:
-    frame = _frame()
-    if frame is not None:
-        try:
-            _add_tab(frame)
-            _add_menu(frame)
-        except Exception as err:  # noqa: BLE001  (whatever it is, Larix must go on)
-            say(frame, f"The coordination number tab could not be added: {err}")
-    elif tries:
+    """Into each window of Larix, once its menu bar is there."""
+    frames = [window for window in wx.GetTopLevelWindows() if type(window).__name__ == "LarixFrame"]
+    for frame in frames:
+        if getattr(frame, "statusbar", None) and frame.menubar.FindMenu(TITLE) == wx.NOT_FOUND:
+            try:
+                _add_tab(frame)
+                _add_menu(frame)
+            except Exception as err:  # noqa: BLE001  (whatever it is, Larix must go on)
+                say(frame, f"The coordination number tab could not be added: {err}")
+    if tries and not (frames and all(getattr(frame, "statusbar", None) for frame in frames)):
         wx.CallLater(100, _attach, tries - 1)
-
-
-def _frame():
-    """The Larix window, once its menu bar is there."""
-    from larch.wxxas.xasgui import LarixFrame
-
-    for window in wx.GetTopLevelWindows():
-        if isinstance(window, LarixFrame) and getattr(window, "statusbar", None):
-            return window
-    return None
 
 
 def _add_tab(frame) -> None:
@@ -87,21 +93,19 @@ def cn_page(frame) -> CNPanel:
 
 def _add_menu(frame) -> None:
     bar = frame.menubar
-    if bar.FindMenu(TITLE) != wx.NOT_FOUND:
-        return
     menu = wx.Menu()
 
     def entry(label, text, action):
         MenuItem(frame, menu, label, text, lambda event: guarded(frame, action, frame))
 
-    entry("Predict CN for Current Group", "Predict the coordination number of this Group", predict_current)
-    entry("Predict CN for Selected Groups", "Predict the coordination numbers of all checked Groups", predict_selected)
+    entry("&Predict CN for Current Group", "Predict the coordination number of this Group", predict_current)
+    entry("Predict CN for &Selected Groups", "Predict the coordination numbers of all checked Groups", predict_selected)
     menu.AppendSeparator()
-    entry("Show CN Panel", "Show coordination numbers and how sure they are", show_panel)
-    entry("Export CN of Selected Groups to CSV File", "Save coordination numbers to a CSV File", export)
+    entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", show_panel)
+    entry("&Export CN of Selected Groups to CSV File", "Save coordination numbers to a CSV File", export)
     menu.AppendSeparator()
-    entry("Show Model Card", "What the models were trained on, and how good they are", show_card)
-    bar.Insert(max(0, bar.FindMenu("Help")), menu, TITLE)
+    entry("Show &Model Card", "What the models were trained on, and how good they are", show_card)
+    bar.Insert(max(0, bar.FindMenu("Help")), menu, f"&{TITLE}")
 
 
 def predict_current(frame) -> None:

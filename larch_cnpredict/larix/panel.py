@@ -4,44 +4,45 @@ The panel keeps no results: it shows what `predict_cn` wrote to the groups, and 
 changed since.
 """
 
-import csv
-import io
 import json
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import wx
 import wx.grid
 from larch import Group
-from larch.wxlib import LEFT, Button, Check, Choice, FileSave, HLine, Popup, SimpleText, get_color, get_font, pack
-from larch.wxxas.taskpanel import TaskPanel
+from larch.larchlib import read_config, save_config
+from larch.site_config import user_larchdir
+from larch.wxlib import FileSave, Popup, get_color, set_widget_value
+from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
 from ..errors import CNPredictError
-from ..features import ELEMENTS
+from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
-from ..plot import NOTABLE, RED, draw_probabilities
+from ..request import Request
 from ..result import Prediction, is_stale
+from ..spectrum import spectrum_name
+from . import plots, table
+from .batch import Batch
+from .display import build, fill
+from .table import AUTO, COLUMNS, CSV_COLUMNS, TRANSFORMS
 
 PANEL = "cnpredict"
 TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
-AUTO = "<Auto>"
-TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
-# Groups in one command, that is between two looks at the user's events. Each command costs Larix a refresh of its
-# buffer's object tree, which grows with the number of groups: so long batches go in ten commands.
-BATCH = 10
-COLUMNS = {"Group": 215, "Absorber": 75, "CN": 45, "90 % set": 85, "Mean": 95, "Status": 230}
-CSV_COLUMNS = (
-    *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
-    *("Status", "Model", "Version", "Notes"),
-)
 COLOURS = {"ok": "title_green", "undecided": "title_blue", "outside": "title_red"}
-# column: its cell in `Prediction.row`
-CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Sigma": "cn_std"}
-CELLS |= {"Model": "model", "Version": "model_version", "Notes": "notes"}
 NO_GROUP, NOT_YET = "No group: read data first", "Not predicted yet"
-HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
+HINT = (
+    "How many nearest neighbours has the absorbing atom, and how sure is that? From EXAFS of the K edges of\n"
+    f"{', '.join(ELEMENTS)}, with chi(k) up to k = {KMAX_RANGE[0]:g} Å⁻¹ or more.\n"
+    "Press Predict Current Group, or check groups in the list at the left and press Predict Selected Groups.\n"
+    "What is missing of their processing is done first, with the settings of the EXAFS tab."
+)
+# ms between two steps of a batch. GTK sees to timers before it sees to idle time and what waits for it (drawing,
+# CallAfter): with none to spare, Larix would be deaf until the batch ends.
+PAUSE = 25
+CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
 
 
 def model_choices() -> list[str]:
@@ -66,108 +67,17 @@ class CNPanel(TaskPanel):
 
     def __init__(self, parent, controller, **kws):
         self.failures = {}  # groupname: (message, the group and the chir_mag it was about)
-        self.waiting, self.ready, self.asked, self.failed = [], [], 0, 0  # the running batch
+        self.batch: Any = None  # the one that is running
         self.sorting = None  # (column, whether it rises)
         self.rows, self.seen = [], None
         self.checked = {}  # groupname: (stamp, whether the result was stale then)
+        self.configs = {"default": {}} | ((read_config(CONFIG_FILE) or {}) if CONFIG_FILE.exists() else {})
         super().__init__(parent, controller, panel=PANEL, **kws)
-        self.timers = {"batch": wx.Timer(self)}  # Larix stops these when it closes
-        self.Bind(wx.EVT_TIMER, self.onBatch, self.timers["batch"])
         self.Bind(wx.EVT_IDLE, self.onIdle)
 
-    # --- display
-
     def build_display(self):
-        panel, wids = self.panel, self.wids
-        config = self.get_defaultconfig()
-
-        def button(name, label, width, action):
-            wids[name] = Button(panel, label, size=(width, -1), action=action)
-
-        def choice(name, choices, width, action):
-            wids[name] = Choice(panel, choices=list(choices), size=(width, -1), action=action)
-
-        def text(name, width, larger):
-            style = LEFT | wx.ST_ELLIPSIZE_END
-            wids[name] = SimpleText(panel, " ", size=(width, -1), font=get_font(larger=larger), style=style)
-
-        def line(*items):
-            sizer = wx.BoxSizer(wx.HORIZONTAL)
-            for item in items:
-                widget = wids[item] if item in wids else SimpleText(panel, item)
-                sizer.Add(widget, 0, wx.ALIGN_CENTER_VERTICAL | wx.RIGHT, 6)
-            panel.Add(sizer, newrow=True, dcol=7)
-
-        button("predict_one", "Predict Current Group", 185, self.onPredictOne)
-        button("predict_sel", "Predict Selected Groups", 185, self.onPredictSelected)
-        button("cancel", "Cancel", 80, self.onCancel)
-        wids["progress"] = wx.Gauge(panel, size=(170, 18))
-        choice("absorber", (AUTO, *ELEMENTS), 90, self.onAbsorber)
-        choice("model", model_choices(), 130, None)
-        choice("transform", TRANSFORMS, 150, None)
-        wids["model"].SetStringSelection(str(config["model"]))
-        wids["absorber"].SetToolTip("the absorber of this group, where the one that was found is wrong")
-        wids["transform"].SetToolTip(
-            "the chi(R) that the models read: <Auto> takes the group's own where it was made as for training,\n"
-            "else makes a new one from chi(k).  The group's own arrays are never changed."
-        )
-        button("plot_one", "Plot Current Group", 185, self.onPlotOne)
-        wids["plot_on_choose"] = Check(
-            panel, default=bool(config["auto_plot"]), label="Auto-Plot when choosing Current Group?"
-        )
-        text("answer", 150, 8)
-        text("numbers", 590, 2)
-        text("status", 740, 1)
-        wids["details"] = wx.TextCtrl(panel, size=(750, 88), style=wx.TE_MULTILINE | wx.TE_READONLY)
-        wids["families"] = self.make_grid({"Model": 95, "CN": 45, "Probability": 85}, 130)
-        wids["sites"] = self.make_grid(
-            {"Nearest known site": 155, "Formula": 135, "CN": 45, "Shell": 105, "Distance": 70}, 130
-        )
-        wids["table"] = self.make_grid(COLUMNS, 170, parent=self)
-        wids["table"].Bind(wx.EVT_SIZE, self.onTableSize)
-        wids["table"].Bind(wx.grid.EVT_GRID_COL_SORT, self.onSort)
-        wids["table"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, self.onShowRow)
-        button("copy", "Copy Table", 120, self.onCopy)
-        button("export", "Export to CSV File", 160, self.onExport)
-
-        panel.Add(SimpleText(panel, DESCRIPTION, size=(450, -1), **self.titleopts), dcol=7)
-        line("predict_one", "predict_sel", "cancel", "progress")
-        line("plot_one", "plot_on_choose")
-        line("Absorber:", "absorber", "  Model:", "model", "  Fourier transform:", "transform")
-        panel.Add(HLine(panel, size=(750, 3)), newrow=True, dcol=7)
-        line("answer", "numbers")
-        line("status")
-        line("details")
-        line("families", "sites")
-        panel.Add(HLine(panel, size=(750, 3)), newrow=True, dcol=7)
-        wids["table_title"] = SimpleText(panel, "Selected Groups", size=(200, -1), **self.titleopts)
-        line("table_title", "copy", "export")
-        panel.pack()
-        sizer = wx.BoxSizer(wx.VERTICAL)
-        sizer.Add(panel, 0, LEFT, 3)
-        sizer.Add(wids["table"], 1, wx.EXPAND | wx.LEFT | wx.BOTTOM, 3)
-        pack(self, sizer)
+        build(self, self.get_defaultconfig(), model_choices())
         self.show_progress()
-
-    def make_grid(self, columns, height, parent=None):
-        grid = wx.grid.Grid(parent or self.panel, size=(sum(columns.values()) + 5, height))
-        grid.CreateGrid(0, len(columns))
-        grid.EnableEditing(False)
-        grid.DisableDragRowSize()
-        grid.HideRowLabels()
-        grid.SetColLabelSize(24)
-        grid.SetLabelFont(get_font())
-        grid.SetDefaultCellFont(get_font())
-        for i, (label, width) in enumerate(columns.items()):
-            grid.SetColLabelValue(i, label)
-            grid.SetColSize(i, width)
-        return grid
-
-    def onTableSize(self, event):
-        """Give the room that a wide window has to the last column, which holds sentences."""
-        event.Skip()
-        *first, last = COLUMNS.values()
-        self.wids["table"].SetColSize(len(first), max(last, event.GetSize().width - sum(first) - 20))
 
     # --- what Larix calls
 
@@ -187,7 +97,7 @@ class CNPanel(TaskPanel):
     def onIdle(self, event):
         """Keep up with whatever changes groups: commands in the buffer, other tabs, the check boxes."""
         event.Skip()
-        if not self.asked and self.IsShownOnScreen() and self.state() != self.seen:
+        if not self.batch and self.IsShownOnScreen() and self.state() != self.seen:
             self.refresh()
 
     # --- predicting
@@ -206,56 +116,79 @@ class CNPanel(TaskPanel):
 
     def predict(self, groups):
         """Predict these groups, a few at a time between the user's events."""
-        if self.asked:
+        if not self:  # closed since this was asked for
+            return None
+        if self.batch:
             return self.write_message("Still predicting: wait or cancel")
-        self.waiting, self.ready, self.asked, self.failed = list(groups), [], len(groups), 0
+        for dgroup in groups:
+            self.failures.pop(dgroup.groupname, None)
+        self.batch = Batch(groups, self.request, self.exists, self.make_chi, self.evaluate)
         self.show_progress()
-        return self.timers["batch"].StartOnce(1)
+        return wx.CallLater(PAUSE, self.onBatch, self.batch)
 
-    def onBatch(self, event=None):
-        size = max(BATCH, self.asked // 10)
-        if self.waiting and len(self.ready) < size:
-            # a group that has its chi(R) costs nothing here; Larix's own processing of one is a step of its own
-            processed = False
-            while self.waiting and len(self.ready) < size and not processed:
-                dgroup = self.waiting.pop(0)
-                processed = self.prepare(dgroup)
-        elif self.ready:
-            groups, self.ready = self.ready, []
-            for _, alike in groupby(groups, key=self.absorber):
-                self.run(list(alike))
+    def onBatch(self, batch):
+        """The next step. Larix may have deleted this tab since the last: a timer of its own would then end Larix."""
+        if not self or batch is not self.batch:
+            return
+        try:
+            batch.step()
+        except Exception as err:  # noqa: BLE001  (said; the batch must not look as if it were running)
+            say(self.parent, f"larch-cnpredict failed, please report this: {type(err).__name__}: {err}")
+            batch.cancel()
+        for dgroup, problem in batch.failed:
+            problem = table.in_words_of_the_tab(problem, spectrum_name(dgroup))
+            self.failures.setdefault(dgroup.groupname, (problem, dgroup, getattr(dgroup, "chir_mag", None)))
+        for dgroup in batch.answered:
+            self.checked.setdefault(dgroup.groupname, (stamp_of(dgroup), False))
         self.show_progress()
-        if self.waiting or self.ready:
-            self.timers["batch"].StartOnce(1)
+        if batch.running:
+            wx.CallLater(PAUSE, self.onBatch, batch)
         else:
-            failed = f", {self.failed} failed: see the table" if self.failed else ""
-            self.finish(f"Predicted coordination numbers of {self.asked - self.failed} groups{failed}")
+            self.finish()
 
     def onCancel(self, event=None):
-        done = self.asked - len(self.waiting) - len(self.ready)
-        self.waiting, self.ready = [], []
-        self.finish(f"Cancelled: {done} of {self.asked} groups were done")
+        if not self.batch:
+            return
+        self.batch.cancel()
+        self.finish()
 
-    def finish(self, message):
-        self.timers["batch"].Stop()
-        one, self.asked = self.asked == 1, 0
+    def finish(self):
+        batch, self.batch = self.batch, None
         self.show_progress()
         self.refresh()
-        self.write_message(message)
-        if one and self.wids["plot_on_choose"].IsChecked() and self.current(self.controller.get_group()):
+        self.write_message(batch.summary)
+        if batch.total == 1 and self.wids["plot_on_choose"].IsChecked() and self.current(self.controller.get_group()):
             self.plot(why=True)
 
-    def prepare(self, dgroup) -> bool:
-        """See that the group has chi(R), from the EXAFS tab and its settings; True where that tab had work to do."""
-        self.failures.pop(dgroup.groupname, None)
-        removed = dgroup is not getattr(self.controller.symtable, dgroup.groupname, None)
-        if removed:  # since it was asked for
-            return False
-        missing = getattr(dgroup, "chir_mag", None) is None and self.is_xasgroup(dgroup)
+    def request(self, dgroup) -> Request:
+        return Request(
+            element=None if self.absorber(dgroup) == AUTO else self.absorber(dgroup),
+            model=self.wids["model"].GetStringSelection(),
+            transform=TRANSFORMS[self.wids["transform"].GetStringSelection()],
+        )
+
+    def exists(self, dgroup) -> bool:
+        """Whether Larix still lists the group; one that is removed from the list stays among Larch's variables."""
+        there = dgroup.groupname in self.controller.file_groups.values()
+        return there and dgroup is getattr(self.controller.symtable, dgroup.groupname, None)
+
+    def evaluate(self, command):
+        """The value of a Larch command, or the error that ended it."""
+        system = self.controller.symtable._sys
+        system.last_error = None
+        answer = self.larch_eval(command)
+        error = system.last_error
+        return answer if error is None else CNPredictError(str(error.exc_info[1] or error.msg))
+
+    def make_chi(self, dgroup) -> tuple[bool, str]:
+        """See that the group has chi(R), from the EXAFS tab and its settings: whether there was work, and a problem."""
+        self.checked.pop(dgroup.groupname, None)
+        if getattr(dgroup, "chir_mag", None) is not None or not self.is_xasgroup(dgroup):
+            return False, ""
         problem = ""
-        if missing and getattr(dgroup, "is_frozen", False):
+        if getattr(dgroup, "is_frozen", False):
             problem = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
-        elif missing:
+        else:
             try:
                 if not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
                     self.page("xasnorm").process(dgroup, force=True, use_form=False)
@@ -265,39 +198,8 @@ class CNPanel(TaskPanel):
             except Exception as err:  # noqa: BLE001  (whatever Larix meets in bad data, the other groups go on)
                 problem = f"Larix could not process this group on the EXAFS tab: {err}"
         if problem:
-            self.fail(dgroup, problem)
             say(self.parent, f"{dgroup.filename}: {problem}")
-        else:
-            self.ready.append(dgroup)
-        return missing
-
-    def run(self, groups):
-        """One Larch command for groups that are asked about in the same way."""
-        names = [dgroup.groupname for dgroup in groups]
-        single = self.asked == 1
-        options = {
-            "element": self.absorber(groups[0]).replace(AUTO, ""),
-            "model": self.wids["model"].GetStringSelection().replace("default", ""),
-            "transform": TRANSFORMS[self.wids["transform"].GetStringSelection()].replace("auto", ""),
-            "errors": "" if single else "collect",
-        }
-        args = [names[0] if single else f"[{', '.join(names)}]"]
-        args += [f"{key}='{value}'" for key, value in options.items() if value]
-        system = self.controller.symtable._sys
-        system.last_error = None
-        answer = self.larch_eval(f"predict_cn({', '.join(args)})")
-        error = system.last_error
-        for i, dgroup in enumerate(groups):
-            if error is not None:
-                self.fail(dgroup, str(error.exc_info[1] or error.msg))
-            elif not single and isinstance(answer[i], Exception):
-                self.fail(dgroup, str(answer[i]))
-            else:
-                self.checked[dgroup.groupname] = (stamp_of(dgroup), False)
-
-    def fail(self, dgroup, message):
-        self.failures[dgroup.groupname] = (message, dgroup, getattr(dgroup, "chir_mag", None))
-        self.failed += 1
+        return True, problem
 
     def page(self, key):
         """Another tab, which may have to be opened; the one that is shown stays."""
@@ -308,22 +210,49 @@ class CNPanel(TaskPanel):
             book.SetSelection(shown)
         return page
 
+    # --- settings
+
     def onAbsorber(self, event=None):
         dgroup = self.controller.get_group()
         if dgroup is not None:
-            if not hasattr(dgroup, "config"):
-                dgroup.config = Group(__name__="larix config")
-            setattr(dgroup.config, PANEL, {"absorber": self.wids["absorber"].GetStringSelection()})
+            self.set_absorber(dgroup)
+
+    def onCopyAbsorber(self, event=None):
+        groups = self.selected()
+        for dgroup in groups:
+            self.set_absorber(dgroup)
+        self.write_message(f"Absorber {self.wids['absorber'].GetStringSelection()}: copied to {count(groups)}")
+
+    def set_absorber(self, dgroup):
+        if not hasattr(dgroup, "config"):
+            dgroup.config = Group(__name__="larix config")
+        setattr(dgroup.config, PANEL, {"absorber": self.wids["absorber"].GetStringSelection()})
 
     @staticmethod
     def absorber(dgroup) -> str:
         return (getattr(getattr(dgroup, "config", None), PANEL, None) or {}).get("absorber", AUTO)
 
+    def onConfigSelect(self, event=None):
+        name = self.wids["conf_choice"].GetStringSelection()
+        options = self.get_defaultconfig() if name == "default" else self.configs.get(name, {})
+        for key, value in options.items():
+            if key in self.wids:
+                set_widget_value(self.wids[key], value)
+
+    def onConfigSave(self, event=None):
+        frame = {"taskpanel": self, "callback": self.onConfigSaved, "config_opts": self.configs}
+        self.parent.show_subframe("cnpredict_conf", TaskConfigFrame, **frame)
+
+    def onConfigSaved(self):
+        self.wids["conf_choice"].SetChoices(list(self.configs))
+        save_config(CONFIG_FILE, self.configs, form="yaml")
+        self.write_message(f"Saved CN options {CONFIG_FILE}")
+
     # --- showing
 
     def selected(self):
-        names = self.controller.filelist.GetCheckedStrings()
-        groups = [getattr(self.controller.symtable, self.controller.file_groups.get(name, ""), None) for name in names]
+        names = [self.controller.file_groups.get(name) for name in self.controller.filelist.GetCheckedStrings()]
+        groups = [getattr(self.controller.symtable, name, None) for name in names if name]
         return [dgroup for dgroup in groups if dgroup is not None]
 
     def state(self):
@@ -363,63 +292,45 @@ class CNPanel(TaskPanel):
     def refresh(self):
         self.seen = self.state()
         self.show_answer()
-        self.rows = [self.row(dgroup) for dgroup in self.selected()]
+        self.rows = [table.row(dgroup.filename, *self.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()
 
     def show_progress(self):
-        running = self.asked > 0
+        batch, wids = self.batch, self.wids
         for name in ("predict_one", "predict_sel"):
-            self.wids[name].Enable(not running)
-        self.wids["cancel"].Enable(running)
-        done = self.asked - len(self.waiting) - len(self.ready)
-        self.wids["progress"].SetRange(max(1, self.asked))
-        self.wids["progress"].SetValue(done)
-        if running:
-            self.write_message(f"Predicting coordination numbers: {done} of {self.asked} groups")
+            wids[name].Enable(batch is None)
+        wids["cancel"].Enable(batch is not None)
+        wids["progress"].SetRange(max(1, batch.total if batch else 1))
+        wids["progress"].SetValue(batch.done if batch else 0)
+        if batch:
+            self.write_message(f"Predicting coordination numbers: {batch.done} of {count(batch.total)}")
 
     def show_answer(self):
         wids, dgroup = self.wids, self.controller.get_group()
         found, problem = self.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
         if found is None or problem:
-            answer, numbers, status = "CN –", getattr(dgroup, "filename", ""), problem
-            colour = "text" if problem in (NOT_YET, NO_GROUP) else "title_red"
-            details, families, sites = [problem], [], []
+            answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
+            first_sight = problem in (NOT_YET, NO_GROUP)
+            colour = "text" if first_sight else "title_red"
+            details = HINT if first_sight else problem
         else:
-            status, colour = found.advice, COLOURS[found.verdict]
-            answer = f"CN {found.cn}"
-            numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {found.set_text},"
-            numbers += f"  mean {found.mean_text}"
-            details = [*found.notes, f"model: {found.model}, version {found.model_version}"]
-            families = [(found.family, found.cn, f"{found.p:.2f}")]
-            sites = [site_text(site) for site in found.neighbours]
+            answer, numbers, status = f"CN {found.cn}", table.headline(found), found.advice
+            colour = COLOURS[found.verdict]
+            notes = [*found.notes, f"model: {found.model}, version {found.model_version}"]
+            details = "\n".join(f"• {line}" for line in notes)
+            sites = [table.site_row(site) for site in found.neighbours]
         for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
             wids[name].SetLabel(label)
+            wids[name].SetToolTip(label)
             wids[name].SetForegroundColour(get_color(colour))
-        wids["details"].ChangeValue("\n".join(f"• {line}" for line in details))
-        fill(wids["families"], families)
+        wids["details"].ChangeValue(details)
         fill(wids["sites"], sites)
-
-    def row(self, dgroup) -> dict:
-        """One line of the table; numbers only where they are the group's own now."""
-        found, problem = self.stored(dgroup)
-        out: dict[str, str | int | float] = dict.fromkeys((*COLUMNS, *CSV_COLUMNS), "")
-        out |= {"Group": dgroup.filename, "Status": problem}
-        if found is not None and not problem:
-            out |= {
-                "90 % set": found.set_text,
-                "Mean": found.mean_text,
-                "Status": f"outside: {found.reason}" if found.reason else found.verdict,
-                **{heading: found.row()[key] for heading, key in CELLS.items()},
-            }
-        return out
 
     def show_table(self):
         if self.sorting:
-            column, rising = self.sorting
-            blank = [row for row in self.rows if row[column] == ""]
-            rest = [row for row in self.rows if row[column] != ""]
-            self.rows = sorted(rest, key=lambda row: row[column], reverse=not rising) + blank
-        fill(self.wids["table"], [[row[column] for column in COLUMNS] for row in self.rows])
+            self.rows = table.in_order(self.rows, *self.sorting)
+        colours = [get_color(COLOURS.get(row["verdict"], "text")) for row in self.rows]
+        fill(self.wids["table"], [[row[column] for column in COLUMNS] for row in self.rows], colours)
 
     def onSort(self, event):
         column = list(COLUMNS)[event.GetCol()]
@@ -432,6 +343,8 @@ class CNPanel(TaskPanel):
     def onShowRow(self, event):
         self.parent.ShowFile(filename=self.rows[event.GetRow()]["Group"])
 
+    # --- plotting
+
     def onPlotOne(self, event=None):
         self.plot(why=True)
 
@@ -441,33 +354,41 @@ class CNPanel(TaskPanel):
         To find those parts takes tens of predictions: done where it is asked for, not at each choice of a group.
         """
         dgroup = dgroup or self.controller.get_group()
-        if dgroup is None or getattr(dgroup, "chir_mag", None) is None:
+        if dgroup is None:
+            return self.write_message(NO_GROUP)
+        display = self.controller.get_display(win=1)
+        if getattr(dgroup, "chir_mag", None) is None:
+            plots.draw_nothing(display.panel, f"{dgroup.filename}: no chi(R) yet")
             return self.write_message("This group has no chi(R) yet")
-        title = repr(dgroup.filename)
-        self.larch_eval(f"plot_chir({dgroup.groupname}, show_mag=True, rmax=6, win=1, title={title})")
+        self.larch_eval(plots.chir_command(dgroup, dgroup.filename))
+        plots.say_unit(display.panel, dgroup)
         found = self.current(dgroup)
         if found is not None:
             if why and not hasattr(dgroup.cn_predict, "importance"):
                 self.larch_eval(f"explain({dgroup.groupname})")
-            plot = self.controller.get_display(win=1).panel
-            plot.conf.draw_legend(show=False)
-            plot.set_xylims([0, 6, 0, HEADROOM * dgroup.chir_mag.max()])
-            draw_answer(plot.axes, found, dgroup.cn_predict)
-            plot.canvas.draw()
+            plots.draw_answer(display.panel, dgroup, found)
+        return self.controller.set_focus()
+
+    def onPlotSelected(self, event=None):
+        """|chi(R)| of all selected groups, each with its number."""
+        groups = [dgroup for dgroup in self.selected() if getattr(dgroup, "chir_mag", None) is not None]
+        if not groups:
+            return self.write_message("No selected group has chi(R): predict them first, or process them")
+        commands = []
+        for i, dgroup in enumerate(groups):
+            found = self.current(dgroup)
+            label = dgroup.filename + (f": CN {found.cn}" if found else "")
+            options = {"label": label, "new": i == 0, "delay_draw": True}
+            commands.append(plots.chir_command(dgroup, count(groups), **options))
+        self.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
+        plots.say_unit(self.controller.get_display(win=1).panel, groups[0])
         return self.controller.set_focus()
 
     # --- handing on
 
-    def table_text(self, columns, dialect) -> str:
-        out = io.StringIO()
-        writer = csv.DictWriter(out, columns, dialect=dialect, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return out.getvalue()
-
     def onCopy(self, event=None):
         if wx.TheClipboard.Open():
-            wx.TheClipboard.SetData(wx.TextDataObject(self.table_text(COLUMNS, "excel-tab")))
+            wx.TheClipboard.SetData(wx.TextDataObject(table.as_text(self.rows, COLUMNS, "excel-tab")))
             wx.TheClipboard.Close()
             self.write_message(f"Copied {len(self.rows)} rows")
 
@@ -484,21 +405,17 @@ class CNPanel(TaskPanel):
         if exists and Popup(self, f"Overwrite {path}?", "Overwrite existing file?", style=wx.YES_NO) != wx.ID_YES:
             return None
         try:
-            Path(path).write_text(self.table_text(CSV_COLUMNS, "excel"), encoding="utf-8")
+            Path(path).write_text(table.as_text(self.rows, CSV_COLUMNS, "excel"), encoding="utf-8")
         except OSError as err:
-            return say(self.parent, f"{path} could not be written: {err.strerror}")
+            message = f"{path} could not be written: {err.strerror}"
+            say(self.parent, message)
+            return Popup(self, message, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
         return self.write_message(f"Wrote {len(self.rows)} rows to {path}")
 
 
-def fill(grid, rows) -> None:
-    with wx.grid.GridUpdateLocker(grid):
-        if grid.NumberRows > len(rows):
-            grid.DeleteRows(0, grid.NumberRows - len(rows))
-        elif grid.NumberRows < len(rows):
-            grid.AppendRows(len(rows) - grid.NumberRows)
-        for i, row in enumerate(rows):
-            for j, value in enumerate(row):
-                grid.SetCellValue(i, j, str(value))
+def count(groups) -> str:
+    number = groups if isinstance(groups, int) else len(groups)
+    return "1 group" if number == 1 else f"{number} groups"
 
 
 def stamp_of(dgroup) -> int:
@@ -510,23 +427,3 @@ def stamp_of(dgroup) -> int:
     ]
     xftf = getattr(getattr(dgroup, "callargs", None), "xftf", None)
     return hash((tuple(values), repr(xftf), id(dgroup.cn_predict)))
-
-
-def draw_answer(axes, found: Prediction, made) -> None:
-    """Shade the parts of R that carried the answer, where that is known, and set the probabilities in the corner."""
-    shades = np.clip(getattr(made, "importance", [0.0]), 0, None)
-    if shades.max() > 0:
-        half = (made.importance_r[1] - made.importance_r[0]) / 2
-        for r, shade in zip(made.importance_r, shades / max(shades.max(), NOTABLE), strict=True):
-            axes.axvspan(r - half, r + half, ymax=1 / HEADROOM, color=RED, alpha=0.4 * shade, linewidth=0)
-        style = {"color": RED, "size": "x-small", "va": "top"}
-        axes.text(0.02, 0.97, "red: what carried the answer", transform=axes.transAxes, **style)
-    corner = axes.inset_axes([0.58, 0.6, 0.4, 0.3])
-    draw_probabilities(corner, found)
-    corner.tick_params(labelsize="x-small")
-    for item in (corner.title, corner.xaxis.label, corner.yaxis.label):
-        item.set_fontsize("x-small")
-
-
-def site_text(site: dict) -> list:
-    return [*(site.get(key, "") for key in ("site", "formula", "cn", "shell")), f"{site['distance']:.1f}"]

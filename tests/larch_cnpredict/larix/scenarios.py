@@ -21,7 +21,7 @@ def cells(grid):
 
 
 def finished(larix, page):
-    larix.wait(lambda: not page.asked)
+    larix.wait(lambda: page.batch is None)
     larix.settle()
     return page
 
@@ -43,6 +43,9 @@ def start(larix):
     menus = [bar.GetMenuLabelText(i) for i in range(bar.GetMenuCount())]
     out = {"tabs": list(larix.frame.get_panels()), "menus": menus}
     larix.menu("CN", "Show CN Panel")
+    larix.frame.SetSize((1050, 850))
+    larix.settle()
+    out["first_tab"] = larix.frame.nb._pages._nFrom
     return out | {"shown": type(larix.frame.nb.GetCurrentPage()).__name__, "buffer": larix.buffer()}
 
 
@@ -52,7 +55,7 @@ def project(larix, path, folder):
     current = names[-1]
     out = {"names": names, "had_chi": [hasattr(larix.group(name), "chir_mag") for name in names]}
     page = predict(larix)
-    out |= {"one": texts(page), "families": cells(page.wids["families"]), "sites": cells(page.wids["sites"])}
+    out |= {"one": texts(page), "sites": cells(page.wids["sites"])}
     out |= {"value": values(larix, current), "xftf": larix.group(current).callargs.xftf}
     plot = larix.controller.get_display(win=1).panel
     out |= {"insets": [len(plot.axes.child_axes)], "shades": len(plot.axes.patches)}
@@ -199,7 +202,7 @@ def many(larix, path, groups):
     shown = texts(page)
     larix.click(page.wids["cancel"])
     out = {"shown": shown, "cancelled": done(), "message": larix.frame.statusbar.GetStatusText(0)}
-    larix.wait(lambda: not page.timers["batch"].IsRunning())
+    larix.elapse(200)
     larix.settle()
     out |= {"later": done(), "buttons": page.wids["predict_sel"].IsEnabled()}
     larix.click(page.wids["predict_sel"])
@@ -308,3 +311,260 @@ def screenshots(larix, path, folder):
             if not room.Contains(rect) or wide:
                 cut.append(f"{name} at {width}")
     return cut
+
+
+def closed(larix, path, groups):
+    """The x of the tab, and Apply Now in Preferences, while a batch runs."""
+    names = copied(larix, path, groups)
+
+    def begin():
+        page = cn_tab(larix)
+        larix.check(names)
+        larix.press(page.wids["predict_sel"], settle=False)
+        larix.wait(lambda: sum(values(larix, name) is not None for name in names) >= 1)
+        assert page.batch
+        return page
+
+    pages, out = [begin()], []  # kept: when Python lets go of them is a matter of chance
+    larix.close_tab("cnpredict")
+    larix.elapse(300)
+    out.append([list(larix.frame.get_panels()), sum(values(larix, name) is not None for name in names)])
+    for name in names:
+        vars(larix.group(name)).pop("cn_predict", None)
+    pages.append(begin())
+    larix.menu("Preferences", "Edit Preferences", settle=False)
+    larix.frame.subframes["preferences"].panselect.OnApply()
+    larix.elapse(300)
+    out.append([list(larix.frame.get_panels()), sum(values(larix, name) is not None for name in names)])
+    page = finished(larix, begin())
+    return {"closed": out, "rows": cells(page.wids["table"])}
+
+
+def options(larix, path):
+    """A model, a transform and an absorber chosen, for many groups and for one."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.select(names[0])
+    larix.choose(page.wids["absorber"], "Cu")
+    larix.check(names)
+    seen = {}
+    for model in page.wids["model"].Items:
+        for transform in page.wids["transform"].Items[:2]:
+            larix.choose(page.wids["model"], model)
+            larix.choose(page.wids["transform"], transform)
+            larix.click(page.wids["predict_sel"])
+            finished(larix, page)
+            made = [larix.group(name).cn_predict for name in names if values(larix, name)]
+            seen[f"{model} {transform}"] = [[one.model for one in made], cells(page.wids["table"])]
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    return {"seen": seen, "one": texts(page), "buffer": larix.buffer()}
+
+
+def drag_sash(larix, page, by):
+    """The border between the list of groups and the tabs, moved with the mouse; by how much it went."""
+    window = page
+    while not isinstance(window, larix.wx.SplitterWindow):
+        window = window.Parent
+    before = window.SashPosition
+    robot, x = larix.wx.UIActionSimulator(), window.SashPosition + window.SashSize // 2
+    robot.MouseMove(window.ClientToScreen(x, 300))
+    larix.settle()
+    robot.MouseDown()
+    larix.settle()
+    for step in (1, 0):
+        robot.MouseMove(window.ClientToScreen(x + by - step, 300))
+        larix.settle()
+    robot.MouseUp()
+    larix.settle()
+    return window.SashPosition - before
+
+
+def clipped(larix, page):
+    """What does not have the room that its words need."""
+    wide = [n for n, w in page.wids.items() if isinstance(w, larix.wx.StaticText) and w.BestSize.width > w.Size.width]
+    kinds = larix.wx.Button, larix.wx.Choice, larix.wx.CheckBox
+    small = [n for n, w in page.wids.items() if isinstance(w, kinds) and w.BestSize.width > w.Size.width]
+    short = [
+        n
+        for n, w in page.wids.items()
+        if isinstance(w, larix.wx.StaticText) and w.GetTextExtent(w.Label).width > w.Size.width
+    ]
+    return sorted({*wide, *small, *short})
+
+
+def room(larix, path):
+    """Numbers of two digits stay legible, whatever is done to the window."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.select("Cu_foil" if "Cu_foil" in names else names[0])
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    out = {"answer": texts(page)["answer"], "at first": clipped(larix, page)}
+    larix.tab("exafs")
+    cn_tab(larix)
+    out["tab"] = clipped(larix, page)
+    for size in ((1100, 860), (1050, 850)):
+        larix.frame.SetSize(size)
+        larix.settle()
+    out["resize"] = clipped(larix, page)
+    out["moved"] = drag_sash(larix, page, 30)
+    out["sash"] = clipped(larix, page)
+    return out
+
+
+def no_chi(larix, path):
+    """Auto-Plot, and a group that has nothing to plot."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.select(names[0])
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    plot = larix.controller.get_display(win=1).panel
+
+    def drawn():
+        axes = plot.axes
+        lines = [line for line in axes.lines if len(line.get_xdata()) > 2]
+        shades = len(axes.patches) + len(axes.images)
+        return {"lines": len(lines), "shades": shades, "bars": len(axes.child_axes), "title": axes.get_title()}
+
+    out = {"with": drawn(), "journal": len([e for e in larix.group(names[0]).journal if e.key == "cn_predict"])}
+    out["unit"] = plot.axes.get_ylabel()
+    larix.select(names[1])
+    return out | {"without": drawn(), "name": names[1]}
+
+
+def sorting(larix, path):
+    """Headings clicked, of a table whose order as text is another."""
+    import wx.grid
+
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    for name, mean, inside in zip(names, (11.8, 2.4, 6.6), ([12], [2, 10], [2, 6]), strict=True):
+        made = larix.group(name).cn_predict
+        made.cn_mean, made.cn_set = mean, inside
+    page.refresh()
+    grid, out = page.wids["table"], {}
+    labels = [grid.GetColLabelValue(i) for i in range(grid.NumberCols)]
+    for heading in ("Mean", "90 % set", "Group"):
+        column = labels.index(heading)
+        grid.ProcessEvent(wx.grid.GridEvent(grid.Id, wx.grid.EVT_GRID_COL_SORT.typeId, grid, -1, column))
+        out[heading] = [row[column] for row in cells(grid)]
+    return out
+
+
+def wheel(larix, path):
+    """The wheel of the mouse over every choice."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.select(names[0])
+    choices = {name: w for name, w in page.wids.items() if isinstance(w, larix.wx.Choice)}
+    before = {name: choice.StringSelection for name, choice in choices.items()}
+    for choice in choices.values():
+        for focused in (False, True):
+            if focused:
+                choice.SetFocus()
+            larix.wheel(choice)
+    return before, {name: choice.StringSelection for name, choice in choices.items()}
+
+
+def crowded(larix, path, groups):
+    """What else asks for Larix while a batch runs: is it heard between any two commands?"""
+    copied(larix, path, groups)
+    page = cn_tab(larix)
+    heard, idle, gauge = [], [], []
+
+    def called():
+        heard.append(len(page.command_hist))
+        gauge.append(page.wids["progress"].Value)
+        if page.batch:
+            larix.wx.CallLater(1, larix.wx.CallAfter, called)
+
+    larix.frame.Bind(larix.wx.EVT_IDLE, lambda event: idle.append(len(page.command_hist)))
+    larix.click(page.wids["predict_sel"], settle=False)
+    larix.wx.CallAfter(called)
+    finished(larix, page)
+    return {"heard": heard, "idle": idle, "gauge": gauge, "commands": len(page.command_hist)}
+
+
+def leaving(larix, path, groups):
+    """A group removed, one renamed while they are asked about; one group, and none that is checked."""
+    names = copied(larix, path, groups)
+    page = cn_tab(larix)
+    larix.click(page.wids["predict_sel"], settle=False)
+    group = larix.group(names[-2])
+    larix.controller.filelist.SetStringSelection(names[-1])
+    with larix.answering(larix.wx.ID_YES):
+        larix.frame.onRemoveGroup()
+    assert page.batch
+    group.filename = "renamed"
+    larix.controller.file_groups["renamed"] = larix.controller.file_groups.pop(names[-2])
+    finished(larix, page)
+    out = {"message": larix.frame.statusbar.GetStatusText(0), "renamed": hasattr(group, "cn_predict")}
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    return out | {"one": larix.frame.statusbar.GetStatusText(0)}
+
+
+def second(larix):
+    """Another window of the same program."""
+    from larch.wxxas.xasgui import LarixFrame
+
+    frame = LarixFrame(mode="exafs", check_version=False)
+    larix.wait(lambda: frame.statusbar.GetStatusText(1) == "ready")
+    larix.elapse(300)
+    bar = frame.menubar
+    return {
+        "menus": [[b.GetMenuLabelText(i) for i in range(b.GetMenuCount())] for b in (bar, larix.frame.menubar)],
+        "tabs": list(frame.get_panels()),
+    }
+
+
+def keys(larix, path):
+    """Only the keyboard: Tab through the whole tab, Enter predicts."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.check(names)
+    larix.select(names[0])
+    larix.frame.Raise()
+    page.wids["predict_one"].SetFocus()
+    larix.settle()
+    seen = []
+    for _ in range(30):
+        window = larix.wx.Window.FindFocus()
+        inside = [n for n, w in page.wids.items() if w.HasFocus() or (window and w.IsDescendant(window))]
+        seen.append(inside[0] if inside else None if window is None else type(window).__name__)
+        larix.key(larix.wx.WXK_TAB)
+    page.wids["absorber"].SetFocus()
+    larix.key(larix.wx.WXK_RETURN)
+    finished(larix, page)
+    return {"order": seen, "predicted": hasattr(larix.group(names[0]), "cn_predict")}
+
+
+def words(larix, path):
+    """What is said before anything is done, and where something is wrong; where the whole of it is to be read."""
+    page = cn_tab(larix)
+    out = {"first": texts(page)}
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.select(names[0])
+    out["unpredicted"] = texts(page)
+    larix.check(names)
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+    grid, sites = page.wids["table"], page.wids["sites"]
+    last = grid.NumberCols - 1
+    box = grid.CellToRect(0, last)
+    point = grid.CalcScrolledPosition(box.x + 20, box.y + box.height // 2)
+    larix.wx.UIActionSimulator().MouseMove(grid.GridWindow.ClientToScreen(point))
+    larix.settle()
+    out |= {"rows": cells(grid), "tip": grid.GridWindow.GetToolTipText()}
+    out["colours"] = [grid.GetCellTextColour(i, last).GetAsString() for i in range(grid.NumberRows)]
+    out["sites"] = [sites.GetColLabelValue(i) for i in range(sites.NumberCols)]
+    out["untold"] = [
+        name
+        for name, widget in page.wids.items()
+        if not isinstance(widget, larix.wx.StaticText) and not widget.GetToolTipText()
+    ]
+    return out

@@ -22,6 +22,7 @@ def test_tab_and_menu_are_there(larix, mode):
     assert seen["tabs"][-1] == "cnpredict"
     assert seen["menus"][-2:] == ["CN", "Help"]
     assert seen["shown"] == "CNPanel"
+    assert mode == "all" or seen["first_tab"] == 0  # none has gone out of sight for ours
     assert "larch-cnpredict" not in seen["buffer"]
 
 
@@ -58,7 +59,7 @@ def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
     for verdict, size, each in zip(verdicts, sizes, seen["values"], strict=True):
         assert verdict == ("outside" if not each["in_domain"] else "ok" if size == 1 else "undecided")
     assert "kmin=3" in one["details"]  # which transform was used
-    assert len(seen["families"]) == 1
+    assert len(seen["sites"]) == 5
     assert seen["before_selected"] is None
     assert "explain(" in seen["buffer"]
     assert seen["shades"] > 0
@@ -173,3 +174,105 @@ def test_nothing_is_cut_off_in_the_screenshots(larix, project, tmp_path):
     assert larix("screenshots", mode="exafs", path=project, folder=folder) == []
     for size in ("1050x850", "1600x1200"):
         assert (folder / f"larix_{size}.png").stat().st_size > 20_000
+
+
+def test_closing_the_tab_ends_the_batch(larix, project):
+    seen = larix("closed", path=project, groups=150)
+    (after_x, done), (after_apply, more) = seen["closed"]
+    assert "cnpredict" not in after_x
+    assert 1 <= done < 150
+    assert "cnpredict" in after_apply
+    assert 1 <= more < 150
+    assert all(row[2].isdigit() for row in seen["rows"])
+
+
+def test_options_and_many_groups(larix, project):
+    seen = larix("options", path=project)
+    for asked, (models, rows) in seen["seen"].items():
+        assert [row[2].isdigit() for row in rows] == [True] * 3, (asked, rows)
+        assert [model.split(",")[0] for model in models] == [asked.split()[0]] * 3
+    assert seen["one"]["answer"].split()[1].isdigit()
+    assert "element='Cu', model='forest', transform='training'" in seen["buffer"]
+
+
+def test_two_digits_have_room(larix, athena, raw):
+    seen = larix("room", path=athena(raw("Cu_foil")))
+    assert seen["answer"] == "CN 12"
+    assert seen["moved"] == 30
+    for when in ("at first", "tab", "resize", "sash"):
+        assert seen[when] == [], when
+
+
+def test_larger_text_is_not_clipped(larix, athena, raw):
+    assert larix("room", path=athena(raw("Cu_foil")), environment={"GDK_DPI_SCALE": "1.5"})["at first"] == []
+
+
+def test_group_without_chi_clears_the_plot(larix, project):
+    seen = larix("no_chi", path=project)
+    assert seen["with"]["lines"] >= 1
+    assert seen["with"]["bars"] == 1
+    assert seen["with"]["shades"] >= 1
+    assert "-3" in seen["unit"]  # k^2 chi(k) dk: two from k^2, one from dk
+    assert seen["journal"] == 1
+    assert seen["without"]["lines"] == seen["without"]["shades"] == seen["without"]["bars"] == 0
+    assert seen["name"] in seen["without"]["title"]
+
+
+def test_table_sorts_as_numbers_and_names_as_people_count(larix, athena, raw):
+    path = athena(raw("CuO", label="scan10"), raw("CuO", label="Scan2"), raw("CuO", label="scan1"))
+    seen = larix("sorting", path=path)
+    assert [mean.split()[0] for mean in seen["Mean"]] == ["2.4", "6.6", "11.8"]
+    assert seen["90 % set"] == ["{2, 6}", "{2, 10}", "{12}"]
+    assert seen["Group"] == ["scan1", "Scan2", "scan10"]
+
+
+def test_wheel_over_a_choice_changes_nothing(larix, project):
+    before, after = larix("wheel", path=project)
+    assert len(before) >= 3
+    assert after == before
+
+
+def test_larix_is_heard_while_a_batch_runs(larix, project):
+    seen = larix("crowded", path=project, groups=100)
+    steps = [b - a for a, b in zip(seen["heard"], seen["heard"][1:], strict=False)]
+    assert max(steps) <= 1
+    assert len(set(seen["idle"])) >= seen["commands"] - 2
+    assert 0 < next(value for value in seen["gauge"] if value) <= 10
+
+
+def test_groups_that_leave_are_not_counted(larix, project):
+    seen = larix("leaving", path=project, groups=12)
+    assert "of 11 groups" in seen["message"]
+    assert "1 removed meanwhile" in seen["message"]
+    assert seen["renamed"]
+    assert "1 group" in seen["one"]
+    assert "1 groups" not in seen["one"]
+
+
+def test_second_window_has_the_menu_too(larix):
+    seen = larix("second")
+    assert [menus.count("CN") for menus in seen["menus"]] == [1, 1]
+    assert "cnpredict" in seen["tabs"]
+
+
+def test_keyboard(larix, project):
+    seen = larix("keys", path=project)
+    choice = None  # GTK's own widget inside has the focus, and wx knows no window of that name
+    above = ["predict_one", "predict_sel", "plot_one", "plot_sel", "plot_on_choose", choice, "copy_absorber"]
+    below = [choice, choice, choice, "conf_save", "details", "sites", "copy", "export", "table"]
+    assert seen["order"][: len(above + below)] == above + below
+    assert seen["predicted"]
+
+
+def test_words(larix, athena, raw):
+    strange = raw("Cu_foil", label="Ge_edge", shift=11103.0 - 8979.0)
+    seen = larix("words", path=athena(raw("CuO"), strange))
+    assert "Predict" in seen["first"]["details"]
+    assert "Sc" in seen["unpredicted"]["details"]
+    rows = {row[0]: row for row in seen["rows"]}
+    assert not rows["Ge_edge"][-1].startswith("'Ge_edge'")  # its name is in the first column
+    assert seen["tip"] == seen["rows"][0][-1]
+    colours = dict(zip(rows, seen["colours"], strict=True))
+    assert colours["CuO"] != colours["Ge_edge"]
+    assert "Distance" not in seen["sites"]
+    assert seen["untold"] == []

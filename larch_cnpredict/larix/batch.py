@@ -1,0 +1,111 @@
+"""The groups of one request, made ready and asked about a few at a time. No wx: the tab says when the next step is due,
+and what Larix does in it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from ..request import Request
+
+# Groups in one command. Each command costs Larix a refresh of the tree in its buffer, which grows with the number of
+# groups (85 ms for 300, as much as asking about 30 of them): so long requests go in larger and larger commands.
+FIRST, LARGEST = 2, 32
+
+
+def command(names: Sequence[str], request: Request, collect: bool) -> str:
+    """The Larch command for groups of these names. `collect`: one that fails leaves the others their answers."""
+    given = {name: getattr(request, name) for name in ("element", "model", "transform")}
+    given = {name: value for name, value in given.items() if value != getattr(Request(), name)}
+    given |= {"errors": "collect"} if collect else {}
+    args = [f"[{', '.join(names)}]" if collect else names[0], *(f"{name}={value!r}" for name, value in given.items())]
+    return f"predict_cn({', '.join(args)})"
+
+
+class Batch:
+    """One request for some groups.
+
+    Parameters
+    ----------
+    groups : the groups asked about
+    request : how each is asked about
+    exists : whether a group is still there; the user may remove it at any time
+    process : makes chi(R) of a group where it has none; returns whether there was work to do, and what went wrong or ''
+    evaluate : runs a Larch command; returns its value, or the error that ended it
+    """
+
+    def __init__(
+        self,
+        groups: Iterable[Any],
+        request: Callable[[Any], Request],
+        exists: Callable[[Any], bool],
+        process: Callable[[Any], tuple[bool, str]],
+        evaluate: Callable[[str], Any],
+    ):
+        self.request, self.exists, self.process, self.evaluate = request, exists, process, evaluate
+        self.waiting = list(groups)
+        self.ready: list[Any] = []
+        self.answered: list[Any] = []
+        self.failed: list[tuple[Any, str]] = []
+        self.removed = self.cancelled = 0
+        self.total = len(self.waiting)
+        self.size = min(FIRST, self.total)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.waiting or self.ready)
+
+    @property
+    def done(self) -> int:
+        return self.total - self.cancelled - len(self.waiting) - len(self.ready)
+
+    def step(self) -> None:
+        """A piece of work so small that Larix stays awake: the processing of one group, or one command."""
+        if self.waiting and len(self.ready) < self.size:
+            self._make_ready()
+        elif self.ready:
+            groups, self.ready = self.ready, []
+            self.size = min(2 * self.size, LARGEST)
+            for request, alike in groupby(self._there(groups), key=self.request):
+                self._ask(request, list(alike))
+
+    def cancel(self) -> None:
+        """Ask no more; what has been answered stays."""
+        self.cancelled = len(self.waiting) + len(self.ready)
+        self.waiting, self.ready = [], []
+
+    @property
+    def summary(self) -> str:
+        """What came of it."""
+        there = self.total - self.removed
+        groups = f"{there} group" + ("s" if there != 1 else "")
+        if self.cancelled:
+            return f"Cancelled: {self.done} of {groups} done"
+        text = f"Predicted the coordination number of {len(self.answered)} of {groups}"
+        text += f", {len(self.failed)} failed: see the table" if self.failed else ""
+        return text + (f", {self.removed} removed meanwhile" if self.removed else "")
+
+    def _there(self, groups: list[Any]) -> list[Any]:
+        there = [group for group in groups if self.exists(group)]
+        self.removed += len(groups) - len(there)
+        return there
+
+    def _make_ready(self) -> None:
+        worked = False  # a group that has its chi(R) costs nothing; Larix's processing of one is a step of its own
+        while self.waiting and len(self.ready) < self.size and not worked:
+            for group in self._there([self.waiting.pop(0)]):
+                worked, problem = self.process(group)
+                if problem:
+                    self.failed.append((group, problem))
+                else:
+                    self.ready.append(group)
+
+    def _ask(self, request: Request, groups: list[Any]) -> None:
+        single = self.total == 1
+        answer = self.evaluate(command([group.groupname for group in groups], request, collect=not single))
+        answers = answer if isinstance(answer, list) else [answer] * len(groups)
+        for group, one in zip(groups, answers, strict=True):
+            if isinstance(one, Exception):
+                self.failed.append((group, str(one)))
+            else:
+                self.answered.append(group)

@@ -1,0 +1,175 @@
+"""The controls of the CN tab: where they stand, what their tooltips say, how keys move between them."""
+
+import wx
+import wx.grid
+from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_font, pack
+
+from ..features import ELEMENTS
+from .table import AUTO, COLUMNS, SITES, TRANSFORMS
+
+USUAL = 79  # px that ten digits take at the text size for which widths are written here
+TIPS = {
+    "predict_one": "Predict the coordination number of the current group (Enter)",
+    "predict_sel": "Predict the coordination numbers of all groups that are checked in the list at the left",
+    "cancel": "Ask no more; what has been answered stays",
+    "progress": "Groups that are done, of those asked for",
+    "plot_one": "Plot |chi(R)| of the current group, what of it carried the answer, and how probable each number is",
+    "plot_sel": "Plot |chi(R)| of all checked groups, each with its number",
+    "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
+    "absorber": "The absorber of this group, where the one that was found is wrong",
+    "copy_absorber": "Set this absorber for all checked groups",
+    "model": "The model to ask: the default, or one family of models by its name",
+    "transform": "The chi(R) that the models read: <Auto> takes the group's own where it was made as for training,\n"
+    "else makes a new one from chi(k).  The group's own arrays are never changed.",
+    "conf_choice": "Use Saved Configuration",
+    "conf_save": "Save model, transform and Auto-Plot for later use",
+    "details": "What was done to the spectrum, and what to know before the number is used",
+    "sites": "Known sites with spectra that are the least unlike this one. Dissimilarity has no unit: it is no length",
+    "table": "Click a heading to sort, double-click a line to make it the current group",
+    "copy": "Copy the table, to be pasted into a spreadsheet",
+    "export": "Save the table with all numbers and notes",
+}
+
+
+def build(tab, config, models) -> None:
+    """Put all controls onto the tab, in the order in which the Tab key goes through them."""
+    panel, wids = tab.panel, tab.wids
+
+    def scaled(width):
+        return round(width * tab.GetTextExtent("0123456789").width / USUAL)
+
+    def roomy(name, widget, width):
+        wids[name] = widget
+        widget.SetMinSize((max(scaled(width), widget.BestSize.width), -1))
+
+    def button(name, label, width, action):
+        roomy(name, Button(panel, label, action=action), width)
+
+    def choice(name, choices, width, action):
+        roomy(name, Choice(panel, choices=list(choices), action=action), width)
+        wids[name].Bind(wx.EVT_MOUSEWHEEL, lambda event: None)  # who scrolls past it does not mean to change it
+
+    def text(name, width, larger, sample=""):
+        style = LEFT | wx.ST_NO_AUTORESIZE | (0 if sample else wx.ST_ELLIPSIZE_END)
+        wids[name] = SimpleText(panel, " ", font=get_font(larger=larger), style=style)
+        wids[name].SetMinSize((max(scaled(width), wids[name].GetTextExtent(sample).width), -1))
+
+    def line(*items):
+        sizer = wx.BoxSizer(wx.HORIZONTAL)
+        for item in items:
+            widget = wids[item] if item in wids else SimpleText(panel, item)
+            sizer.Add(widget, 0, wx.ALIGN_CENTER_VERTICAL | wx.RIGHT, 6)
+        panel.Add(sizer, newrow=True, dcol=7)
+
+    def heading(words, width):
+        return SimpleText(panel, words, size=(scaled(width), -1), **tab.titleopts)
+
+    def ruler():
+        panel.Add(HLine(panel, size=(scaled(750), 3)), newrow=True, dcol=7)
+
+    panel.Add(heading(tab.desc, 450), dcol=7)
+    button("predict_one", "Predict Current Group", 185, tab.onPredictOne)
+    button("predict_sel", "Predict Selected Groups", 185, tab.onPredictSelected)
+    button("cancel", "Cancel", 80, tab.onCancel)
+    wids["progress"] = wx.Gauge(panel, size=(scaled(170), 18))
+    line("predict_one", "predict_sel", "cancel", "progress")
+    button("plot_one", "Plot Current Group", 185, tab.onPlotOne)
+    button("plot_sel", "Plot Selected Groups", 185, tab.onPlotSelected)
+    wids["plot_on_choose"] = wids["auto_plot"] = Check(
+        panel, default=bool(config["auto_plot"]), label="Auto-Plot when choosing Current Group?"
+    )
+    line("plot_one", "plot_sel", "plot_on_choose")
+    choice("absorber", (AUTO, *ELEMENTS), 90, tab.onAbsorber)
+    button("copy_absorber", "Copy Absorber to Selected Groups", 185, tab.onCopyAbsorber)
+    line("Absorber:", "absorber", "copy_absorber")
+    choice("model", models, 110, None)
+    choice("transform", TRANSFORMS, 140, None)
+    choice("conf_choice", tab.configs, 110, tab.onConfigSelect)
+    button("conf_save", "Save Current Configuration", 185, tab.onConfigSave)
+    wids["model"].SetStringSelection(str(config["model"]))
+    wids["transform"].SetStringSelection(str(config.get("transform", AUTO)))
+    line("Model:", "model", "Fourier transform:", "transform", "Saved:", "conf_choice", "conf_save")
+    ruler()
+    text("answer", 150, 8, sample="CN 16")
+    text("numbers", 590, 2)
+    text("status", 760, 0)
+    line("answer", "numbers")
+    line("status")
+    wids["details"] = wx.TextCtrl(panel, size=(scaled(750), 88), style=wx.TE_MULTILINE | wx.TE_READONLY)
+    line("details")
+    wids["sites"] = make_grid(panel, SITES, scaled, 130)
+    line("sites")
+    ruler()
+    wids["table_title"] = heading("Selected Groups", 200)
+    button("copy", "Copy Table", 120, tab.onCopy)
+    button("export", "Export to CSV File", 160, tab.onExport)
+    line("table_title", "copy", "export")
+    panel.pack()
+    wids["table"] = make_grid(tab, COLUMNS, scaled, 170)
+    wids["table"].Bind(wx.EVT_SIZE, lambda event: widen_last(wids["table"], scaled, event))
+    wids["table"].Bind(wx.grid.EVT_GRID_COL_SORT, tab.onSort)
+    wids["table"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, tab.onShowRow)
+    wids["table"].GridWindow.Bind(wx.EVT_MOTION, lambda event: show_cell(wids["table"], event))
+    for name, words in TIPS.items():
+        wids[name].SetToolTip(words)
+    tab.Bind(wx.EVT_CHAR_HOOK, lambda event: on_key(tab, event))
+    sizer = wx.BoxSizer(wx.VERTICAL)
+    sizer.Add(panel, 0, LEFT, 3)
+    sizer.Add(wids["table"], 1, wx.EXPAND | wx.LEFT | wx.BOTTOM, 3)
+    pack(tab, sizer)
+
+
+def make_grid(parent, columns, scaled, height):
+    grid = wx.grid.Grid(parent, size=(scaled(sum(columns.values())) + 5, height))
+    grid.CreateGrid(0, len(columns))
+    grid.EnableEditing(False)
+    grid.DisableDragRowSize()
+    grid.HideRowLabels()
+    grid.SetColLabelSize(24)
+    grid.SetLabelFont(get_font())
+    grid.SetDefaultCellFont(get_font())
+    for i, (label, width) in enumerate(columns.items()):
+        grid.SetColLabelValue(i, label)
+        grid.SetColSize(i, scaled(width))
+    return grid
+
+
+def widen_last(grid, scaled, event) -> None:
+    """Give the room that a wide window has to the last column, which holds sentences."""
+    event.Skip()
+    *first, last = COLUMNS.values()
+    grid.SetColSize(len(first), max(scaled(last), event.GetSize().width - scaled(sum(first)) - 20))
+
+
+def show_cell(grid, event) -> None:
+    """The whole of a cell that may be cut off, as a tooltip."""
+    event.Skip()
+    row, column = grid.XYToCell(*grid.CalcUnscrolledPosition(event.Position))
+    words = grid.GetCellValue(row, column) if row >= 0 and column >= 0 else TIPS["table"]
+    if words != grid.GridWindow.GetToolTipText():
+        grid.GridWindow.SetToolTip(words)
+
+
+def on_key(tab, event) -> None:
+    """Enter predicts, unless a button has it; Tab goes on to the next control, out of grids too."""
+    window, code = wx.Window.FindFocus(), event.GetKeyCode()
+    inside = next((w for n in ("sites", "table", "details") if (w := tab.wids[n]).IsDescendant(window)), None)
+    if code == wx.WXK_TAB and inside and not event.ControlDown():
+        inside.Navigate(wx.NavigationKeyEvent.IsBackward if event.ShiftDown() else wx.NavigationKeyEvent.IsForward)
+    elif code in (wx.WXK_RETURN, wx.WXK_NUMPAD_ENTER) and not isinstance(window, wx.Button):
+        tab.onPredictOne()
+    else:
+        event.Skip()
+
+
+def fill(grid, rows, colours=None) -> None:
+    with wx.grid.GridUpdateLocker(grid):
+        if grid.NumberRows > len(rows):
+            grid.DeleteRows(0, grid.NumberRows - len(rows))
+        elif grid.NumberRows < len(rows):
+            grid.AppendRows(len(rows) - grid.NumberRows)
+        for i, row in enumerate(rows):
+            for j, value in enumerate(row):
+                grid.SetCellValue(i, j, str(value))
+                if colours:
+                    grid.SetCellTextColour(i, j, colours[i])

@@ -1,0 +1,80 @@
+"""What the tab draws into Larix's plot window: |chi(R)|, what carried the answer, how probable each number is."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ..plot import NOTABLE, RED, draw_probabilities
+from ..result import Prediction
+from ..spectrum import read_spectrum
+
+R_SHOWN = 6  # Å
+HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
+
+
+def chir_command(group: Any, title: str, **options: Any) -> str:
+    """The Larch command that plots a group's |chi(R)|."""
+    text = "".join(f", {key}={value!r}" for key, value in options.items())
+    return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN}, win=1, title={title!r}{text})"
+
+
+def say_unit(panel: Any, group: Any) -> None:
+    """k^w chi(k) dk is in Å^-(w+1); Larch's own label forgets that the integral over k adds one."""
+    made = getattr(getattr(group, "callargs", None), "xftf", None) or {}
+    panel.set_ylabel(rf"$|\chi(R)| \rm\,(\AA^{{-{int(made.get('kweight') or 2) + 1}}})$")
+
+
+def draw_nothing(panel: Any, title: str) -> None:
+    """An empty plot that says whose it is: the group before must not be taken for this one."""
+    for inset in list(panel.axes.child_axes):
+        inset.remove()
+    panel.clear()
+    panel.set_title(title)
+    panel.canvas.draw()
+
+
+def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
+    """On top of the group's |chi(R)|: what the models read of it, shaded where it carried the answer, and the bars."""
+    axes, made, highest = panel.axes, group.cn_predict, group.chir_mag.max()
+    read = read_spectrum(group, found.request)
+    if len(read.r) != len(group.r) or not np.allclose(read.chir_mag, group.chir_mag, rtol=1e-3, atol=1e-3 * highest):
+        axes.plot(read.r, read.chir_mag, "--", color=panel.conf.textcolor, linewidth=1.5, zorder=5)
+        remark(axes, 0.87, "dashed: as the models read it", panel.conf.textcolor)
+        highest = max(highest, read.chir_mag.max())
+    panel.conf.draw_legend(show=False)
+    panel.set_xylims([0, R_SHOWN, 0, HEADROOM * highest])
+    if hasattr(made, "importance"):
+        shade(axes, np.asarray(made.importance_r), np.asarray(made.importance))
+    corner = axes.inset_axes([0.58, 0.6, 0.4, 0.3])
+    draw_probabilities(corner, found)
+    in_colours_of(panel, corner)
+    panel.canvas.draw()
+
+
+def shade(axes: Axes, r: np.ndarray, importance: np.ndarray) -> None:
+    """Red where the answer would be less probable without that part of R, with the scale of it in words."""
+    shades = np.clip(importance, 0, None)
+    half, darkest = (r[1] - r[0]) / 2, max(shades.max(), NOTABLE)
+    for middle, depth in zip(r, shades / darkest, strict=True):
+        axes.axvspan(middle - half, middle + half, ymax=1 / HEADROOM, color=RED, alpha=0.4 * depth, linewidth=0)
+    lost = 100 * (1 - np.exp(-darkest))
+    remark(axes, 0.97, f"red: what the answer rests on,\ndarkest: without it p falls by {lost:.0f} %", RED)
+
+
+def remark(axes: Axes, height: float, words: str, colour: str) -> None:
+    axes.text(0.02, height, words, transform=axes.transAxes, color=colour, size="x-small", va="top")
+
+
+def in_colours_of(panel: Any, corner: Axes) -> None:
+    """Small letters, in the colours that the theme of Larix's plot has."""
+    conf = panel.conf
+    corner.set_facecolor(conf.facecolor)
+    corner.tick_params(labelsize="x-small", which="both", colors=conf.textcolor)
+    for item in (corner.title, corner.xaxis.label, corner.yaxis.label):
+        item.set_fontsize("x-small")
+    for item in (corner.xaxis.label, corner.yaxis.label):
+        item.set_color(conf.textcolor)
+    for spine in corner.spines.values():
+        spine.set_color(conf.textcolor)
+    corner.grid(color=conf.gridcolor, axis="y")

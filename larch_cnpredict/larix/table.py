@@ -1,0 +1,100 @@
+"""What the tab says, as text: the rows of the table, their order, CSV; errors in the words of the tab. No wx."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ..result import Prediction, safe_cells
+
+AUTO = "<Auto>"
+TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
+COLUMNS = {
+    "Group": 190,
+    "Absorber": 75,
+    "CN": 45,
+    "90 % set": 85,
+    "Mean": 95,
+    "Status": 255,
+}  # width at usual text size
+CSV_COLUMNS = (
+    *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
+    *("Status", "Model", "Version", "Notes"),
+)
+SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
+# column: its cell in `Prediction.row`
+CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Sigma": "cn_std"}
+CELLS |= {"Model": "model", "Version": "model_version", "Notes": "notes"}
+
+# what an error says to a script: what it says on the tab
+_OWN = {value: f"Fourier transform: {name}" for name, value in TRANSFORMS.items()}
+WORDS = (
+    (r"pass (it|the right element), as in predict_cn\(group, element='Fe'\)", r"choose \1 at Absorber"),
+    (r"pass element='(\w+)'", r"choose \1 at Absorber"),
+    (r"(?:pass|use) model='(\w+)'", r"choose the model \1"),
+    (r"the model '(\w+)'", r"the model \1"),
+    (r"pass transform='(\w+)'", lambda match: f"choose {_OWN[match[1]]}"),
+    (r"transform='(\w+)'", lambda match: _OWN[match[1]]),
+    (r"run autobk and xftf on it first", "process it on the EXAFS tab first"),
+    (r"run xftf( on it)?( first| again)?", r"transform it\2 on the EXAFS tab"),
+)
+
+
+def in_words_of_the_tab(message: str, name: str = "") -> str:
+    """An error's message without Python, and without the group's name, which stands beside it."""
+    for python, words in WORDS:
+        message = re.sub(python, words, message)
+    message = message.replace(name, "this group") if name else message
+    return message.replace("this group", "This group", 1) if message.startswith("this group") else message
+
+
+def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
+    """One line of the table: numbers only where there is no problem, that is, where they are the group's own now."""
+    out: dict[str, Any] = dict.fromkeys((*COLUMNS, *CSV_COLUMNS), "")
+    out |= {"Group": name, "Status": problem, "verdict": "" if problem else "ok", "found": None}
+    if found is not None and not problem:
+        cells = found.row()
+        out |= {heading: cells[key] for heading, key in CELLS.items()}
+        out |= {"90 % set": found.set_text, "Mean": found.mean_text, "verdict": found.verdict, "found": found}
+        out["Status"] = f"outside: {found.reason}" if found.reason else found.verdict
+    return out
+
+
+def in_order(rows: list[dict], column: str, rising: bool) -> list[dict]:
+    """Rows sorted by a column, numbers as numbers; those that have nothing there come last either way."""
+    blank = [row for row in rows if row[column] == ""]
+    return sorted((row for row in rows if row[column] != ""), key=_key(column), reverse=not rising) + blank
+
+
+def _key(column: str):
+    if column == "Mean":
+        return lambda row: row["found"].cn_mean
+    if column == "90 % set":
+        return lambda row: row["found"].cn_set
+    if column == "CN":
+        return lambda row: row["CN"]
+    return lambda row: as_people_count(row[column])
+
+
+def as_people_count(name: str) -> list[tuple[int, int, str]]:
+    """A key that puts scan2 before Scan10."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts]
+
+
+def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
+    """The rows as CSV ('excel') or to be pasted into a spreadsheet ('excel-tab')."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(columns), dialect=dialect, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(safe_cells, rows))
+    return out.getvalue()
+
+
+def site_row(site: dict) -> list[str]:
+    return [*(str(site.get(key, "")) for key in ("site", "formula", "cn", "shell")), f"{site['distance']:.1f}"]
+
+
+def headline(found: Prediction) -> str:
+    return f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {found.set_text},  mean {found.mean_text}"
