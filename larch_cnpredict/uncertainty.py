@@ -1,6 +1,5 @@
 """From a family's probabilities to a calibrated distribution, its mean, and a prediction set."""
 
-
 import numpy as np
 
 # A family that never saw a class says 0, and it is not to be as sure as that.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,15 @@ def test_each_promised_python_is_tested():
 )
 def test_others_can_read_it(name, keys):
     assert keys <= set(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(("folder", "extra"), [("larch_cnpredict", []), ("build_models", ["build"])])
+def test_what_is_imported_is_asked_for(folder, extra):
+    lines = PROJECT["dependencies"] + [line for name in extra for line in PROJECT["optional-dependencies"][name]]
+    lines += [line for line in requires("xraylarch") or [] if "extra ==" not in line]  # Larch brings these
+    asked = {re.split(r"[^\w-]", line)[0].lower().replace("_", "-") for line in lines}
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / folder).rglob("*.py"))
+    modules = set(re.findall(r"^ *(?:from|import) (\w+)(?=[\w.]* import|[\w.]*$|[\w.]* as)", code, re.M))
+    modules -= {"larch_cnpredict", "build_models", "wx", *sys.stdlib_module_names}  # where wx is not, no Larix either
+    homes = packages_distributions()
+    assert {m for m in modules if not asked & {d.lower().replace("_", "-") for d in homes.get(m, [m])}} == set()
