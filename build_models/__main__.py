@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from build_models import config as configuration
-from build_models.config import Config, ConfigError
+from build_models.config import BuildError, Config
 
 
 def _stage(module: str, function: str) -> Callable[[Config], object]:
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         stages = XAS_STAGES if config.source.way == "xas" else STAGES
         for stage in STAGES if arguments.stage == "all" else [arguments.stage]:
             stages[stage](config)
-    except (ConfigError, FileNotFoundError) as error:
+    except (BuildError, FileNotFoundError) as error:
         print(f"build_models: {error}", file=sys.stderr)
         return 1
     return 0

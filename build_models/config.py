@@ -35,7 +35,11 @@ RESULT_SECTIONS = ("source", "order", "feff")
 REFUSING = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class ConfigError(Exception):
+class BuildError(Exception):
+    """A stage cannot go on; the message is one sentence for whoever started it."""
+
+
+class ConfigError(BuildError):
     """The configuration names something that is not there, or gives a value of the wrong kind."""
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
-from build_models.config import Config, FeffSettings
+from build_models.config import BuildError, Config, FeffSettings
 from build_models.data import feff, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
 from build_models.data.structures import iterate, to_structure
 
-ATTEMPTS = 3  # a structure in whose work a worker process died is tried so often
+Task = tuple[dict, tuple]  # a row of the table of structures, and what the work is called with
 
 
 def label(config: Config) -> None:
@@ -31,7 +33,7 @@ def label(config: Config) -> None:
     tasks = (
         (row, (row, config.source.elements)) for row in iterate(path, config.limit) if row["material_id"] not in done
     )
-    total = min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done)
+    total = max(0, min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done))
     _run(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
 
@@ -65,125 +67,127 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings) -> list[dict
     rows = []
     for site_index in sites:
         start = time.perf_counter()
+        chi, reason = {}, ""
         try:
             chis = feff.run_feff(structure, site_index, settings).astype(np.float16)
+            chi = {"chi_static": chis[0], "chi_debye": chis[1:].ravel()}
         except FeffError as error:
-            rows.append(table.failure(row["material_id"], str(error), site_index))
-        except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the site is recorded
-            rows.append(table.failure(row["material_id"], f"{type(error).__name__}: {error}", site_index))
-        else:
-            done = table.failure(row["material_id"], "", site_index)
-            rows.append(done | {"chi_static": chis[0], "chi_debye": chis[1:].ravel()})
-        rows[-1]["seconds"] = time.perf_counter() - start
+            reason = str(error)
+        except (OSError, ImportError):  # no FEFF8L, a full disk: the machine's fault and not the site's
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever else goes wrong, the site is recorded
+            reason = f"{type(error).__name__}: {error}"
+        seconds = {"seconds": time.perf_counter() - start}
+        rows.append(table.failure(row["material_id"], reason, site_index) | chi | seconds)
     return rows
 
 
-def _run(config: Config, stage: str, work: Callable, tasks: Iterable, schema: Any, total: int) -> None:
-    """Do the tasks, write their rows in shards; a task whose worker died three times is a row with the reason."""
+def _run(config: Config, stage: str, work: Callable, tasks: Iterable[Task], schema: Any, total: int) -> None:
+    """Do the tasks and write their rows in shards; what stops it costs nothing that is finished."""
     folder, run = config.out / stage, config.run
     metadata = config.provenance("feff") if stage == "simulate" else config.provenance("source")
     table.check_settings(folder, metadata)
     rows: list[dict] = []
     written = time.monotonic()
     with tqdm(total=total, desc=stage, unit="", smoothing=0.05, mininterval=2.0) as bar:
-        for result in _results(config, work, tasks):
-            rows += result
-            bar.update(len(result) if stage == "simulate" else 1)
-            if len(rows) >= run.shard_rows or (rows and time.monotonic() - written > run.shard_seconds):
-                table.write_shard(folder, rows, schema, metadata)
-                rows, written = [], time.monotonic()
-        if rows:
-            table.write_shard(folder, rows, schema, metadata)
-
-
-def _results(config: Config, work: Callable, tasks: Iterable) -> Iterator[list[dict]]:
-    """Results as they come. Few tasks are under way at a time, so that memory does not grow with their number.
-
-    When a worker dies, nobody says in whose task: each task that was under way is tried again, alone.
-    """
-    tasks = iter(tasks)
-    first = next(tasks, None)
-    if first is None:
-        return
-    tasks = chain([first], tasks)
-    attempts: Counter = Counter()
-    suspects: list[tuple[dict, tuple]] = []
-    pool = _Pool(config)
-    under_way: dict[Future, tuple[dict, tuple]] = {}
-    try:
-        while True:
-            while len(under_way) < (1 if suspects else 2 * pool.workers):
-                task = suspects[-1] if suspects else next(tasks, None)
-                if task is None:
-                    break
-                under_way[pool.submit(work, *task[1])] = task
-                if suspects:
-                    suspects.pop()
-                    break
-            if not under_way:
-                return
-            finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in finished):
-                finished, _ = wait(under_way)
-                pool.restart()
-            for future in finished:
-                row, arguments = under_way.pop(future)
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                    continue
-                attempts[row["material_id"]] += 1
-                if attempts[row["material_id"]] < ATTEMPTS:
-                    suspects.append((row, arguments))
-                else:
-                    sites = arguments[1] if work is _feff_task else [-1]
-                    yield [table.failure(row["material_id"], f"worker died: {type(error).__name__}", i) for i in sites]
-    finally:
-        pool.close()
-
-
-class _Pool:
-    """Worker processes of this machine (joblib's loky) or of a Dask scheduler, as one kind of executor."""
-
-    def __init__(self, config: Config):
-        self.workers = config.run.workers or os.cpu_count() or 1
-        self._client: Any = None
-        if config.run.scheduler:
-            from distributed import Client
-
-            self._client = Client(config.run.scheduler)
-            self.workers = max(1, sum(self._client.nthreads().values()))
-        self.executor: Executor = self._start()
-
-    def _start(self) -> Executor:
-        if self._client is not None:
-            return self._client.get_executor(pure=False)
-        from joblib.externals.loky import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(self.workers, timeout=600, env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
-
-    def submit(self, work: Callable, *arguments: Any) -> Future:
         try:
-            return self.executor.submit(work, *arguments)
-        except BrokenProcessPool:  # a worker died since the last look
-            future: Future = Future()
-            future.set_exception(BrokenProcessPool())
-            return future
+            for result in results(config, work, tasks):
+                rows += result
+                bar.update(len(result) if stage == "simulate" else 1)
+                if len(rows) >= run.shard_rows or (rows and time.monotonic() - written > run.shard_seconds):
+                    table.write_shard(folder, rows, schema, metadata)
+                    rows, written = [], time.monotonic()
+        finally:
+            if rows:
+                table.write_shard(folder, rows, schema, metadata)
 
-    def restart(self) -> None:
-        if self._client is None:
-            self.executor.shutdown(wait=False, kill_workers=True)  # type: ignore[call-arg]
-            self.executor = self._start()
 
-    def close(self) -> None:
-        self.executor.shutdown(wait=True)
-        if self._client is not None:
-            self._client.close()
+def results(config: Config, work: Callable[..., list[dict]], tasks: Iterable[Task]) -> Iterator[list[dict]]:
+    """Results of the tasks as they come, from this machine's processes or those of a Dask cluster.
+
+    When a worker dies, nobody says in whose task: all that were under way are done again, one at a time. A task whose
+    worker then dies twice more is a row that says so. Any other error of a worker is raised: it is none of the task's.
+    """
+    with _workers(config) as workers:
+        for ahead in (2 * workers.number, 1, 1):
+            suspects: list[Task] = []
+            yield from _stream(workers, work, tasks, ahead, suspects)
+            tasks = suspects
+    for row, arguments in tasks:
+        sites = arguments[1] if work is _feff_task else [-1]
+        yield [table.failure(row["material_id"], "worker died", site) for site in sites]
+
+
+class Workers(NamedTuple):
+    """Processes of this machine or of a Dask cluster.
+
+    Attributes
+    ----------
+    executor : function that gives the executor; a new one, where a process has died
+    number : int
+    died : the error that says that a process has died
+    where : str, what a user calls them
+    """
+
+    executor: Callable[[], Executor]
+    number: int
+    died: type[Exception]
+    where: str
+
+
+def _stream(
+    workers: Workers, work: Callable, tasks: Iterable[Task], ahead: int, suspects: list[Task]
+) -> Iterator[list[dict]]:
+    """Results as they come, few tasks under way at a time; those in whose time a worker died go to `suspects`."""
+    tasks = iter(tasks)
+    under_way: dict[Future, Task] = {}
+    while True:
+        for task in islice(tasks, ahead - len(under_way)):
+            try:
+                under_way[workers.executor().submit(work, *task[1])] = task
+            except workers.died:  # since the last look
+                suspects.append(task)
+        if not under_way:
+            return
+        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            task = under_way.pop(future)
+            try:
+                result = future.result()
+            except workers.died:
+                suspects.append(task)
+            except CancelledError:
+                raise BuildError(f"{workers.where} went away; start the stage again, it goes on where it was") from None
+            except Exception as error:
+                raise BuildError(
+                    f"{workers.where} cannot do the work, which needs this checkout and what is installed here: "
+                    f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                ) from error
+            else:
+                yield result
+
+
+@contextlib.contextmanager
+def _workers(config: Config) -> Iterator[Workers]:
+    if not config.run.scheduler:
+        number = config.run.workers or os.cpu_count() or 1
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        executor = partial(get_reusable_executor, number, timeout=600, env=threads)
+        yield Workers(executor, number, BrokenProcessPool, "this machine")
+        return
+    from distributed import Client, KilledWorker
+
+    try:
+        client = Client(config.run.scheduler)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"no Dask scheduler answers at {config.run.scheduler}: {error}") from None
+    with client:
+        cluster, number = client.get_executor(pure=False), max(1, sum(client.nthreads().values()))
+        yield Workers(lambda: cluster, number, KilledWorker, f"the Dask cluster at {config.run.scheduler}")
 
 
 def _skipped(paths: Iterable[str]) -> set[tuple[str, int]]:
-    found: set[tuple[str, int]] = set()
+    keys: set[tuple[str, int]] = set()
     for path in paths:
         rows = pq.read_table(path, columns=table.KEY)
-        found.update(zip(rows["material_id"].to_pylist(), rows["site_index"].to_pylist(), strict=True))
-    return found
+        keys.update(zip(*(rows[name].to_pylist() for name in table.KEY), strict=True))
+    return keys

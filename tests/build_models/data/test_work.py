@@ -1,6 +1,8 @@
 """Runs that are cut, workers that die: the table comes out whole all the same."""
 
+import contextlib
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import larch.utils
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +18,8 @@ from pymatgen.core import Lattice, Structure
 
 from build_models import config as configuration
 from build_models.__main__ import main
-from build_models.data import sources, structures, table, work
+from build_models.config import BuildError, FeffSettings
+from build_models.data import feff, sources, structures, table, work
 from tests.build_models.crystals import crystals
 
 pytestmark = pytest.mark.feff
@@ -130,7 +134,7 @@ def test_a_worker_that_is_killed_costs_nothing_and_a_deadly_site_is_a_row(make_c
 
     names = ["a", "b", "unlucky", "c", "deadly", "d", "e", "f"]
     tasks = [({"material_id": name}, ({"material_id": name}, [0, 1])) for name in names]
-    rows = [row for result in work._results(config, task, tasks) for row in result]
+    rows = [row for result in work.results(config, task, tasks) for row in result]
     assert sorted({row["material_id"] for row in rows if not row["reason"]}) == sorted(set(names) - {"deadly"})
     (failed,) = [row for row in rows if row["reason"]]
     assert failed["material_id"] == "deadly"
@@ -181,3 +185,79 @@ def test_a_dask_cluster_of_two_loses_one_in_the_middle(settings, tmp_path):
     assert spectra(tmp_path).equals(spectra(undisturbed))
     shards = [pq.read_table(shard) for shard in (tmp_path / "simulate").glob("*.parquet")]
     assert sum(map(len, shards)) == 6
+
+
+@contextlib.contextmanager
+def dask(folder: Path, cwd: Path):
+    """A Dask scheduler and one worker, as a user starts them in a folder: the scheduler's address and process."""
+    options = {"cwd": cwd, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--host", "127.0.0.1"]
+    file = ["--scheduler-file", str(folder / "scheduler.json")]
+    scheduler = subprocess.Popen([*command, "--no-dashboard", *file], **options)
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard"]
+    worker = subprocess.Popen([*command, *file], **options)  # waits for the file
+    try:
+        while not (folder / "scheduler.json").exists() or not (folder / "scheduler.json").read_text():
+            assert scheduler.poll() is None
+            time.sleep(0.1)
+        yield json.loads((folder / "scheduler.json").read_text())["address"], scheduler
+    finally:
+        for process in (worker, scheduler):
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def test_dask_workers_that_cannot_work_end_the_run_and_are_no_failures_of_sites(settings, tmp_path, capsys):
+    path, undisturbed = settings
+    options = ["--config", str(path), "--out", str(tmp_path / "out")]
+    for stage in ("fetch", "label"):
+        assert main([stage, *options]) == 0
+    (tmp_path / "build_models").mkdir()
+    (tmp_path / "build_models" / "__init__.py").touch()  # a package of that name, and not ours
+    with dask(tmp_path, cwd=tmp_path) as (address, _):
+        capsys.readouterr()
+        assert main(["simulate", *options, "--scheduler", address]) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"build_models: the Dask cluster at {address} cannot do the work, which needs this checkout")
+    for stage in ("simulate", "table"):
+        assert main([stage, *options]) == 0
+    assert spectra(tmp_path / "out").equals(spectra(undisturbed))
+
+
+def test_a_dask_scheduler_that_goes_away_is_said_and_costs_nothing_that_is_finished(make_config, tmp_path):
+    with dask(tmp_path, cwd=ROOT) as (address, scheduler):
+        pid = scheduler.pid
+
+        def task(row: dict) -> list[dict]:
+            if row["material_id"] == "last":
+                time.sleep(2)
+                os.kill(pid, signal.SIGKILL)
+                time.sleep(60)
+            return [table.failure(row["material_id"], "done")]
+
+        config = make_config(run={"scheduler": address})
+        tasks = [({"material_id": name}, ({"material_id": name},)) for name in ("first", "second", "last", "never")]
+        with pytest.raises(BuildError, match=f"the Dask cluster at {address} went away; start the stage again"):
+            work._run(config, "simulate", task, tasks, table.CHI_SCHEMA, 4)
+    assert table.keys(config.out / "simulate") == {("first", -1), ("second", -1)}
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
+def test_a_dask_scheduler_that_does_not_answer_is_one_sentence(address, settings, tmp_path, capsys):
+    import dask
+
+    options = ["--config", str(settings[0]), "--out", str(tmp_path)]
+    assert main(["fetch", *options]) == 0
+    capsys.readouterr()
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        assert main(["label", *options, "--scheduler", address]) == 1
+    assert (
+        capsys.readouterr().err.splitlines()[-1].startswith(f"build_models: no Dask scheduler answers at {address}: ")
+    )
+
+
+def test_a_machine_without_feff_is_no_failure_of_a_site(structure_table, tmp_path, monkeypatch):
+    monkeypatch.setattr(larch.utils, "bindir", str(tmp_path))
+    feff._executable.cache_clear()
+    with pytest.raises(FileNotFoundError, match="this Larch has no FEFF8L"):
+        work._feff_task(next(structures.iterate(structure_table)), [0], FeffSettings())
