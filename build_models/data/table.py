@@ -104,7 +104,8 @@ def first_of_each(rows: pa.Table) -> pa.Table:
 def check_settings(folder: Path, metadata: dict[str, str]) -> None:
     """Refuse to add to the work of other settings: a table is of one kind or it says nothing."""
     for path in folder.glob("*.parquet"):
-        if (pq.read_schema(path).metadata or {}).get(b"config_hash", b"").decode() != metadata["config_hash"]:
+        said = pq.read_schema(path).metadata or {}
+        if any(said.get(name.encode(), b"").decode() != metadata.get(name, "") for name in ("config_hash", "database")):
             raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
 
 

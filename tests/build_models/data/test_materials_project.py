@@ -1,8 +1,10 @@
 """The real MPRester against a Materials Project of our own, whose documents come from our own FEFF8L runs."""
 
 import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -12,15 +14,15 @@ from larch import Group
 from larch.xafs import xftf
 
 from build_models.__main__ import main
-from build_models.config import ConfigError, FeffSettings
-from build_models.data import feff, materials_project, sources, structures
+from build_models.config import BuildError, FeffSettings
+from build_models.data import feff, materials_project, sources, structures, table
 from build_models.data.materials_project import RejectedDocument, chi_from_mu, read_document
 from build_models.spectra import dataset
 from larch_cnpredict.features import K_GRID
 from tests.build_models.crystals import crystals
 
 KEY = "a" * 32
-SITES = {"mp-30": 0, "mp-13": 0, "mp-19009": 0, "mp-18748": 0}
+SITES = {"mp-30": 0, "mp-13": 0, "mp-19009": 0, "mp-18748": 0, "mp-2657": 0}
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +80,15 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.faults.pop(0) if self.server.faults else ""
         if fault == "429":
             return self.answer(429, {"detail": "slow down"}, {"Retry-After": "0"})
+        if fault == "null":
+            return self.answer(200, None)
         if fault == "500":
             return self.answer(500, {"detail": "Internal Server Error"})
         found = self.select(self.server.xas if "xas" in url.path else self.server.summary, query)
         skip, limit = int(query.get("_skip", 0)), int(query.get("_limit", 100))
         page = found[skip : skip + limit]
+        if fault == "one missing":
+            page = page[:-1]
         if "_fields" in query:
             page = [{field: row[field] for field in query["_fields"].split(",")} for row in page]
         body = {"data": page, "meta": {"total_doc": len(found)}}
@@ -100,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
             rows = [row for row in rows if set(query["elements"].split(",")) <= set(row["elements"])]
         return rows
 
-    def answer(self, status: int, content: dict, headers: dict | None = None, cut: bool = False):
+    def answer(self, status: int, content: dict | None, headers: dict | None = None, cut: bool = False):
         body = json.dumps(content).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -128,6 +134,12 @@ def downloads(server: Server) -> list[str]:
     return [query["task_ids"] for query in server.requests if "task_ids" in query]
 
 
+def documents(out: Path) -> list[dict]:
+    """All that the cache holds."""
+    read = map(materials_project.read_file, materials_project.cached_files(out))
+    return [document for content in read for document in content["documents"]]
+
+
 @pytest.mark.feff
 def test_listings_are_paged_and_a_download_survives_a_bad_hour(server, spectra, make_config):
     server.xas = [document(spectra, "mp-13", f"mp-{i}") for i in range(1, 1011)]
@@ -136,8 +148,8 @@ def test_listings_are_paged_and_a_download_survives_a_bad_hour(server, spectra, 
     materials_project.fetch(config)
     pages = [query for query in server.requests if query.get("_fields") == "task_id"]
     assert [query.get("_skip", "0") for query in pages] == ["0", "1000"]
-    assert len(list(materials_project.documents(config.out))) == 250
-    ids = {document["task_id"] for document in materials_project.documents(config.out)}
+    assert len(documents(config.out)) == 250
+    ids = {document["task_id"] for document in documents(config.out)}
     assert len(ids) == 250
 
 
@@ -147,15 +159,85 @@ def test_a_broken_download_goes_on_where_it_stopped(server, spectra, make_config
     monkeypatch.setattr(materials_project, "BATCH", 3)
     config = make_config(source={"elements": ["Fe"], "way": "xas"})
     server.faults = ["", ""] + ["500"] * 3
-    with pytest.raises(ConfigError, match="does not answer, try again later"):
+    with pytest.raises(BuildError, match="does not answer, try again later"):
         materials_project.fetch(config)
     first = len(server.requests)
     materials_project.fetch(config)
     assert len(server.requests) - first == 2  # the second and the third batch; neither the listing nor the first
     assert len(downloads(server)) == 1 + 3 + 2
-    assert len(list(materials_project.documents(config.out))) == 7
+    assert len(documents(config.out)) == 7
     materials_project.fetch(config)
     assert len(server.requests) - first == 2
+
+
+@pytest.mark.feff
+def test_a_document_that_did_not_come_is_asked_for_again_and_a_failure_until_then(server, spectra, make_config):
+    server.xas = [document(spectra, "mp-13", f"mp-{i}") for i in range(1, 4)]
+    config = make_config(source={"elements": ["Fe"], "way": "xas"})
+    server.faults = ["", "one missing"]
+
+    def outcome() -> dict[str, str]:
+        for stage in (materials_project.fetch, materials_project.convert, table.build):
+            stage(config)
+        good = dict.fromkeys(pq.read_table(config.out / "spectra.parquet")["material_id"].to_pylist(), "")
+        return good | {
+            r["material_id"]: r["reason"] for r in pq.read_table(config.out / "failures.parquet").to_pylist()
+        }
+
+    assert outcome() == {"mp-1": "", "mp-2": "", "mp-3": "listed, but not delivered"}
+    first = len(downloads(server))
+    assert outcome() == {"mp-1": "", "mp-2": "", "mp-3": ""}
+    assert downloads(server)[first:] == ["mp-3"]
+
+
+@pytest.mark.feff
+def test_documents_are_converted_once_by_many_processes_and_a_conversion_that_was_cut_goes_on(
+    server, spectra, make_config, monkeypatch
+):
+    server.xas = [document(spectra, "mp-13", f"mp-{i}") for i in range(1, 6)]
+    monkeypatch.setattr(materials_project, "BATCH", 2)
+    source = {"elements": ["Fe"], "way": "xas"}
+    config = make_config(run={"workers": 1}, source=source)
+    materials_project.fetch(config)
+    converted = []
+
+    def cut(one: dict):
+        converted.append(one["task_id"])
+        if len(converted) == 4:
+            raise KeyboardInterrupt
+        return read_document(one)
+
+    monkeypatch.setattr(materials_project, "read_document", cut)
+    with pytest.raises(KeyboardInterrupt):
+        materials_project.convert(config)
+    for _ in ("label", "simulate"):
+        materials_project.convert(config)
+    assert converted == ["mp-1", "mp-2", "mp-3", "mp-4", "mp-3", "mp-4", "mp-5"]
+    monkeypatch.undo()
+    rows = pq.read_table(table.build(config)).to_pylist()
+    shutil.rmtree(config.out / "label")
+    shutil.rmtree(config.out / "simulate")
+    materials_project.convert(make_config(run={"workers": 2}, source=source))
+    assert pq.read_table(table.build(config)).to_pylist() == rows
+    assert len(rows) == 5
+
+
+@pytest.mark.feff
+@pytest.mark.parametrize("name", ["mp-30", "mp-2657"])
+def test_points_too_far_apart_are_refused(spectra, name):
+    resampled = document(spectra, name)  # as the mean of several sites is: 200 points linear in energy
+    energy, mu = (np.array(resampled["spectrum"][axis]) for axis in "xy")
+    even = np.linspace(energy[0], energy[-1], 200)
+    resampled["spectrum"] |= {"x": even.tolist(), "y": np.interp(even, energy, mu).tolist(), "absorbing_index": None}
+    with pytest.raises(RejectedDocument, match="points too far apart for distances up to 6 Å"):
+        read_document(resampled)
+
+
+def test_an_answer_that_is_none_is_one_sentence(server, tmp_path, capsys):
+    server.faults = ["null"] * 3
+    assert main(["fetch", "--way", "xas", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("build_models: the Materials Project does not answer, try again later: ")
 
 
 def test_a_missing_or_refused_key_is_one_sentence(server, tmp_path, monkeypatch, capsys):
@@ -189,7 +271,7 @@ def test_documents_become_rows_and_each_rejected_one_a_reason(server, spectra, t
     options = ["--way", "xas", "--out", str(tmp_path)]
     for stage in ("fetch", "label", "simulate", "table"):
         assert main([stage, *options]) == 0
-    raw = {d["task_id"]: d["spectrum"] for d in materials_project.documents(tmp_path)}
+    raw = {d["task_id"]: d["spectrum"] for d in documents(tmp_path)}
     assert raw["mp-aaaboscc"]["y"][:3] == [-1e-3, 0.0, 1e-3]
     rows = pq.read_table(tmp_path / "spectra.parquet").to_pylist()
     assert {(row["material_id"], row["absorber"], row["cn"]) for row in rows} == {
@@ -201,6 +283,11 @@ def test_documents_become_rows_and_each_rejected_one_a_reason(server, spectra, t
         "mp-18748": "sites differ in coordination number",
     }
     assert "3 sites failed (60.00%)" in capsys.readouterr().out
+    said = table.provenance(tmp_path / "spectra.parquet")
+    assert (said["database"], said["rows"]) == ("2025.09.25", 2)
+    assert said["program"].startswith("FEFF of the Materials Project")
+    assert said["config"]["feff"] == materials_project.FEFF_CARDS
+    assert said["config"]["source"]["way"] == "xas"
     data = dataset.load([tmp_path / "spectra.parquet"])  # FEFF's thermal variants are not there: training makes its own
     at_peak = np.abs(data.variants[:, :, 60:200]).max(2)
     assert (np.diff(at_peak[:, [1, 2, 3, 4, 5, 0]], axis=1) > 0).all()
@@ -229,9 +316,13 @@ def test_structures_come_by_element_and_are_kept(server, make_config, tmp_path):
     for name, crystal in crystals().items():
         elements = sorted({site.specie.symbol for site in crystal})
         server.summary.append({"material_id": name, "elements": elements, "structure": crystal.as_dict()})
+    server.summary.append({"material_id": "mp-7", "elements": ["Fe"], "structure": None})
     config = make_config(source={"kind": "mp"})
     path = sources.fetch(config)
     assert {row["material_id"] for row in structures.iterate(path)} == set(crystals())
+    (failure,) = pq.read_table(config.out / "unreadable.parquet").to_pylist()
+    assert (failure["material_id"], failure["reason"]) == ("mp-7", "no structure in the document")
+    assert pq.read_schema(path).metadata[b"database"] == b"2025.09.25"
     path.unlink()
     first = len(server.requests)
     sources.fetch(config)
