@@ -77,12 +77,10 @@ def origins(tables: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     """A row for each table of spectra: what it says of how it was made."""
     rows = []
     for one in tables:
-        config, versions = one.get("config", {}), one.get("versions", {})
-        larch = f"FEFF8L of xraylarch {versions['xraylarch']}" if versions else one.get("program", "not said")
-        if config.get("source", {}).get("way") == "xas":
-            larch = "mu(E) of Materials Project XAS documents"
-        feff = ", ".join(f"{key} {value}" for key, value in config.get("feff", {}).items()) or "not said in the table"
-        rows.append([one["file"], one["sha256"][:16], one["rows"], larch, feff])
+        settings = one.get("config", {}).get("feff", {})
+        feff = ", ".join(f"{key} {value}" for key, value in settings.items()) or "not said in the table"
+        program = one.get("program") or f"FEFF8L of xraylarch {one['versions']['xraylarch']}"
+        rows.append([one["file"], one["sha256"][:16], one["rows"], program, feff])
     return rows
 
 
@@ -178,7 +176,7 @@ def render(template: str, manifest: Mapping[str, Any], metrics: Mapping[str, Any
         "SPLITS": SPLITS,
         "origins": origins(manifest["tables"]),
         "citations": [f"{CITATIONS.get(name, f'Structures of {name}')}: {n} sites." for name, n in sources],
-        "self_consistent": not any(one["scf_radius"] == 0 for one in feff),
+        "self_consistent": not any(one.get("scf_radius") == 0 for one in feff),
         "families": [[f, entry["reads"], number(manifest["calibration"][f]["power"])] for f, entry in families],
         "agreement": [[f, percent(a["same_class"]), f"{a['difference']:.1e}", a["spectra"]] for f, a in agreement],
         "worst": sorted((e for e in headline if e != "all"), key=lambda e: headline[e]["clear"])[:3],

@@ -59,7 +59,7 @@ def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
             with contextlib.suppress(CNPredictError):
                 answer = predict_cn(group, models=models)
             answers.append(answer)
-        out[name] = _summary(rows, answers)
+        out[name] = summarise(rows, answers)
     return out
 
 
@@ -68,7 +68,8 @@ def _index(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _summary(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
+def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
+    """The figures of one way to transform: rows of the index, and what was answered (None: refused)."""
     kinds = ("exact", "within1", "in_set", "mixed", "ambig")
     by: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in kinds}
     truth, wrong = {}, defaultdict(list)

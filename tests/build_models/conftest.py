@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,9 +10,8 @@ import pytest
 from build_models import config
 from build_models.config import Config
 from build_models.data import sources, structures, table, work
-from build_models.spectra import copies, dataset
+from build_models.spectra import dataset
 from tests.build_models.crystals import crystals
-from tests.build_models.synthetic import TINY
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +57,3 @@ def spectra_table(tmp_path_factory, structure_table):
 @pytest.fixture(scope="session")
 def data(spectra_table):
     return dataset.load([spectra_table])
-
-
-@pytest.fixture(scope="session")
-def made(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("copies")
-    return copies.make(folder, data, TINY.augmentation, TINY.sharpness, TINY.spectra, 1, np.zeros((len(data), 1)))

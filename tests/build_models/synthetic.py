@@ -6,7 +6,7 @@ from build_models.learn import families
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.features import K_GRID
 
-TINY = families.Recipe(spectra=6, epochs=12, members=2, copies=6, trees=8, bagged_trees=4, leaf=8, hidden=(32, 16))
+TINY = families.Recipe(spectra=6, epochs=12, members=2, copies=6, trees=8, bagged_trees=4, leaf=2, hidden=(32, 16))
 
 
 def dataset(n: int = 120, numbers: tuple[int, ...] = (4, 6, 12), seed: int = 0) -> Dataset:

@@ -30,6 +30,23 @@ def test_predicting_reads_what_training_read(measured):
     np.testing.assert_allclose(predicting, training, rtol=2e-4, atol=1e-5)
 
 
+def test_the_networks_read_larchs_complex_transform(measured):
+    group = measured("Ni_foil")
+    kmax, kend = np.array([12.0]), np.array([group.k[-1]])
+    read = features.complex_features(features.on_k_grid(group.k, group.chi)[None], ["Ni"], kmax, kend)[0]
+    parts = read[: -len(features.ELEMENTS) - 1].reshape(len(features.COMPLEX_KWEIGHTS), 3, len(features.R_POOLED))
+    for kweight, (magnitude, real, imaginary) in zip(features.COMPLEX_KWEIGHTS, parts, strict=True):
+        xftf(group, kmax=12, **{**features.TRANSFORM, "kweight": kweight})
+        scale = 8.0 ** (2 - kweight)  # one scale for all k weights, that of k = 8
+        for got, own in ((real, group.chir_re), (imaginary, group.chir_im)):
+            fine = np.interp(features.R_GRID, group.r, own)[:-1]
+            expected = scale * fine.reshape(-1, 10).mean(1)[33:]  # means of 0.03 Å, from 1 Å on
+            np.testing.assert_allclose(got, expected, atol=2e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(magnitude, np.hypot(real, imaginary), rtol=1e-5)
+    assert read[-1] == 0.0  # kmax is the default one
+    assert read[-len(features.ELEMENTS) - 1 : -1].tolist() == [float(e == "Ni") for e in features.ELEMENTS]
+
+
 def test_the_grid_is_the_papers():
     assert features.R_GRID[1] - features.R_GRID[0] == pytest.approx(0.003)
     assert features.R_GRID[-1] == pytest.approx(6.0)

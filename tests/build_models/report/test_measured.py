@@ -1,11 +1,15 @@
-"""The shipped models on measured compounds of known coordination, which training and choice of models never saw."""
+"""How measured spectra are scored, by hand; and the shipped models on compounds of known coordination."""
 
+import csv
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from build_models.report import measured
 from larch_cnpredict.models import default_folder
+from tests.helpers import EXAMPLES
 
 FOLDER = Path(__file__).parents[4] / "shared" / "measured"
 
@@ -23,3 +27,59 @@ def test_measured_compounds():
         assert score["in_set"] >= 0.90, name
         assert score["mixed"] <= 0.5, name
         assert score["flagged"] <= 0.05, name
+
+
+def said(cn, cn_set=(), p=0.5, mean=0.0, in_domain=True):
+    return SimpleNamespace(cn=cn, cn_set=[*cn_set], p=p, cn_mean=mean, in_domain=in_domain)
+
+
+def test_figures_by_hand():
+    rows = [
+        {"element": "Fe", "structure_key": key, "cn": cn, "cn_kind": kind}
+        for key, cn, kind in (
+            ("Fe2O3", "6", "int"),  # two scans: one right
+            ("Fe2O3", "6", "int"),
+            ("FeS2", "6", "int"),
+            ("FePO4", "4", "int"),
+            ("FeCl4", "4", "int"),  # refused
+            ("Fe3O4", "5.33", "mixed"),
+            ("Fe", "8", "ambig"),
+        )
+    ]
+    answers = [
+        said(6, (6,), p=0.9),
+        said(4, (4, 6), p=0.9),  # wrong and sure of it
+        said(6, (6,), p=0.95, in_domain=False),  # right, but says that it does not know
+        said(5, (5,), p=0.3),
+        None,
+        said(6, (4, 6), mean=5.0),
+        said(8, (8,), mean=9.5),
+    ]
+    found = measured.summarise(rows, answers)
+    assert found["compounds"] == 4
+    assert found["exact"] == pytest.approx((0.5 + 1 + 0 + 0) / 4)
+    assert found["balanced"] == pytest.approx(((0.5 + 1) / 2 + 0) / 2)
+    assert found["within1"] == pytest.approx((0.5 + 1 + 1 + 0) / 4)
+    assert found["in_set"] == pytest.approx((1 + 1 + 0 + 0) / 4)
+    assert (found["confident"], found["confident_wrong"]) == (2, 1)
+    assert found["mixed"] == pytest.approx(0.33)
+    assert found["ambig"] == pytest.approx(1.5)
+    assert found["flagged"] == pytest.approx(2 / 7)
+    assert (found["commonest"], found["always_commonest"], found["spectra"]) == (4, 0.5, 7)
+    assert found["wrong"] == {
+        "Fe Fe2O3": {"truth": 6, "predicted": [4]},
+        "Fe FePO4": {"truth": 4, "predicted": [5]},
+        "Fe FeCl4": {"truth": 4, "predicted": [None]},
+    }
+
+
+def test_spectra_go_the_way_of_a_user(tmp_path):
+    path = EXAMPLES / "Cu_foil_liquid_nitrogen.dat"
+    shutil.copy(path, tmp_path)
+    with (tmp_path / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "element", "sample", "structure_key", "cn", "cn_kind"])
+        writer.writerow([path.name, "Cu", "Cu", "Cu", 12, "int"])
+    scores = measured.score(tmp_path, default_folder())
+    assert {name: score["exact"] for name, score in scores.items()} == dict.fromkeys(measured.TRANSFORMS, 1.0)
+    assert measured.formulas(tmp_path) == ["Cu"]

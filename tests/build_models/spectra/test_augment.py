@@ -7,6 +7,7 @@ import pytest
 
 from build_models.spectra import augment, copies
 from larch_cnpredict import features
+from tests.build_models import synthetic
 
 ONLY_PRE_EDGE = augment.Augmentation(
     thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
@@ -39,8 +40,8 @@ def test_the_first_shell_and_the_rest_are_the_whole(data):
         assert rest[i, near].max() < 0.35 * whole[i, near].max()
 
 
-@pytest.mark.feff
-def test_an_edge_energy_too_low_moves_chi_as_the_formula_says(data):
+def test_an_edge_energy_too_low_moves_chi_as_the_formula_says():
+    data = synthetic.dataset(8)
     chi, _, _ = augment.augment(data, np.zeros(200, int), np.random.default_rng(3), ONLY_PRE_EDGE)
     static = data.variants[0, 0]
     moved = np.abs(chi - static).max(1) > 1e-3
@@ -61,10 +62,9 @@ def test_mixed_sites_have_mixed_labels(data):
     assert (np.abs(chi - data.variants[:, 0]).max(1) > 0).sum() >= len(data) - 1
 
 
-@pytest.mark.feff
-def test_sites_that_are_apart_are_never_mixed(data, tmp_path):
+def test_sites_that_are_apart_are_never_mixed(tmp_path):
     """Zinc's label would give away that a spectrum of copper holds some of it."""
-    twice = data.take(np.repeat(np.arange(len(data)), 40))
+    twice = synthetic.dataset(200)
     apart = np.arange(len(twice))[:, None] % 2
     everything = replace(augment.Augmentation(), mixture=1.0)
     blind = replace(twice, elements=np.full(len(twice), "Cu"), shell=np.full(len(twice), "O1"))
