@@ -21,6 +21,17 @@ def test_many_at_once_is_larchs_xftf(measured, kmax, kend):
         np.testing.assert_allclose(many, one.chir[: len(many)], atol=2e-6 * one.chir_mag.max())
 
 
+def test_nothing_is_read_where_the_data_have_ended(measured):
+    group = measured("Cu_foil")
+    chi = features.on_k_grid(group.k, group.chi)[None]
+    more = np.where(features.K_GRID > 11.02, 1.0, chi)  # training spectra go on there
+    limits = np.array([12.0]), np.array([11.0])
+    read, expected = (features.complex_features(x, ["Cu"], *limits) for x in (more, chi))
+    np.testing.assert_array_equal(read, expected)
+    assert (features.windows(*limits)[0, features.K_GRID > 11.02] == 0).all()
+    assert features.windows(*limits)[0, np.isclose(features.K_GRID, 11.0)] > 0.5
+
+
 def test_predicting_reads_what_training_read(measured):
     group = measured("Ni_foil")
     kmax, kend = np.array([12.0]), np.array([group.k[-1]])

@@ -30,6 +30,7 @@ def test_a_training_transform_is_used_as_it_is(measured):
         ({**TRAINING, "kweight": 3}, 12),
         ({**TRAINING, "kmin": 2.5, "kmax": 10}, 10),
         ({**TRAINING, "dk2": 3}, 12),
+        ({**TRAINING, "window": "parzen"}, 12),
         ({**TRAINING, "kmax": 16}, 12),
         ({**TRAINING, "kmax": -1}, 12),  # what Larix writes before anybody chose
     ],
