@@ -120,20 +120,9 @@ def _check_table(path: Path, data_files: Sequence[str], overwrite: bool) -> None
 def predict_files(
     paths: Sequence[str | Path], *, element: str | None = None, model: str = "default"
 ) -> list[dict[str, Any]]:
-    """Predict for every spectrum of the files, all in one batch.
+    """Predict for every spectrum of the files, all in one batch: rows with the keys `COLUMNS`.
 
-    Parameters
-    ----------
-    paths : sequence of str or Path
-    element : str, optional
-        absorber of all of them
-    model : str
-
-    Returns
-    -------
-    list of dict
-        one row a spectrum, with the keys `COLUMNS`; a file or spectrum that fails is a row whose `notes` say why, and
-        that has no `cn`
+    A file or spectrum that fails is a row without `cn`, whose `notes` say why.
     """
     from tqdm import tqdm
 

@@ -16,23 +16,10 @@ _FLUORESCENCE = ("ifluor", "if", "ifl", "ifluo")
 
 
 def read_groups(path: str | Path) -> list[Group]:
-    """All the spectra of a file.
+    """All the spectra of a file, each with `filename`, and with energy and mu, or k and chi, or r and chir_mag.
 
-    Parameters
-    ----------
-    path : str or Path
-        XDI, columns of energy and mu (or of I0 and I1 by their labels, or of k and chi), an Athena project, or a Larch
-        session; told apart by their content
-
-    Returns
-    -------
-    list of Group
-        each with `filename`, and with energy and mu, or k and chi, or r and chir_mag
-
-    Raises
-    ------
-    FileError
-        where the file is missing, cannot be read, or has no spectrum
+    It may be XDI, columns of energy and mu (or of I0 and I1 by their labels, or of k and chi), an Athena project, or a
+    Larch session; they are told apart by their content. A FileError where nothing can be read.
     """
     from larch import io
 
@@ -58,12 +45,7 @@ def read_groups(path: str | Path) -> list[Group]:
 def process(group: Group) -> Group:
     """Do what is still missing of pre_edge, autobk and xftf, with the group's own Athena background settings if any.
 
-    Writes to the group what these functions write.
-
-    Raises
-    ------
-    FileError
-        where Larch gets no chi(k) from it
+    Writes to the group what these functions write; a FileError where Larch gets no chi(k) from it.
     """
     from larch.xafs import autobk, pre_edge, xftf
 

@@ -75,16 +75,7 @@ def _load(folder: Path) -> "Models":
 
 
 class Models:
-    """One model version.
-
-    Attributes
-    ----------
-    version : str
-    classes : (n_classes,) int array, coordination numbers
-    families : tuple of str
-    calibration : dict, for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
-    domain : dict of arrays, see `domain`
-    """
+    """One model version: its manifest, the families (loaded when they are asked), and the arrays of `domain`."""
 
     def __init__(self, folder: Path):
         if not folder.is_dir():
@@ -93,7 +84,8 @@ class Models:
         try:
             self.manifest = self._manifest()
             self.version = str(self.manifest["version"])
-            self.classes = np.array(self.manifest["classes"], dtype=int)
+            self.classes = np.array(self.manifest["classes"], dtype=int)  # coordination numbers
+            # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
             self.calibration: dict[str, Any] = self.manifest["calibration"]
             self.families: tuple[str, ...] = tuple(self.manifest["families"])
             self.domain = self._arrays(self.manifest["domain"])

@@ -102,7 +102,8 @@ def settings(recorded: Any, k: np.ndarray | None) -> dict[str, Any] | None:
         args["kstep"] = k[1] - k[0] if k is not None else KSTEP
     window = args.pop("window")
     numbers = {key: as_number(value) for key, value in args.items()}
-    if not isinstance(window, str | None) or any(value is None or abs(value) > 1e6 for value in numbers.values()):
+    odd = any(value is None or abs(value) > 1e6 for value in numbers.values())
+    if odd or not numbers["kstep"] or not isinstance(window, str | None):
         return None
     window = (window or "kaiser").strip().lower()
     out: dict[str, Any] = {key: round(value, 6) for key, value in numbers.items() if value is not None}

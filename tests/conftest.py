@@ -12,8 +12,9 @@ os.environ.pop("LARCHSTARTUP", None)
 import pytest
 from larch import Group, Interpreter
 from larch.io import read_ascii
-from larch.xafs import autobk, pre_edge, xftf
+from larch.xafs import xftf
 
+from larch_cnpredict.files import process
 from tests.helpers import EXAMPLES, TRAINING
 
 
@@ -21,10 +22,7 @@ from tests.helpers import EXAMPLES, TRAINING
 def _background_removed(stem: str) -> Group:
     (path,) = EXAMPLES.glob(f"{stem}*")
     columns = read_ascii(str(path))
-    group = Group(energy=columns.data[0].copy(), mu=columns.data[1].copy(), filename=path.name)
-    pre_edge(group)
-    autobk(group, rbkg=1.0, kweight=2)
-    return group
+    return process(Group(energy=columns.data[0].copy(), mu=columns.data[1].copy(), filename=path.name))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from larch import Group
 from larch.xafs import xftf
 
-from larch_cnpredict import errors, predict_cn
+from larch_cnpredict import errors, explain, predict_cn
 from tests.helpers import TRAINING, contents
 
 
@@ -70,6 +70,51 @@ def test_bad_spectra(measured, spoil, error, sentence):
     assert type(failed) is error
     assert contents(group) == before
     assert good.cn_predict.cn == answer.cn
+
+
+def test_an_edge_is_looked_for_where_there_may_be_none(measured):
+    def of(energy, mu, **labels) -> Group:
+        return Group(k=source.k, chi=source.chi, energy=energy, mu=mu, **labels)
+
+    source = measured("CuO")
+    assert predict_cn(of(source.energy[::-1], source.mu[::-1])).element == "Cu"
+    # no number that an energy can be: mu(E) has one
+    assert predict_cn(of(source.energy, source.mu, e0=8979 + 0j)).element == "Cu"
+    for energy in (0 * source.energy, source.energy * (1 + 0j), np.full(len(source.energy), np.nan)):
+        (failed,) = predict_cn([of(energy, source.mu)], errors="collect")
+        assert isinstance(failed, errors.UnknownAbsorberError)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"k": 3}, {"nfft": "2048"}, {"kmax": [12]}, {"kstep": 0}, {"kweight": 1j}, {"window": 5}, {"dk": float("nan")}],
+)
+def test_a_record_of_xftf_that_makes_no_sense(measured, odd):
+    group, wanted = measured("CuO"), predict_cn(measured("CuO"), transform="training")
+    group.callargs.xftf = {**group.callargs.xftf, **odd}
+    answer = predict_cn(group)
+    np.testing.assert_allclose(answer.probabilities, wanted.probabilities, atol=1e-6)
+    if "k" not in odd:
+        assert "does not say how it was made" in answer.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"edge": 1}, errors.UnsupportedEdgeError),
+        ({"model": ["network"]}, errors.UnknownModelError),
+        ({"element": float("inf")}, errors.UnsupportedElementError),
+        ({"models": 5}, errors.OptionError),
+        ({"transform": ["auto"]}, errors.OptionError),
+    ],
+)
+def test_options_of_another_kind(measured, options, error):
+    group = measured("CuO")
+    before = contents(group)
+    for function in (predict_cn, explain):
+        with pytest.raises(error):
+            function(group, **options)
+    assert contents(group) == before
 
 
 def test_neither_group_nor_arrays():
