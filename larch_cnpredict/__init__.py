@@ -5,6 +5,7 @@ the package costs a Larch start-up nothing.
 """
 
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 _HOME = {
@@ -18,11 +19,11 @@ _HOME = {
 __all__ = ["CNPredictError", "Prediction", "explain", "plot_cn", "predict_cn", "register"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])

@@ -1,8 +1,7 @@
 """Which element absorbs, and at which edge: what the user, the metadata and the energy of the edge say."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from larch import Group
@@ -17,42 +16,25 @@ E0_LOWEST, E0_HIGHEST = 100.0, 2e5  # eV: no edge that is measured with EXAFS is
 MU_SHORTEST = 50  # points of mu(E) in which an edge is looked for
 
 
-@dataclass(frozen=True)
-class Absorber:
-    """The absorbing element and its edge.
-
-    Attributes
-    ----------
-    element, edge : str, such as 'Fe' and 'K'
-    notes : tuple of str, how it was found, where that is not plain
-    doubts : tuple of str, why the user's word for it is hard to believe
-    """
+class Absorber(NamedTuple):
+    """The absorbing element and its edge."""
 
     element: str
     edge: str
-    notes: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    notes: list[str]  # how it was found, where that is not plain
+    doubts: list[str]  # why the user's word for it is hard to believe
 
 
 def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None) -> Absorber:
-    """The absorber of a group: as the user says, else by its label, else by the energy of its edge.
-
-    Parameters
-    ----------
-    group : Group
-    name : str, how messages call it
-    element, edge : str, optional, what the user says
-
-    Raises
-    ------
-    AbsorberError
-    """
+    """The absorber of a group that messages call `name`: as the user says, else by its label, else by its edge."""
     edge = None if edge is None else f"{str(edge).strip():.40}"
     e0 = edge_energy(group)
     at_e0 = edge_at(e0) if e0 is not None else None
     near = next((known for known in ELEMENTS if e0 is not None and _is_near(e0, k_edge(known))), None)
     labelled, labelled_edge = _label(group, at_e0, near)
-    notes, doubts, why = [], [], ""
+    notes: list[str] = []
+    doubts: list[str] = []
+    why = ""
     if element is not None:
         symbol, shell = element_symbol(element) or f"{element!r:.40}", edge or EDGE
         if labelled and labelled != symbol:
@@ -76,13 +58,13 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
     if shell.upper() != EDGE:
         raise UnsupportedEdgeError(name, symbol, shell, why)
     if symbol not in ELEMENTS:
-        raise UnsupportedElementError(name, symbol, ELEMENTS, why)
+        raise UnsupportedElementError(name, symbol, why, ", ".join(ELEMENTS))
     if e0 is not None and not _is_near(e0, k_edge(symbol)):
         there = " ".join(at_e0) if at_e0 else "no known element"
         if element is None:
             raise AbsorberConflictError(name, f"{symbol} K", e0, there)
         doubts.append(f"absorber taken as {symbol} K, as asked, though the edge at {e0:.1f} eV is that of {there}")
-    return Absorber(symbol, EDGE, tuple(notes), tuple(doubts))
+    return Absorber(symbol, EDGE, notes, doubts)
 
 
 def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tuple[str | None, str | None]:

@@ -1,21 +1,22 @@
 """Everything that can be wrong, each with the sentence that the user reads.
 
-A constructor takes the things at fault and builds the message; `args` is always that one string, which is what Larch's
-own error display joins and shows.
+A constructor takes the things at fault, in the order of the braces in `sentence`; `args` is always the one finished
+string, which is what Larch's own error display joins and shows.
 """
 
 import copyreg
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
-def _number(value: float) -> str:
-    return f"{value:.5g}"
-
-
 class CNPredictError(Exception):
     """The root: catch this for everything that larch_cnpredict raises."""
+
+    sentence = "{}"
+
+    def __init__(self, *parts: object):
+        super().__init__(self.sentence.format(*parts))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # constructors take what is at fault, not the message: without this an error could not leave a worker process
@@ -31,28 +32,22 @@ class InputError(CNPredictError):
         super().__init__(f"predict_cn takes a Larch group, or arrays r and chir_mag, not {kind}{reason}.")
 
 
-class GroupAndArraysError(InputError):
-    """Arrays were given beside a group, which has its own."""
+class GroupAndArraysError(CNPredictError):
+    """Arrays (named) were given beside a group, which has its own."""
 
-    def __init__(self, given: Sequence[str]):
-        names = " and ".join(given)
-        CNPredictError.__init__(
-            self, f"{names} cannot be given beside a Larch group, whose own arrays are read: put them on the group."
-        )
+    sentence = "{} cannot be given beside a Larch group, whose own arrays are read: put them on the group."
 
 
 class MissingArrayError(CNPredictError):
-    """An array that is needed is not there."""
+    """An array that is needed is not there: of which spectrum, which array, what to do."""
 
-    def __init__(self, name: str, missing: str, what_to_do: str):
-        super().__init__(f"{name} has no {missing}: {what_to_do}.")
+    sentence = "{} has no {}: {}."
 
 
 class BadArrayError(CNPredictError):
-    """An array is there but cannot be used: not finite, not one-dimensional, of the wrong length, empty, flat."""
+    """An array of a spectrum cannot be used: not finite, not one-dimensional, of the wrong length, empty, flat."""
 
-    def __init__(self, name: str, array: str, problem: str):
-        super().__init__(f"{array} of {name} {problem}.")
+    sentence = "{1} of {0} {2}."
 
 
 class AbsorberError(CNPredictError):
@@ -60,53 +55,45 @@ class AbsorberError(CNPredictError):
 
 
 class UnknownAbsorberError(AbsorberError):
-    """Neither metadata nor edge energy say which element absorbs."""
+    """Neither metadata nor edge energy of a spectrum say which element absorbs, for a reason."""
 
-    def __init__(self, name: str, reason: str):
-        super().__init__(
-            f"The absorber of {name} is not known: {reason}; pass it, as in predict_cn(group, element='Fe')."
-        )
+    sentence = "The absorber of {} is not known: {}; pass it, as in predict_cn(group, element='Fe')."
 
 
 class AbsorberConflictError(AbsorberError):
-    """Metadata name one element, the edge energy another."""
+    """Metadata of a spectrum name one element, the edge at some energy another."""
 
-    def __init__(self, name: str, said: str, e0: float, found: str):
-        super().__init__(
-            f"{name} is labelled {said}, but its edge at {e0:.1f} eV is that of {found}: "
-            f"correct the label or e0, or pass the right element, as in predict_cn(group, element='Fe')."
-        )
+    sentence = (
+        "{} is labelled {}, but its edge at {:.1f} eV is that of {}: "
+        "correct the label or e0, or pass the right element, as in predict_cn(group, element='Fe')."
+    )
 
 
 class UnsupportedElementError(AbsorberError):
-    """An element the models were not trained on."""
+    """A spectrum of an element that the models were not trained on, how that is known, and those they were."""
 
-    def __init__(self, name: str, element: str, known: Sequence[str], why: str = ""):
-        super().__init__(f"{name} is {element}{why}: the models know the K edges of {', '.join(known)} only.")
+    sentence = "{} is {}{}: the models know the K edges of {} only."
 
 
 class UnsupportedEdgeError(AbsorberError):
-    """An edge other than K."""
+    """A spectrum of an element's edge other than K, and how that is known."""
 
-    def __init__(self, name: str, element: str, edge: str, why: str = ""):
-        super().__init__(f"{name} is the {element} {edge} edge{why}: the models know K edges only.")
+    sentence = "{} is the {} {} edge{}: the models know K edges only."
 
 
 class RangeTooShortError(CNPredictError):
-    """chi(k), or the transform made of it, does not span the k range that the models need."""
+    """chi(k) of a spectrum, or the transform made of it, does not span what the models need; what to do."""
 
-    def __init__(self, name: str, problem: str, what_to_do: str):
-        super().__init__(f"{name} {problem}: {what_to_do}.")
+    sentence = "{} {}: {}."
 
 
 class TransformError(CNPredictError):
-    """chi(R) was not made with the training transform and cannot be made anew."""
+    """chi(R) of a spectrum was not made with the training transform (which is said) and cannot be made anew."""
 
-    def __init__(self, name: str, reason: str, needed: str):
-        super().__init__(
-            f"chir_mag of {name} {reason}, and {name} has no k and chi to transform anew: "
-            f"run xftf with {needed}, or pass transform='own' to use chir_mag as it is."
-        )
+    sentence = (
+        "chir_mag of {0} {1}, and {0} has no k and chi to transform anew: "
+        "run xftf with {2}, or pass transform='own' to use chir_mag as it is."
+    )
 
 
 class OptionError(CNPredictError):
@@ -119,46 +106,35 @@ class OptionError(CNPredictError):
 class UnknownModelError(OptionError):
     """A model name that is not shipped."""
 
-    def __init__(self, model: object, known: Iterable[str]):
-        super().__init__("model", model, known)
-
 
 class ModelFileError(CNPredictError):
-    """A shipped model file is damaged: it is refused rather than believed."""
+    """A file of the models is damaged or of another version: it is refused rather than believed."""
 
-    def __init__(self, path: object, reason: str, what_to_do: str = "reinstall larch-cnpredict"):
-        super().__init__(f"Model file {path} {reason}: {what_to_do}.")
+    sentence = "Model file {} {}: reinstall larch-cnpredict, or build these models again."
 
 
 class MissingModelsError(CNPredictError):
-    """A folder of models is not there."""
+    """A folder of models is not there, or is empty."""
 
-    def __init__(self, path: object, reason: str = "is missing"):
-        super().__init__(f"The folder of models {path} {reason}: reinstall larch-cnpredict, or name another folder.")
+    sentence = "The folder of models {} {}: reinstall larch-cnpredict, or name another folder."
 
 
 class ResultError(CNPredictError):
     """What a group has as cn_predict is no result of this version."""
 
-    def __init__(self, reason: str):
-        super().__init__(f"cn_predict {reason}: it was written by another version or changed; run predict_cn again.")
-
-
-class UnexpectedError(CNPredictError):
-    """Something that nobody thought of."""
-
-    def __init__(self, name: str, error: Exception):
-        super().__init__(
-            f"{name} cannot be used ({type(error).__name__}: {error}): "
-            "look for what is odd in it, and if nothing is, please report this."
-        )
+    sentence = "cn_predict {}: it was written by another version or changed; run predict_cn again."
 
 
 class FileError(CNPredictError):
-    """A data file that cannot be read or processed."""
+    """A data file that cannot be read or processed, or a table that cannot be written."""
 
-    def __init__(self, path: object, reason: object):
-        super().__init__(f"{path}: {reason}.")
+    sentence = "{}: {}."
+
+
+class UnexpectedError(CNPredictError):
+    """Something that nobody thought of: its kind and message."""
+
+    sentence = "{} cannot be used ({}: {}): look for what is odd in it, and if nothing is, please report this."
 
 
 @contextmanager
@@ -169,4 +145,4 @@ def boundary(name: str) -> Iterator[None]:
     except CNPredictError:
         raise
     except Exception as error:
-        raise UnexpectedError(name, error) from error
+        raise UnexpectedError(name, type(error).__name__, error) from error

@@ -127,17 +127,7 @@ def part(centers: np.ndarray) -> np.ndarray:
 
 
 def occlude(spectrum: Spectrum, factors: np.ndarray) -> list[Spectrum]:
-    """The spectrum with its chi(R) multiplied by each of the factors.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-    factors : (n, 1025) array, 0 to 1, on the R points of the Fourier transform; see `part`
-
-    Returns
-    -------
-    list of n Spectrum
-    """
+    """The spectrum with its chi(R) multiplied by each of n factors on the R points of the transform; see `part`."""
     if spectrum.k is None or spectrum.chi is None:
         fine = [np.interp(spectrum.r, _R_FFT, factor) for factor in factors]
         return [replace(spectrum, chir_mag=spectrum.chir_mag * factor) for factor in fine]

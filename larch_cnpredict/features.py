@@ -47,19 +47,7 @@ def fingerprint() -> str:
 
 
 def transform(k: np.ndarray, chi: np.ndarray, kmax: float) -> tuple[np.ndarray, np.ndarray]:
-    """Fourier transform chi(k) as the training set was: Larch's `xftf` with `TRANSFORM`.
-
-    Parameters
-    ----------
-    k : (n,) array, Å^-1
-    chi : (n,) array
-    kmax : float, Å^-1
-
-    Returns
-    -------
-    r : (m,) array, Å, 0 to 10
-    chir_mag : (m,) array, Å^-3
-    """
+    """r (0 to 10 Å) and |chi(R)| (Å^-3) of chi(k) as the training set has them: Larch's `xftf` with `TRANSFORM`."""
     from larch import Group
     from larch.xafs import xftf
 
@@ -73,21 +61,12 @@ def _whole_window(kmax: float) -> np.ndarray:
     from larch.xafs import ftwindow
 
     k = KSTEP * np.arange(len(K_GRID) + round(2 * TRANSFORM["dk"] / KSTEP))
-    return ftwindow(k, xmin=TRANSFORM["kmin"], xmax=kmax, **_TAPER)[: len(K_GRID)].astype(np.float32)
+    return np.asarray(ftwindow(k, xmin=TRANSFORM["kmin"], xmax=kmax, **_TAPER)[: len(K_GRID)], dtype=np.float32)
 
 
 def windows(kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
-    """Larch's windows on `K_GRID`, for data that end at `kend`: they stop there, however far the taper would go.
-
-    Parameters
-    ----------
-    kmax, kend : (n,) arrays, Å^-1
-
-    Returns
-    -------
-    (n, 361) float32 array
-    """
-    whole = np.array([_whole_window(round(float(limit), 2)) for limit in kmax])
+    """Larch's windows on `K_GRID`, (n, 361): they stop at `kend`, where the data do, however far the taper would go."""
+    whole: np.ndarray = np.array([_whole_window(round(float(limit), 2)) for limit in kmax])
     return whole * (np.asarray(kend)[:, None] + KSTEP / 4 > K_GRID)
 
 
@@ -99,37 +78,23 @@ def larch_r(r_max: float = R_MAX) -> np.ndarray:
 
 
 def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX) -> np.ndarray:
-    """chi(R) of many chi(k) at once, on `larch_r(r_max)`.
-
-    Parameters
-    ----------
-    chi : (n, 361) array on `K_GRID`
-    taper : (n, 361) array from `windows`
-    kweight : int
-
-    Returns
-    -------
-    (n, m) complex array, Å^-(kweight+1)
-    """
+    """chi(R) of n chi(k) on `K_GRID` with tapers from `windows`, both (n, 361): complex, on `larch_r(r_max)`."""
     weighted = (chi * taper * K_GRID**kweight).astype(np.float32)
-    return fft.rfft(weighted, NFFT)[:, : len(larch_r(r_max))] * np.float32(KSTEP / np.sqrt(np.pi))
+    return np.asarray(fft.rfft(weighted, NFFT)[:, : len(larch_r(r_max))] * np.float32(KSTEP / np.sqrt(np.pi)))
 
 
 def _means(fine: np.ndarray) -> np.ndarray:
     """|chi(R)| on `R_GRID` to the means of ten points, from R_MIN on: (2001,) to (166,)."""
-    return fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:]
+    return np.asarray(fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:])
 
 
 R_POOLED = _means(R_GRID)
 
 
 def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Interpolate onto the 0.003 Å grid, then average ten points each, from R_MIN on.
-
-    Both steps are linear, so they are one sparse matrix; `r` is Larch's uniform grid.
-    """
+    """|chi(R)| on Larch's uniform `r` to `R_POOLED`: onto the 0.003 Å grid, then means, in one sparse matrix."""
     matrix = _pooling(len(r), float(r[1]))
-    return (matrix @ np.atleast_2d(values)[:, : matrix.shape[1]].T).T
+    return np.asarray((matrix @ np.atleast_2d(values)[:, : matrix.shape[1]].T).T)
 
 
 @lru_cache(maxsize=8)
@@ -184,9 +149,9 @@ def from_chi(reads: str, chi: np.ndarray, elements: Sequence[str], kmax: np.ndar
 
 def absorber_of(x: np.ndarray) -> np.ndarray:
     """Index into `ELEMENTS`, read back from the inputs of a model."""
-    return x[:, -len(ELEMENTS) - 1 : -1].argmax(1)
+    return np.asarray(x[:, -len(ELEMENTS) - 1 : -1].argmax(1))
 
 
 def on_k_grid(k: np.ndarray, chi: np.ndarray) -> np.ndarray:
     """chi(k) on `K_GRID`, zero beyond the data."""
-    return np.interp(K_GRID, k, chi, right=0.0)
+    return np.asarray(np.interp(K_GRID, k, chi, right=0.0))

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 _BEGIN, _END = "# >>> larch-cnpredict >>>", "# <<< larch-cnpredict <<<"
 # find_spec is the guard: a failed import would end init.lar there and then, silently, and try/except does not catch it.
@@ -22,7 +23,7 @@ del _cn_find_spec
 _INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?", re.DOTALL)
 
 
-def register(_larch=None) -> None:
+def register(_larch: Any = None) -> None:
     """Make `predict_cn`, `explain` and `plot_cn` Larch functions like `xftf`; where Larix runs, add its menu and panel.
 
     Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
@@ -53,7 +54,7 @@ def register(_larch=None) -> None:
         _say(_larch, error)
 
 
-def _install_larix(_larch) -> None:
+def _install_larix(_larch: Any) -> None:
     try:
         from .larix import menu
 
@@ -62,7 +63,7 @@ def _install_larix(_larch) -> None:
         _say(_larch, error)
 
 
-def _say(_larch, error: Exception) -> None:
+def _say(_larch: Any, error: Exception) -> None:
     text = f"larch-cnpredict could not be loaded: {type(error).__name__}: {error}\n"
     (sys.stderr if _larch is None else _larch.writer).write(text)
 

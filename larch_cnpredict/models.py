@@ -30,7 +30,7 @@ def list_models() -> list[Path]:
     try:
         root = Path(str(files("larch_cnpredict.plugin_data")))
     except ModuleNotFoundError:
-        raise errors.MissingModelsError("larch_cnpredict/plugin_data") from None
+        raise errors.MissingModelsError("larch_cnpredict/plugin_data", "is missing") from None
     folders = (path.parent for path in root.glob("*/manifest.json"))
     return sorted(folders, key=lambda folder: [int(number) for number in re.findall(r"\d+", folder.name)])
 
@@ -55,17 +55,7 @@ def card_text(folder: Path | None = None) -> str:
 
 
 def load_models(folder: str | Path | None = None) -> "Models":
-    """The models of a folder, read once.
-
-    Parameters
-    ----------
-    folder : path, optional
-        by default the newest shipped version
-
-    Raises
-    ------
-    MissingModelsError, ModelFileError
-    """
+    """The models of a folder, by default the newest shipped version; each folder is read once."""
     return _load(Path(folder).expanduser() if folder else default_folder())
 
 
@@ -79,7 +69,7 @@ class Models:
 
     def __init__(self, folder: Path):
         if not folder.is_dir():
-            raise errors.MissingModelsError(folder)
+            raise errors.MissingModelsError(folder, "is missing")
         self.folder = folder
         try:
             self.manifest = self._manifest()
@@ -123,22 +113,18 @@ class Models:
         except (OSError, ValueError) as error:
             raise errors.ModelFileError(path, f"cannot be read ({error})") from error
         if manifest.get("format") != MANIFEST_FORMAT:
-            raise errors.ModelFileError(
-                path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}", "build these models again"
-            )
+            raise errors.ModelFileError(path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}")
         if missing := NEEDED - set(manifest):
             raise errors.ModelFileError(path, f"lacks {', '.join(sorted(missing))}")
         families = {*manifest["families"], *manifest["default"].values()}
         for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
             raise errors.ModelFileError(path, f"has no calibrated family {name}")
         if manifest["features"] != features.fingerprint():
-            raise errors.ModelFileError(
-                path, "is of models for other inputs (transform, grids) than this version's", "build these models again"
-            )
+            raise errors.ModelFileError(path, "is of models for other inputs (transform, grids) than this version's")
         return manifest
 
     def _checked(self, entry: dict[str, Any]) -> bytes:
-        path = self.folder / entry["file"]
+        path = self.folder / str(entry["file"])
         try:
             content = path.read_bytes()
         except OSError as error:

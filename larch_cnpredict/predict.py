@@ -41,7 +41,7 @@ def predict_cn(
 ) -> Any:
     """Predict how many nearest neighbours the absorbing atom has.
 
-    Use it as you use xftf::
+    Use it as you use xftf:
 
         autobk(data, rbkg=1)
         xftf(data, kmin=3, kmax=12, kweight=2, dk=1, window='hanning')
@@ -62,9 +62,10 @@ def predict_cn(
     element, edge : str, optional
         the absorber, such as 'Fe', and 'K'; by default from the group's metadata or e0
     model : str
-        which family of models answers. 'default' is 'phase', networks that read magnitude and phases of chi(R), and
-        'shells', networks that read |chi(R)| alone, where there is no chi(k) or transform='own'. The three families of
-        the paper below, 'network', 'bagging' and 'forest', answer where they are asked by name
+        'default' is 'phase': neural networks that read magnitude and phases of chi(R), trained on FEFF spectra and
+        calibrated on materials that they were not trained on. Where there is no chi(k), or transform='own', it is
+        'shells': the same of |chi(R)| alone. The paper's families, 'network', 'bagging' and 'forest', read |chi(R)|
+        too, and answer where they are asked by name
     transform : {'auto', 'own', 'training'}
         'auto' reads chir_mag as it is where xftf was run with the settings above (any kmax from 8.5 to 14 Å^-1), and
         transforms a copy of chi(k) where not; 'own' takes chir_mag as it is; 'training' always transforms a copy
@@ -87,12 +88,12 @@ def predict_cn(
     Notes
     -----
     Written to each group: `group.cn_predict`, a Group with cn, cn_mean, cn_std, classes, probabilities, cn_set (90 %
-    prediction set), element, edge, model, family, model_version, in_domain, domain_score, notes, xftf, fingerprint,
-    neighbours; and an entry in `group.journal`. No array of the group is changed.
+    prediction set), element, edge, model, family (of models, that answered), model_version, in_domain, domain_score,
+    notes, xftf, fingerprint, neighbours, request; and an entry in `group.journal`. No array of the group is changed.
 
-    The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), on which the models
-    were trained with FEFF spectra of Materials Project structures, after Zeng, Hu and Yao (ChinaXiv 202511.00010).
-    How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
+    The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), with which the sites of
+    the Materials Project structures are labelled whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao
+    (ChinaXiv 202511.00010). How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
     """
     if not isinstance(errors, str) or errors not in ERROR_CHOICES:
         raise OptionError("errors", errors, ERROR_CHOICES)
@@ -191,14 +192,14 @@ def check_model(model: Any, models: Models) -> None:
     """Refuse a name that is no model."""
     known = ["default", *models.families]
     if not isinstance(model, str) or model not in known:
-        raise UnknownModelError(model, known)
+        raise UnknownModelError("model", model, known)
 
 
 def check_readable(spectrum: Spectrum, request: Request, models: Models) -> None:
     """Refuse a spectrum that these models, or the family that is asked, cannot read."""
     known = models.manifest["absorbers"]
     if spectrum.element not in known:  # of models that somebody built from a few structures
-        raise UnsupportedElementError(spectrum.name, spectrum.element, known)
+        raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(known))
     if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
         missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
         raise MissingArrayError(spectrum.name, missing, f"the model {request.model!r} reads them; use model='default'")

@@ -11,32 +11,17 @@ TRANSFORM_CHOICES = ("auto", "own", "training")
 
 @dataclass(frozen=True)
 class Request:
-    """The options of `predict_cn` that an answer depends on.
+    """The options of `predict_cn` that an answer depends on."""
 
-    Attributes
-    ----------
-    element, edge : str, optional
-        the absorber, where it was not left to the group
-    model : str
-    transform : {'auto', 'own', 'training'}
-    models : str, optional
-        folder of models, where not the shipped ones
-    """
-
-    element: Any = None
+    element: Any = None  # the absorber, where it was not left to the group
     edge: Any = None
     model: str = "default"
     transform: str = "auto"
-    models: str | None = None
+    models: str | None = None  # folder of models, where not the shipped ones
 
     @classmethod
     def checked(cls, element: Any, edge: Any, model: Any, transform: Any, models: Any) -> "Request":
-        """From what a user gave. Element and edge are checked with the spectrum, the name of the model with the models.
-
-        Raises
-        ------
-        OptionError
-        """
+        """From what a user gave; element and edge are checked with the spectrum, the model with the models."""
         if not isinstance(transform, str) or transform not in TRANSFORM_CHOICES:
             raise OptionError("transform", transform, TRANSFORM_CHOICES)
         if models is not None:

@@ -71,7 +71,7 @@ class Prediction:
     notes: list[str]
     xftf: dict[str, Any]
     fingerprint: str
-    neighbours: list[dict] = field(default_factory=list)
+    neighbours: list[dict[str, Any]] = field(default_factory=list)
     family: str = ""
     request: Request = field(default_factory=Request)
 
@@ -138,13 +138,7 @@ class Prediction:
 
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":
-        """From `group.cn_predict`, also one that was read from a session or written by an earlier version.
-
-        Raises
-        ------
-        ResultError
-            where it is no result at all, or lacks what a result must have
-        """
+        """From `group.cn_predict`, also of a session or an earlier version; a ResultError where it is no result."""
         values = {f.name: getattr(group, f.name) for f in fields(cls) if hasattr(group, f.name)}
         needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
         if missing := needed - set(values):
@@ -171,13 +165,7 @@ def plain(value: Any) -> Any:
 
 
 def write(group: Group, prediction: Prediction) -> None:
-    """Put the prediction on the group as `group.cn_predict`, and a line into its journal.
-
-    Parameters
-    ----------
-    group : Group
-    prediction : Prediction
-    """
+    """Put the prediction on the group as `group.cn_predict`, and a line into its journal."""
     subgroup = prediction.to_group()  # first: if this fails, the group is as it was
     if not hasattr(group, "journal"):
         group.journal = Journal()
@@ -190,17 +178,7 @@ def write(group: Group, prediction: Prediction) -> None:
 
 
 def is_stale(group: Group) -> bool:
-    """Whether `group.cn_predict` was made from other arrays or settings than the group holds now.
-
-    Parameters
-    ----------
-    group : Group
-
-    Returns
-    -------
-    bool
-        False also where there is no prediction at all
-    """
+    """Whether `group.cn_predict` was made from other arrays or settings than the group holds now."""
     made = getattr(group, "cn_predict", None)
     if not isinstance(made, Group):
         return False

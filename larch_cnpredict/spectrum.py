@@ -20,105 +20,70 @@ FEWEST = 20  # points of an array
 
 @dataclass(frozen=True)
 class Spectrum:
-    """One spectrum as the models read it.
+    """One spectrum as the models read it."""
 
-    Attributes
-    ----------
-    name : str
-        how messages call it
-    element, edge : str
-        absorber, such as 'Fe' and 'K'
-    r, chir_mag : (n,) arrays
-        Å and Å^-3, on Larch's points of R; in the training transform unless `transform='own'` was asked for
-    k, chi : (m,) arrays or None
-        Å^-1 and no unit, where the group has them; not with `transform='own'`, which reads chir_mag alone
-    kmax : float
-        upper limit of the transform, Å^-1
-    rbkg : float or None
-        of autobk, Å, where the group says it
-    xftf : dict
-        the settings that made chir_mag: kmin, kmax, kweight, dk, dk2, window, kstep, nfft
-    transformed : bool
-        whether chir_mag was made anew from k and chi
-    doubts : tuple of str
-        what makes any answer doubtful, however much the spectrum is like those that the models know
-    notes : tuple of str
-        what was done and what a careful user should know
-    fingerprint : str
-        changes with whatever the answer depends on
-    """
-
-    name: str
+    name: str  # how messages call it
     element: str
     edge: str
-    r: np.ndarray
-    chir_mag: np.ndarray
-    k: np.ndarray | None
+    r: np.ndarray  # Å, Larch's points
+    chir_mag: np.ndarray  # Å^-3; in the training transform unless transform='own' was asked for
+    k: np.ndarray | None  # Å^-1, where the group has it; not with transform='own', which reads chir_mag alone
     chi: np.ndarray | None
-    kmax: float
-    rbkg: float | None
-    xftf: dict[str, Any]
-    transformed: bool
-    doubts: tuple[str, ...]
-    notes: tuple[str, ...]
-    fingerprint: str
+    kmax: float  # upper limit of the transform, Å^-1
+    rbkg: float | None  # of autobk, Å, where the group says it
+    xftf: dict[str, Any]  # the settings that made chir_mag: kmin, kmax, kweight, dk, dk2, window, kstep, nfft
+    doubts: list[str]  # what makes any answer doubtful, however much the spectrum is like those that the models know
+    notes: list[str]  # what was done, and what a careful user should know
+    fingerprint: str  # changes with whatever the answer depends on
 
 
 def read_spectrum(
     group: Any, request: Request | None = None, *, chir_mag: Any = None, k: Any = None, chi: Any = None
 ) -> Spectrum:
-    """Read what a prediction needs from a group, or from arrays.
+    """Read what a prediction needs from a group, or from arrays where `group` is R; nothing is written.
 
     Parameters
     ----------
-    group : Group or (n,) array
-        a Larch group, or R in Å
+    group : Group or (n,) array, Å
     request : Request, optional
-        of which absorber and transform are used
+        its absorber and its transform are used
     chir_mag : (n,) array, Å^-3
     k, chi : (m,) arrays, optional
-        only where `group` is R
-
-    Raises
-    ------
-    CNPredictError
-        a child of it for each thing that can be wrong; the group is left as it was
     """
     request = request or Request()
-    given = [label for label, value in (("chir_mag", chir_mag), ("k", k), ("chi", chi)) if value is not None]
+    given = {"chir_mag": chir_mag, "k": k, "chi": chi}
     if isgroup(group):
-        if given:
-            raise errors.GroupAndArraysError(given)
+        if beside := [label for label, value in given.items() if value is not None]:
+            raise errors.GroupAndArraysError(" and ".join(beside))
         source, name = group, spectrum_name(group)
     else:
         if chir_mag is None and (k is None or chi is None):
             raise errors.InputError(group)
-        source, name = Group(r=group, chir_mag=chir_mag, k=k, chi=chi), "the spectrum"
+        source, name = Group(r=group, **given), "the spectrum"
     arrays = _arrays(source, name)
     absorber = find_absorber(source, name, request.element, request.edge)
     recorded = getattr(getattr(source, "callargs", None), "xftf", None)
-    made = training_transform(name, arrays, recorded, request.transform)
+    r, magnitude, settings, notes = training_transform(name, arrays, recorded, request.transform)
     if request.transform == "own":
         arrays = {}
-    doubts = absorber.doubts if is_training(made.xftf) else (*absorber.doubts, OTHER_TRANSFORM)
+    doubts = [*absorber.doubts, *([] if is_training(settings) else [OTHER_TRANSFORM])]
     rbkg = as_number(getattr(source, "rbkg", None))
-    digest = hashlib.sha256(f"{absorber.element} {absorber.edge} {sorted(made.xftf.items())} {doubts}".encode())
-    for part in (made.r, made.chir_mag, arrays.get("k"), arrays.get("chi")):
+    digest = hashlib.sha256(f"{absorber.element} {absorber.edge} {sorted(settings.items())} {doubts}".encode())
+    for part in (r, magnitude, arrays.get("k"), arrays.get("chi")):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     return Spectrum(
         name=name,
         element=absorber.element,
         edge=absorber.edge,
-        r=made.r,
-        chir_mag=made.chir_mag,
+        r=r,
+        chir_mag=magnitude,
         k=arrays.get("k"),
         chi=arrays.get("chi"),
-        kmax=made.xftf["kmax"],
+        kmax=settings["kmax"],
         rbkg=rbkg if rbkg is not None and 0 <= rbkg <= R_MAX else None,
-        xftf=made.xftf,
-        transformed=made.anew,
+        xftf=settings,
         doubts=doubts,
-        notes=(*absorber.notes, *made.notes),
+        notes=[*absorber.notes, *notes],
         fingerprint=digest.hexdigest()[:16],
     )
 
@@ -172,9 +137,7 @@ def _array(name: str, label: str, value: Any) -> np.ndarray:
     if raw.dtype.kind not in "iuf":
         raise errors.BadArrayError(name, label, f"must hold real numbers, not {raw.dtype}")
     if raw.ndim != 1 or len(raw) < FEWEST:
-        raise errors.BadArrayError(
-            name, label, f"must be one row of at least {FEWEST} numbers, not of shape {raw.shape}"
-        )
+        raise errors.BadArrayError(name, label, f"must be one row of at least {FEWEST} numbers, not {raw.shape}")
     if bad := int((~np.isfinite(raw)).sum()):
         raise errors.BadArrayError(name, label, f"has NaN or infinity at {bad} of its {len(raw)} points")
     if (largest := np.abs(raw).max()) > LARGEST[label]:

@@ -1,7 +1,6 @@
 """|chi(R)| in the transform that the models were trained on: the group's own where it is that, a new one where not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,27 +20,10 @@ _NEEDED = (
 OTHER_TRANSFORM = "chi(R) was not made with the transform that the models know"
 
 
-@dataclass(frozen=True)
-class Transformed:
-    """|chi(R)| and how it came about.
-
-    Attributes
-    ----------
-    r, chir_mag : (n,) arrays, Å and Å^-(kweight+1), on Larch's points of R
-    xftf : dict, the settings that made it: kmin, kmax, kweight, dk, dk2, window, kstep, nfft
-    anew : bool, whether it was made here from k and chi
-    notes : tuple of str
-    """
-
-    r: np.ndarray
-    chir_mag: np.ndarray
-    xftf: dict[str, Any]
-    anew: bool = False
-    notes: tuple[str, ...] = ()
-
-
-def training_transform(name: str, arrays: Mapping[str, np.ndarray], recorded: Any, how: str) -> Transformed:
-    """|chi(R)| as the models read it.
+def training_transform(
+    name: str, arrays: Mapping[str, np.ndarray], recorded: Any, how: str
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any], list[str]]:
+    """r (on Larch's points) and |chi(R)| as the models read it, the settings of xftf that made it, and notes.
 
     Parameters
     ----------
@@ -49,10 +31,6 @@ def training_transform(name: str, arrays: Mapping[str, np.ndarray], recorded: An
     arrays : dict, k and chi, r and chir_mag, or both pairs
     recorded : the arguments of `xftf` that made chir_mag, where the group says so
     how : {'auto', 'own', 'training'}, as for `predict_cn`
-
-    Raises
-    ------
-    CNPredictError
     """
     k, chi, r, magnitude = (arrays.get(key) for key in ("k", "chi", "r", "chir_mag"))
     args = settings(recorded, k)
@@ -64,14 +42,14 @@ def training_transform(name: str, arrays: Mapping[str, np.ndarray], recorded: An
     elif how == "own":
         if args is None:
             args = _made({"kmax": min(KMAX_DEFAULT, k[-1]) if k is not None else KMAX_DEFAULT})
-        notes = () if is_training(args) else (f"chir_mag was used as it is, as asked: the group's {own}",)
-        return Transformed(*_on_larch_grid(name, r, magnitude), args, notes=notes)
+        notes = [] if is_training(args) else [f"chir_mag was used as it is, as asked: the group's {own}"]
+        return *_on_larch_grid(name, r, magnitude), args, notes
     elif how == "auto" and args and is_training(args):
         if k is None or chi is None:
-            return Transformed(*_on_larch_grid(name, r, magnitude), args)
+            return *_on_larch_grid(name, r, magnitude), args, []
         if args["kmax"] <= k[-1] + KSTEP:
             if r[-1] >= R_MAX and _made_by(args["kmax"], k, chi, r, magnitude):
-                return Transformed(r, magnitude, args)
+                return r, magnitude, args, []
             own = f"own chir_mag is not what its xftf settings ({_words(args)}) make of its k and chi"
 
     if k is None or chi is None:
@@ -85,8 +63,7 @@ def training_transform(name: str, arrays: Mapping[str, np.ndarray], recorded: An
     grid = K_GRID[(k[0] - KSTEP / 4 < K_GRID) & (k[-1] + KSTEP / 4 > K_GRID)]
     same = len(grid) == len(k) and np.allclose(grid, k)
     r, magnitude = transform(k, chi, kmax) if same else transform(grid, np.interp(grid, k, chi), kmax)
-    note = f"a copy of k and chi was transformed with {_words(made)}: the group's {own}"
-    return Transformed(r, magnitude, made, True, (note,))
+    return r, magnitude, made, [f"a copy of k and chi was transformed with {_words(made)}: the group's {own}"]
 
 
 def settings(recorded: Any, k: np.ndarray | None) -> dict[str, Any] | None:
@@ -131,20 +108,16 @@ def _words(args: Mapping[str, Any]) -> str:
 def _kmax(name: str, k: np.ndarray, asked: float | None) -> float:
     """The upper limit of a new transform: what the user chose, as far as data and models go."""
     low = KMAX_RANGE[0]
+    problem = advice = ""
     if k[0] > TRANSFORM["kmin"]:
-        raise errors.RangeTooShortError(
-            name, f"has chi(k) from k = {k[0]:.1f} Å^-1 on", f"the models need it from {TRANSFORM['kmin']:g}"
-        )
-    if k[-1] < low:
-        raise errors.RangeTooShortError(
-            name, f"has chi(k) up to k = {k[-1]:.1f} Å^-1", f"the models need it up to at least {low:g}"
-        )
-    if asked is not None and 0 < asked < low:  # Larix writes -1 where nothing was chosen
-        raise errors.RangeTooShortError(
-            name,
-            f"was transformed up to k = {asked:g} Å^-1",
-            f"run xftf with kmax of {low:g} or more, or pass transform='training' if its data are good up to there",
-        )
+        problem, advice = f"has chi(k) from k = {k[0]:.1f} Å^-1 on", f"the models need it from {TRANSFORM['kmin']:g}"
+    elif k[-1] < low:
+        problem, advice = f"has chi(k) up to k = {k[-1]:.1f} Å^-1", f"the models need it up to at least {low:g}"
+    elif asked is not None and 0 < asked < low:  # Larix writes -1 where nothing was chosen
+        problem, advice = f"was transformed up to k = {asked:g} Å^-1", f"run xftf with kmax of {low:g} or more"
+        advice += ", or pass transform='training' if its data are good up to there"
+    if problem:
+        raise errors.RangeTooShortError(name, problem, advice)
     end = min(float(k[-1]), KMAX_DEFAULT)
     return round(min(end, asked) if asked is not None and asked > 0 else end, 6)
 

@@ -7,20 +7,9 @@ FLOOR = 1e-3
 
 
 def temper(p: np.ndarray, power: float) -> np.ndarray:
-    """Probabilities to a power, normalised: the power is 1 / temperature, fitted to held-out materials.
-
-    Parameters
-    ----------
-    p : (n, n_classes) array
-    power : float
-        below 1 where a family is too sure of itself
-
-    Returns
-    -------
-    (n, n_classes) array
-    """
+    """A family's probabilities, (n, n_classes), at the temperature 1 / power that was fitted to held-out materials."""
     p = np.maximum(p, FLOOR) ** power
-    return p / p.sum(1, keepdims=True)
+    return np.asarray(p / p.sum(1, keepdims=True))
 
 
 def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float) -> list[int]:
