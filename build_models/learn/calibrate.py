@@ -14,13 +14,7 @@ FEWEST = 100  # an absorber with fewer held-out spectra gets the threshold of al
 
 
 def fit_power(p: np.ndarray, cn: np.ndarray) -> float:
-    """The power (1 / temperature) of the distributions that makes the known numbers likeliest.
-
-    Parameters
-    ----------
-    p : (n, 16) array of what a family says of held-out materials
-    cn : (n,) array of their coordination numbers
-    """
+    """The power (1 / temperature) of what a family says, (n, 16), that makes the known numbers, (n,), likeliest."""
     known = np.isin(cn, CLASSES)
     chosen, column = p[known], cn[known] - CLASSES[0]
     if not len(chosen):
@@ -62,10 +56,7 @@ def out_of_fold(
 ) -> tuple[np.ndarray, list[list[int]]]:
     """Calibrated distributions and 90 % sets of each site, with power and thresholds from the other folds alone.
 
-    Parameters
-    ----------
-    p : (n, 16) array; each row by a model that did not see the row's fold
-    cn, elements, fold : (n,) arrays
+    Each row of p, (n, 16), is by a model that did not see the row's fold.
     """
     calibrated = np.zeros_like(p, dtype=float)
     sets: list[list[int]] = [[]] * len(p)

@@ -175,17 +175,7 @@ LONGEST = ("phase", "shells")  # to fit, and so what is begun with
 
 
 def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable = iter) -> Any:
-    """Fit one family on some rows of the table.
-
-    Parameters
-    ----------
-    family : a name of `FAMILIES`
-    copies : Copies, the augmented spectra
-    rows : (n,) array of int, sites that have a label
-    recipe : Recipe
-    seed : int
-    progress : callable that wraps an iterable, such as tqdm
-    """
+    """Fit one of `FAMILIES` on some rows of the table; `progress` wraps an iterable, as tqdm does."""
     return FAMILIES[family](recipe).fit(copies, rows, recipe, seed, progress)
 
 

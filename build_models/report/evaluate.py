@@ -65,7 +65,7 @@ def run(config: Config) -> None:
     if this.unseen.any():
         metrics["unseen"] = unseen(this, metrics["calibration"])
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    print_summary(metrics)
+    print(f"{this.folder / 'metrics.json'}: all figures, for the card that stage export writes")
 
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
@@ -140,21 +140,3 @@ def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
     guess[rows] = CLASSES[p.argmax(1)]
     known = {"formulas": len(set(this.data.formulas[rows])), "sites": len(rows)}
     return known | scores.rates(this.data, rows, guess)
-
-
-def print_summary(metrics: Mapping[str, Any]) -> None:
-    """Everything over all sites, a line each."""
-    for scheme, results in metrics["schemes"].items():
-        print(f"\n{scheme}, all sites")
-        for name, values in results["baselines"].items():
-            print(f"  {name:32s} {line(values['all'])}")
-        for name, test, family in ((n, t, f) for n in COMPARED[scheme] for t in TESTS for f in results[n][t]):
-            print(f"  {f'{name}, {family}, {test}':32s} {line(results[name][test][family]['all'])}")
-    if "unseen" in metrics:
-        print(f"\nsimulated sites of formulas that training did not see\n  {line(metrics['unseen'])}")
-
-
-def line(values: Mapping[str, Any]) -> str:
-    """Figures on one line."""
-    words = (f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
-    return "  ".join(words)

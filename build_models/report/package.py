@@ -24,16 +24,7 @@ from larch_cnpredict.models import MANIFEST_FORMAT
 def write(
     folder: Path, run: Run, data: Dataset, models: Mapping[str, Any], calibration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write a new folder of models, in the place of what was there; its manifest.
-
-    Parameters
-    ----------
-    folder : Path
-    run : Run
-    data : Dataset, what the models were trained on
-    models : the trained families by their names
-    calibration : power and thresholds of each family, see `calibrate.fit`
-    """
+    """Write a folder of models that were trained on `data`, in the place of what was there; its manifest."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     entries = {

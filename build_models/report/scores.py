@@ -35,10 +35,7 @@ def by_absorber(data: Dataset, score: Callable[[np.ndarray], dict[str, float]]) 
 def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float]:
     """How often one number for each site is right: of all, of clear sites, within one, and balanced over numbers.
 
-    Parameters
-    ----------
-    rows : array of int, the sites
-    guess : (n,) array of int, what is said of all sites of the data
+    `guess` is what is said of all sites of the data, `rows` are those that count.
     """
     cn, guess = data.cn[rows], guess[rows]
     right, clear = guess == cn, data.weight[rows] > CLEAR

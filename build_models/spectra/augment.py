@@ -55,13 +55,6 @@ NEAR_IDEAL = Augmentation(
 def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
     """Make one realistic spectrum from each site.
 
-    Parameters
-    ----------
-    data : Dataset
-    rows : (n,) array of int, the sites
-    rng : numpy Generator
-    how : Augmentation
-
     Returns
     -------
     chi : (n, 361) float32 array on `K_GRID`
@@ -203,13 +196,7 @@ def mix_sites(
     """Average some spectra with another of the same group, labels in the same proportion.
 
     A compound with several sites of one absorber (Fe3O4), or a sample of two compounds, has a mean coordination number.
-
-    Parameters
-    ----------
-    chi : (n, 361) array
-    labels : (n, n_classes) array of probabilities
-    groups : (n,) array; partners come from the same group (absorber and kind of neighbour)
-    share : float, the part of the spectra that is mixed
+    Partners come from the same group (absorber and kind of neighbour).
     """
     partner = np.arange(len(chi))
     for group in np.unique(groups):

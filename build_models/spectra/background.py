@@ -26,16 +26,7 @@ CLAMP = 0.1  # the weight that autobk's clamp gives the last three points of dat
 def operator(kend: float, rbkg: float, kweight: int) -> tuple[np.ndarray, np.ndarray]:
     """The spline of autobk for data that end at kend: `basis @ (values @ chi)` is what it subtracts.
 
-    Parameters
-    ----------
-    kend : float, Å^-1
-    rbkg : float, Å
-    kweight : int
-
-    Returns
-    -------
-    basis : (n, n_spline) array, for the n points of `K_GRID` up to kend
-    values : (n_spline, n) array
+    basis is (n, n_spline), for the n points of `K_GRID` up to kend; values is (n_spline, n).
     """
     from larch.xafs import ftwindow
 
@@ -57,11 +48,7 @@ def operator(kend: float, rbkg: float, kweight: int) -> tuple[np.ndarray, np.nda
 def remove(chi: np.ndarray, kend: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """chi(k) as autobk leaves it, for each spectrum with an rbkg and a kweight of `RBKG` and `KWEIGHT`.
 
-    Parameters
-    ----------
-    chi : (n, 361) float32 array on `K_GRID`
-    kend : (n,) array, Å^-1, end of the data; beyond, chi stays as it is
-    rng : numpy Generator
+    chi is (n, 361), on `K_GRID`; beyond the end of the data, kend (n,), Å^-1, it stays as it is.
     """
     ends = np.round(np.minimum(kend, K_GRID[-1]) / END_STEP).astype(int)
     choice = rng.integers(0, len(RBKG) * len(KWEIGHT), len(chi))

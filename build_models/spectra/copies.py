@@ -49,14 +49,9 @@ def make(
 ) -> Copies:
     """Make what the folder does not hold yet.
 
-    Parameters
-    ----------
-    folder : of this data, augmentation and seed, and no other
-    sharpness : labels are CrystalNN's weights to this power, normalised: 1 is its own distribution, a large number
-        leaves the most probable value alone
-    count : number of copies
-    apart : (n,) array; sites of different values are never mixed (folds, and what training must not see)
-    progress : callable that wraps an iterable, such as tqdm
+    The folder is of this data, augmentation and seed, and no other. Labels are CrystalNN's weights to the power of
+    `sharpness`, normalised: 1 is its own distribution, a large number leaves the most probable value alone. Sites with
+    different values of `apart` are never mixed (folds, and what training must not see).
     """
     finished = folder / "done"
     if not finished.exists():

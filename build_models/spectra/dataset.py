@@ -137,9 +137,7 @@ def _distribution(row):
 def folds(keys: np.ndarray, n: int, seed: int) -> np.ndarray:
     """A fold number for each row; rows with one key share a fold.
 
-    Parameters
-    ----------
-    keys : (n_rows,) array: prototypes or formulas to hold them out whole, row numbers for the paper's random split
+    Keys are prototypes or formulas, to hold them out whole, or row numbers, for the paper's random split.
     """
     unique, inverse = np.unique(keys, return_inverse=True)
     return np.random.default_rng(seed).permutation(len(unique))[inverse] % n

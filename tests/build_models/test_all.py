@@ -62,4 +62,5 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     formula = pq.read_table(tmp_path / "out" / "spectra.parquet", columns=["formula"])["formula"][0].as_py()
     done = run([*again, "--unseen-formulas", formula])
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "simulated sites of formulas that training did not see\n  formulas 1" in done.stdout
+    found = [json.loads(path.read_text()) for path in (tmp_path / "out" / "train").glob("*/metrics.json")]
+    assert [one["unseen"]["formulas"] for one in found if "unseen" in one] == [1]
