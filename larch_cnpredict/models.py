@@ -10,7 +10,6 @@ import json
 import os
 import re
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,10 +26,10 @@ FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
 
 def list_models() -> list[Path]:
     """The folders of the shipped model versions, the newest last."""
-    try:
-        root = Path(str(files("larch_cnpredict.plugin_data")))
-    except ModuleNotFoundError:
-        raise errors.MissingModelsError("larch_cnpredict/plugin_data", "is missing") from None
+    package = Path(__file__).parent
+    root = package / "plugin_data"
+    if not root.exists():  # in a checkout they are beside the package
+        root = package.parent / "plugin_data"
     folders = (path.parent for path in root.glob("*/manifest.json"))
     return sorted(folders, key=lambda folder: [int(number) for number in re.findall(r"\d+", folder.name)])
 
@@ -41,7 +40,7 @@ def default_folder() -> Path:
         return Path(os.environ[FOLDER_VARIABLE]).expanduser()
     shipped = list_models()
     if not shipped:
-        raise errors.MissingModelsError(files("larch_cnpredict.plugin_data"), "holds none")
+        raise errors.MissingModelsError("plugin_data", "holds none")
     return shipped[-1]
 
 

@@ -114,3 +114,14 @@ def test_what_is_imported_is_asked_for(folder, extra):
     modules -= {"larch_cnpredict", "build_models", "wx", *sys.stdlib_module_names}  # where wx is not, no Larix either
     homes = packages_distributions()
     assert {m for m in modules if not asked & {d.lower().replace("_", "-") for d in homes.get(m, [m])}} == set()
+
+
+def test_models_are_there_in_a_checkout_that_is_not_installed():
+    code = """
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+from larch_cnpredict.models import default_folder
+print(default_folder())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith(str(ROOT / "plugin_data")), done.stderr

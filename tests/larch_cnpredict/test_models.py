@@ -104,9 +104,9 @@ def test_a_manifest_that_is_no_json_is_refused(folder):
 
 def test_the_newest_version_is_by_number(tmp_path, monkeypatch):
     for name in ("2026.11.10", "2026.11.4", "2026.2.30"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").touch()
-    monkeypatch.setattr(models, "files", lambda package: tmp_path)
+        (tmp_path / "plugin_data" / name).mkdir(parents=True)
+        (tmp_path / "plugin_data" / name / "manifest.json").touch()
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "models.py"))
     monkeypatch.delenv(models.FOLDER_VARIABLE, raising=False)
     assert [path.name for path in models.list_models()] == ["2026.2.30", "2026.11.4", "2026.11.10"]
     assert models.default_folder().name == "2026.11.10"
@@ -115,9 +115,9 @@ def test_the_newest_version_is_by_number(tmp_path, monkeypatch):
 def test_missing_models_are_said(tmp_path, monkeypatch):
     with pytest.raises(errors.MissingModelsError, match="is missing: reinstall"):
         models.load_models(tmp_path / "nothing")
-    monkeypatch.setattr(models, "files", lambda package: tmp_path)
+    monkeypatch.setattr(models, "__file__", str(tmp_path / "models.py"))
     monkeypatch.delenv(models.FOLDER_VARIABLE, raising=False)
-    with pytest.raises(errors.MissingModelsError, match="holds none: reinstall"):
+    with pytest.raises(errors.MissingModelsError, match="plugin_data holds none: reinstall"):
         models.default_folder()
 
 
