@@ -19,7 +19,6 @@ import numpy as np
 from . import errors, features
 
 MANIFEST_FORMAT = 2
-NEEDED = {"version", "absorbers", "classes", "families", "default", "calibration", "domain", "features"}
 # A folder of models to use in place of the shipped ones, such as those that one has built oneself.
 FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
 
@@ -72,7 +71,7 @@ class Models:
         self.folder = folder
         try:
             self.manifest = self._manifest()
-            self.version = str(self.manifest["version"])
+            self.version, self.absorbers = str(self.manifest["version"]), tuple(self.manifest["absorbers"])
             self.classes = np.array(self.manifest["classes"], dtype=int)  # coordination numbers
             # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
             self.calibration: dict[str, Any] = self.manifest["calibration"]
@@ -113,8 +112,6 @@ class Models:
             raise errors.ModelFileError(path, f"cannot be read ({error})") from error
         if manifest.get("format") != MANIFEST_FORMAT:
             raise errors.ModelFileError(path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}")
-        if missing := NEEDED - set(manifest):
-            raise errors.ModelFileError(path, f"lacks {', '.join(sorted(missing))}")
         families = {*manifest["families"], *manifest["default"].values()}
         for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
             raise errors.ModelFileError(path, f"has no calibrated family {name}")

@@ -197,9 +197,8 @@ def check_model(model: Any, models: Models) -> None:
 
 def check_readable(spectrum: Spectrum, request: Request, models: Models) -> None:
     """Refuse a spectrum that these models, or the family that is asked, cannot read."""
-    known = models.manifest["absorbers"]
-    if spectrum.element not in known:  # of models that somebody built from a few structures
-        raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(known))
+    if spectrum.element not in models.absorbers:  # of models that somebody built from a few structures
+        raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(models.absorbers))
     if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
         missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
         raise MissingArrayError(spectrum.name, missing, f"the model {request.model!r} reads them; use model='default'")

@@ -41,7 +41,7 @@ def training_transform(
         own = "chir_mag is not there"
     elif how == "own":
         if args is None:
-            args = _made({"kmax": min(KMAX_DEFAULT, k[-1]) if k is not None else KMAX_DEFAULT})
+            args = {**_TRAINING, "kmax": KMAX_DEFAULT if k is None else round(min(KMAX_DEFAULT, float(k[-1])), 6)}
         notes = [] if is_training(args) else [f"chir_mag was used as it is, as asked: the group's {own}"]
         return *_on_larch_grid(name, r, magnitude), args, notes
     elif how == "auto" and args and is_training(args):
@@ -58,7 +58,7 @@ def training_transform(
         said = f"was made with {_words(args)}" if args else "does not say how it was made (no callargs.xftf)"
         raise errors.TransformError(name, said, _NEEDED)
     kmax = _kmax(name, k, args["kmax"] if args and how == "auto" and magnitude is not None else None)
-    made = _made({"kmax": kmax})
+    made = {**_TRAINING, "kmax": kmax}
     # xftf takes its step of k, and so that of R, from the first two points: put data of other steps on Larch's
     grid = K_GRID[(k[0] - KSTEP / 4 < K_GRID) & (k[-1] + KSTEP / 4 > K_GRID)]
     same = len(grid) == len(k) and np.allclose(grid, k)
@@ -86,12 +86,6 @@ def settings(recorded: Any, k: np.ndarray | None) -> dict[str, Any] | None:
     out: dict[str, Any] = {key: round(value, 6) for key, value in numbers.items() if value is not None}
     out["window"] = next((full for full in WINDOWS if full[:3] == window[:3]), window)
     return out | {"kweight": int(out["kweight"]), "nfft": int(out["nfft"])}
-
-
-def _made(changed: Mapping[str, Any]) -> dict[str, Any]:
-    made = settings({**_TRAINING, **changed}, None)
-    assert made is not None
-    return made
 
 
 def is_training(args: Mapping[str, Any]) -> bool:

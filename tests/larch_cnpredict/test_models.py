@@ -65,7 +65,10 @@ def test_only_the_family_that_is_asked_is_read(folder, measured):
         ({"format": 1}, "has format 1, not 2: .*build these models again"),
         ({"features": "0123456789abcdef"}, "is of models for other inputs.*build these models again"),
         ({"default": {"complex": "phase", "magnitude": "other"}}, "no calibrated family other"),
-        ({"classes": None}, "lacks classes"),
+        ({"classes": None}, "is no manifest of models .*classes"),
+        ({"families": 5}, "is no manifest of models"),
+        ({"domain": {"file": "domain.npz"}}, "is no manifest of models .*sha256"),
+        ({"absorbers": None}, "is no manifest of models .*absorbers"),
     ],
 )
 def test_a_manifest_of_another_kind_is_refused(folder, change, reason):
