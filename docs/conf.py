@@ -23,6 +23,7 @@ smartquotes = False  # code in docstrings is to be copied
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
 
 autodoc_member_order = "bysource"
+autodoc_class_signature = "separated"  # errors are caught by users, not made
 autodoc_typehints = "none"  # the docstrings say more
 numpydoc_show_class_members = False
 myst_heading_anchors = 3
