@@ -46,7 +46,7 @@ class Explanation:
         """The training sites that look most like it, in words."""
         return [
             f"{self.prediction.element} in {known['formula']}, {known['site']}, CN {known['cn']} ({known['shell']}), "
-            f"distance {known['distance']:.2f}"
+            f"dissimilarity {known['distance']:.2f}"
             for known in self.prediction.neighbours
         ]
 

@@ -88,7 +88,7 @@ def test_a_foil_is_known_by_more_than_one_shell_and_known_sites_are_named(measur
     assert set(found.cn_without) == {12}  # whichever shell is taken out, the others say the same
     shells = (np.abs(found.r - 2.3) < 0.3) | (np.abs(found.r - 4.1) < 0.4) | (np.abs(found.r - 4.9) < 0.4)
     assert found.importance[shells].sum() > 0.7 * found.importance.clip(0).sum()
-    site = r"^looks like Cu in \w+, mp-\d+ site \d+, CN 12 \([\w ]+\), distance \d\.\d\d$"
+    site = r"^looks like Cu in \w+, mp-\d+ site \d+, CN 12 \([\w ]+\), dissimilarity \d\.\d\d$"
     assert len(re.findall(site, str(found), re.M)) >= 2
     assert str(predict_cn(group)) == str(found.prediction)
 

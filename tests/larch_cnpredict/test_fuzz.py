@@ -173,11 +173,11 @@ def test_odd_results(measured):
     predict_cn(source)
     for name in vars(source.cn_predict):
         for value in ODD:
-            group = deepcopy(source)
-            setattr(group.cn_predict, name, value)
-            answer = outcome(Prediction.from_group, group.cn_predict)
+            made = deepcopy(source.cn_predict)
+            setattr(made, name, value)
+            answer = outcome(Prediction.from_group, made)
             assert is_sentence(answer) if isinstance(answer, Exception) else str(answer)
-    for value in ODD:
+    for value in ODD[::6]:
         group = deepcopy(source)
         group.cn_predict = value
         assert plot_cn(group, figure=mpl.figure.Figure()).axes
