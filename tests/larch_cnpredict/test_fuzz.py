@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from larch import Group
+from matplotlib.figure import Figure
 
 from larch_cnpredict import CNPredictError, Prediction, explain, plot_cn, predict_cn
 from larch_cnpredict.errors import UnexpectedError
@@ -128,7 +129,7 @@ def test_a_thousand_spoilt_groups(measured):
             name: value for name, value in before[i].items() if name != "journal"
         }
     for i in good[::40]:
-        assert plot_cn(groups[i], figure=mpl.figure.Figure()).axes, i
+        assert plot_cn(groups[i], figure=Figure()).axes, i
 
 
 def outcome(function: Callable, *args, **options) -> object:
@@ -180,5 +181,5 @@ def test_odd_results(measured):
     for value in ODD[::6]:
         group = deepcopy(source)
         group.cn_predict = value
-        assert plot_cn(group, figure=mpl.figure.Figure()).axes
+        assert plot_cn(group, figure=Figure()).axes
         assert group.cn_predict.cn == 4
