@@ -3,12 +3,14 @@
 The space is that of |chi(R)| from 1 to 6 Å: its square root (so that a strong first shell does not drown all else),
 reduced to principal components. A spectrum is far out when the nearest training site is farther than for all but a few
 of held-out materials. More measures catch what a distance may miss: noise, what the components cannot describe, a first
-peak that is too weak or too strong, or that autobk took in part for background.
+peak that is too weak or too strong, or that autobk took in part for background; and, where there is chi(k) and the
+answer is sure, real and imaginary part of chi(R) that no EXAFS has.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from .spectrum import Spectrum
 
@@ -16,11 +18,14 @@ N_COMPONENTS = 24
 NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
 FIRST_SHELL_R = (1.0, 3.3)  # Å
 RBKG_USUAL = 1.0  # Å; nobody is asked to go below
+SURE = 0.8  # of answers less probable than this nobody is misled, and their spectra are mostly noisy or unusual
 HALF_PEAK = 0.25  # Å: a peak of |chi(R)| with kmax near 12 Å^-1 is about twice as wide at half its height
 REASONS = {
     "distance": "no training spectrum of {element} looks like it",
     "residual": "chi(R) has features that no training spectrum has: look for glitches, a bad background, a wrong edge",
     "noise": "the noise is too high for the claim: |chi(R)| at 8 to 10 Å is {value:.0%} of the first shell's peak",
+    "unlike": "the answer is sure, but the phases and heights of chi(R) do not go together as in EXAFS of {element}: "
+    "is the sign of chi right, was chi normalised by the edge step, is the background good?",
     "weak": "there is no first shell: the highest peak of |chi(R)| from 1 to 3.3 Å is {peak:.2g} Å^-3; "
     "was chi normalised, and k-weighted by 2?",
     "strong": "the first shell is too strong: the highest peak of |chi(R)| is {peak:.2g} Å^-3; "
@@ -72,6 +77,31 @@ def nearest(components: np.ndarray, arrays: dict[str, np.ndarray], element: int,
     return rows[order], np.sqrt(np.maximum(np.take_along_axis(squared, order, 1), 0))
 
 
+def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Brought to one scale; what is ten times too high must not drown all else."""
+    return np.arcsinh((x - arrays["unlike_center"]) / arrays["unlike_scale"])
+
+
+def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """How probably chi(R) is no sound EXAFS, were every second spectrum none.
+
+    A small network of two hidden layers judges. It learnt to tell the spectra of the training set from waves, bumps and
+    coloured noise of the same height, and from EXAFS with the wrong sign or the wrong scale.
+
+    Parameters
+    ----------
+    x : (n, 1505) array of `features.complex_features`
+    arrays : of domain.npz
+    """
+
+    def layer(i: int, values: np.ndarray) -> np.ndarray:
+        return np.einsum("ij,kj->ik", values, arrays[f"unlike_weight{i}"]) + arrays[f"unlike_bias{i}"]
+
+    hidden = np.maximum(layer(0, unlike_inputs(x, arrays)), 0)
+    hidden = np.maximum(layer(1, hidden), 0)
+    return expit(layer(2, hidden)[:, 0].astype(float))
+
+
 def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
     """Height of the first shell, Å^-3, and |chi(R)| at high R as a share of it (0 where the data end before)."""
     shell = chir_mag[(r >= FIRST_SHELL_R[0]) & (r <= FIRST_SHELL_R[1])]
@@ -90,7 +120,12 @@ def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
 
 
 def judge(
-    spectra: list[Spectrum], pooled_magnitude: np.ndarray, elements: tuple[str, ...], arrays: dict[str, np.ndarray]
+    spectra: list[Spectrum],
+    pooled_magnitude: np.ndarray,
+    elements: tuple[str, ...],
+    arrays: dict[str, np.ndarray],
+    complex_features: np.ndarray,
+    sure: np.ndarray,
 ) -> list[Verdict]:
     """Hold each spectrum against what the models were trained on.
 
@@ -100,8 +135,12 @@ def judge(
     pooled_magnitude : (n, 166) array of their |chi(R)|
     elements : the absorbers, in the order of the index
     arrays : of domain.npz: center, components, index, element, cn, site, formula, shell, and a threshold each measure
+    complex_features : (n, m) array of `features.complex_features`, NaN where there is no chi(k) to be read
+    sure : (n,) array of bool, whether the answer has a probability of `SURE` or more
     """
     components, residual = coordinates(pooled_magnitude, arrays)
+    unlike, phases = np.zeros(len(spectra)), sure & np.isfinite(complex_features).all(1)
+    unlike[phases] = unlike_exafs(complex_features[phases], arrays)
     verdicts = []
     for i, spectrum in enumerate(spectra):
         element = elements.index(spectrum.element)
@@ -113,6 +152,7 @@ def judge(
             "distance": distance[0, 0] / arrays["distance"],
             "residual": residual[i] / arrays["residual"],
             "noise": noise / arrays["noise"],
+            "unlike": unlike[i] / arrays["unlike"],
             "weak": weakest / max(peak, 1e-9),
             "strong": peak / strongest,
             "rbkg": (rbkg + HALF_PEAK) / first if rbkg > RBKG_USUAL else 0.0,

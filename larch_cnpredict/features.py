@@ -89,6 +89,7 @@ def _means(fine: np.ndarray) -> np.ndarray:
 
 
 R_POOLED = _means(R_GRID)
+COMPLEX_SIZE = 3 * len(COMPLEX_KWEIGHTS) * len(R_POOLED) + len(ELEMENTS) + 1
 
 
 def pooled(r: np.ndarray, values: np.ndarray) -> np.ndarray:

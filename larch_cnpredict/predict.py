@@ -138,16 +138,20 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
     chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
     magnitude = features.magnitude_features(r, chir_mag, elements, kmax)
 
+    phases = np.full((len(spectra), features.COMPLEX_SIZE), np.nan, dtype=np.float32)
+    if with_chi := [i for i, s in enumerate(spectra) if s.chi is not None]:
+        phases[with_chi] = _complex_features([spectra[i] for i in with_chi])
+
     families = [models.family(request.model, s.chi is not None) for s in spectra]
     probabilities = np.empty((len(spectra), len(models.classes)))
     for family in set(families):
         rows = [i for i, name in enumerate(families) if name == family]
-        reads_magnitude = models.reads(family) == "magnitude"
-        x = magnitude[rows] if reads_magnitude else _complex_features([spectra[i] for i in rows])
-        p = models.probabilities(family, x)
+        p = models.probabilities(family, (magnitude if models.reads(family) == "magnitude" else phases)[rows])
         probabilities[rows] = uncertainty.temper(p, models.calibration[family]["power"])
 
-    verdicts = domain.judge(list(spectra), magnitude[:, : len(features.R_POOLED)], features.ELEMENTS, models.domain)
+    sure = probabilities.max(1) >= domain.SURE
+    pooled = magnitude[:, : len(features.R_POOLED)]
+    verdicts = domain.judge(list(spectra), pooled, features.ELEMENTS, models.domain, phases, sure)
     out = []
     for spectrum, family, p, verdict in zip(spectra, families, probabilities, verdicts, strict=True):
         threshold = models.calibration[family]["thresholds"][spectrum.element]

@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 from sklearn.decomposition import PCA
 
+from build_models.learn import unlike
 from build_models.spectra.augment import Augmentation, augment
 from build_models.spectra.dataset import Dataset, folds
 from larch_cnpredict import domain, features
 
 # Of held-out materials' augmented spectra, so many are flagged by each measure.
 FLAGGED = 0.005
+# By `domain.unlike_exafs` more, for it counts against confident answers alone, and most of these spectra have none.
+UNLIKE_FLAGGED = 0.03
 TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.
 TYPICAL = replace(
@@ -30,7 +33,7 @@ def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.nd
     """The arrays of domain.npz.
 
     The components are fitted to all materials; the thresholds are quantiles over a fifth of the materials, measured
-    against an index of the others.
+    against an index of the others. What is unlike EXAFS is learnt from these others alone.
     """
     rng = np.random.default_rng(seed)
     data = data.take(np.flatnonzero(data.trainable))
@@ -48,7 +51,10 @@ def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.nd
         "formula": data.formulas,
         "shell": data.shell,
     }
-    return arrays | _thresholds(data, realistic, spectra, arrays, seed)
+    held_out = folds(data.formulas, 5, seed) == 0
+    learnt = data.take(np.flatnonzero(~held_out)) if not held_out.all() else data
+    arrays |= unlike.fit(learnt, rng, replace(augmentation, ideal=0.0), seed)
+    return arrays | _thresholds(data, held_out, realistic, spectra, arrays)
 
 
 def _magnitudes(data: Dataset, rng: np.random.Generator, how: Augmentation):
@@ -57,8 +63,7 @@ def _magnitudes(data: Dataset, rng: np.random.Generator, how: Augmentation):
     return features.pooled(features.larch_r(), magnitude), (chi, kmax, kend)
 
 
-def _thresholds(data, realistic, spectra, arrays, seed):
-    held_out = folds(data.formulas, 5, seed) == 0
+def _thresholds(data, held_out, realistic, spectra, arrays):
     components, residual = domain.coordinates(realistic[held_out], arrays)
     rest = {name: arrays[name][~held_out] for name in ("index", "element")}
     distance = np.zeros(len(components))
@@ -70,11 +75,13 @@ def _thresholds(data, realistic, spectra, arrays, seed):
     magnitudes = np.abs(features.chir(chi, features.windows(kmax, kend), 2, r_max=domain.NOISE_R[1]))
     r = features.larch_r(domain.NOISE_R[1])
     measured = np.array([domain.peak_and_noise(r, row) for row in magnitudes])
+    x = unlike.inputs(chi[held_out], data.elements[held_out], kmax[held_out], kend[held_out])
     high = 1 - FLAGGED
     return {
         "distance": np.float32(max(np.quantile(distance, high), TINY)),
         "residual": np.float32(max(np.quantile(residual, high), TINY)),
         "noise": np.float32(max(np.quantile(measured[:, 1], high), TINY)),
+        "unlike": np.float32(np.quantile(domain.unlike_exafs(x, arrays), 1 - UNLIKE_FLAGGED)),
         "peak_range": np.array([_range(measured[data.elements == e, 0]) for e in features.ELEMENTS], dtype=np.float32),
     }
 
