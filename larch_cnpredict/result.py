@@ -42,7 +42,7 @@ class Prediction:
     model, family, model_version : str
         the model that was asked, such as 'default'; the family of models that answered, such as 'phase'; their version
     in_domain : bool
-        whether the spectrum resembles what the models were trained on
+        whether the spectrum resembles what the models were trained on, and nothing else makes the answer doubtful
     domain_score : float
     notes : list of str
         why it is not in domain (these come first), and what was done to the spectrum

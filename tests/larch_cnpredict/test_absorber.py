@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xraydb
 from larch import Group
+from larch.io import AthenaProject, read_athena
 from larch.xafs import autobk, pre_edge
 
 from larch_cnpredict import errors, predict_cn
@@ -136,6 +137,18 @@ def test_none_of_them_is_refused_on_the_command_line(measured, tmp_path, stem, e
     np.savetxt(tmp_path / "two.dat", table, header="energy mu")
     (row,) = predict_files([tmp_path / "two.dat"])
     assert row["absorber"] == f"{element} K", row["notes"]
+
+
+def test_larchs_guess_in_an_athena_project_is_no_label(measured, tmp_path):
+    source = measured("Ni_foil")
+    group = Group(energy=source.energy - source.e0 + 7126.5, mu=source.mu, groupname="oxide")
+    project = AthenaProject()
+    project.add_group(group)
+    project.save(str(tmp_path / "oxide.prj"))
+    (read,) = read_athena(str(tmp_path / "oxide.prj")).groups.values()
+    assert read.athena_params.bkg.z == "Nd"
+    (row,) = predict_files([tmp_path / "oxide.prj"])
+    assert row["absorber"] == "Fe K", row["notes"]
 
 
 def test_an_edge_far_from_the_absorber_that_was_asked_for_is_not_believed(measured):
