@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from build_models.config import Config
-from build_models.learn import families
+from build_models.learn import domain, families
 from build_models.run import Run
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
@@ -27,7 +27,7 @@ def trained(run: Run, unseen: bool = False) -> dict[str, Any]:
 
 def fit_missing(run: Run) -> None:
     """Fit what is not there yet: all families to the whole table, the default one without the unseen formulas too."""
-    jobs = []
+    jobs: list[tuple[Callable, tuple]] = []
     spectra = run.spectra("shipped")
     for unseen in (False, True) if run.unseen_formulas else (False,):
         rows = np.flatnonzero(run.data.trainable & ~(run.unseen & unseen))
@@ -35,7 +35,15 @@ def fit_missing(run: Run) -> None:
             path = _path(run, name, unseen)
             if not path.exists():
                 jobs.append((_fit_and_save, (path, name, spectra, rows, run.recipe, run.seed)))
+        path = domain_path(run, unseen)
+        if not path.exists():
+            jobs.append((_fit_domain, (path, run.data.take(rows), run.recipe.augmentation, run.seed)))
     run_jobs(run, sorted(jobs, key=lambda job: job[1][1] not in families.LONGEST), "train")
+
+
+def domain_path(run: Run, unseen: bool = False) -> Path:
+    """domain.npz of the families that `trained` gives."""
+    return run.folder / f"domain{'-unseen' if unseen else ''}.npz"
 
 
 def _names(unseen: bool) -> list[str]:
@@ -49,6 +57,12 @@ def _path(run: Run, name: str, unseen: bool) -> Path:
 def _fit_and_save(path: Path, *arguments: Any) -> None:
     partial_file = path.with_suffix(".part")
     joblib.dump(families.fit(*arguments), partial_file)
+    partial_file.rename(path)
+
+
+def _fit_domain(path: Path, *arguments: Any) -> None:
+    partial_file = path.with_suffix(".part.npz")
+    np.savez_compressed(partial_file, **domain.fit(*arguments))  # type: ignore[arg-type]
     partial_file.rename(path)
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,11 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from build_models.config import versions
 from build_models.data import table
-from build_models.learn import domain, train
+from build_models.learn import train
 from build_models.run import Run, tables
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict import features
@@ -22,9 +19,12 @@ from larch_cnpredict.models import MANIFEST_FORMAT
 
 
 def write(
-    folder: Path, run: Run, data: Dataset, models: Mapping[str, Any], calibration: Mapping[str, Any]
+    folder: Path, run: Run, data: Dataset, models: Mapping[str, Any], domain: Path, calibration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write a folder of models that were trained on `data`, in the place of what was there; its manifest."""
+    """Write a folder of models that were trained on `data`, in the place of what was there; its manifest.
+
+    `domain` is the file that `learn.domain` made of the same data.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     entries = {
@@ -32,8 +32,6 @@ def write(
         | _write(folder / f"{name}.onnx", model.onnx().SerializeToString())
         for name, model in models.items()
     }
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **domain.fit(data, run.recipe.augmentation, run.seed))  # type: ignore[arg-type]
     manifest = {
         "format": MANIFEST_FORMAT,
         "version": run.config.train.version,
@@ -53,7 +51,7 @@ def write(
         "default": {reads: name for reads, name in train.DEFAULT.items() if name in models},
         "families": entries,
         "calibration": {name: calibration[name] for name in models},
-        "domain": _write(folder / "domain.npz", packed.getvalue()),
+        "domain": _write(folder / "domain.npz", domain.read_bytes()),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
