@@ -9,12 +9,16 @@ from larch_cnpredict.features import K_GRID
 TINY = families.Recipe(spectra=6, epochs=12, members=2, copies=6, trees=8, bagged_trees=4, leaf=2, hidden=(32, 16))
 
 
-def dataset(n: int = 120, numbers: tuple[int, ...] = (4, 6, 12), seed: int = 0) -> Dataset:
-    """A table of n sites of Fe and Ni with clear labels drawn at random; nothing in a spectrum tells its number."""
+def dataset(n: int = 120, numbers: tuple[int, ...] = (4, 6, 12), seed: int = 0, telling: bool = False) -> Dataset:
+    """A table of n sites of Fe and Ni with clear labels drawn at random.
+
+    Nothing in a spectrum tells its number, or, where it is `telling`, the height of its peak does.
+    """
     rng = np.random.default_rng(seed)
     cn = rng.choice(numbers, n)
     r, phase, sigma2 = rng.uniform(1.8, 2.8, n), rng.uniform(0, 6, n), np.array([0, 0.012, 0.009, 0.006, 0.004, 0.002])
     wave = 5 * np.sin(2 * K_GRID * r[:, None] + phase[:, None]) / (1 + K_GRID) / r[:, None] ** 2
+    wave *= cn[:, None] ** 2 / 36 if telling else 1
     variants = wave[:, None] * np.exp(-2 * sigma2[:, None] * K_GRID**2)
     return Dataset(
         variants=variants.astype(np.float32),

@@ -13,7 +13,7 @@ from tests.build_models.synthetic import TINY
 
 @pytest.fixture(scope="module")
 def data():
-    return synthetic.dataset(96)
+    return synthetic.dataset(96, telling=True)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def made(data, tmp_path_factory):
 
 @pytest.mark.parametrize("family", list(families.FAMILIES))
 def test_onnx_answers_as_the_trained_original(data, made, family):
-    rows = np.arange(len(data))
+    rows = np.tile(np.arange(len(data)), 8)  # so many steps in each epoch
     model = families.fit(family, made, rows, TINY, seed=1)
     x = made.inputs(model.reads, 1, rows)
     far_too_large = x.copy()
@@ -34,6 +34,6 @@ def test_onnx_answers_as_the_trained_original(data, made, family):
         trained = model.predict(inputs)
         (shipped,) = session.run(["probabilities"], {"X": inputs})
         np.testing.assert_allclose(shipped, trained[:, model.classes - 1], atol=1e-5)
-    assert (dataset.CLASSES[trained.argmax(1)] == data.cn[rows]).mean() > 0.5 or isinstance(model, families.Network)
+    assert (dataset.CLASSES[trained.argmax(1)] == data.cn[rows]).mean() > 0.6  # a third by chance
     again = families.fit(family, made, rows, TINY, seed=1).predict(x)
     np.testing.assert_allclose(again, trained, atol=1e-6)
