@@ -47,10 +47,12 @@ sphinx_gallery_conf = {
 
 
 def copy_what_lives_elsewhere() -> None:
-    """The card of the shipped models, and the notebook with the spectra that it reads."""
+    """The card of the shipped models, the guide that Larix shows, and the notebook with the spectra that it reads."""
     for folder in (MADE / "card", MADE / "examples"):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+    guide = (ROOT / "larch_cnpredict" / "larix" / "guide.md").read_text(encoding="utf-8")
+    (MADE / "larix.md").write_text(guide.replace("../../docs/", "../"), encoding="utf-8")
     for path in (*default_folder().glob("README.md"), *default_folder().glob("*.png")):
         shutil.copy(path, MADE / "card")
     for pattern in ("*.ipynb", "*.xdi", "*.dat"):

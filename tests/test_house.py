@@ -46,7 +46,8 @@ def in_checkout(folder: str, pattern: str) -> set[str]:
 def test_the_wheel_holds_the_package_and_its_models_and_nothing_else(wheel):
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
     models = {f"larch_cnpredict/{name}" for name in in_checkout("plugin_data", "*")}
-    assert files == in_checkout("larch_cnpredict", "*.py") | in_checkout("larch_cnpredict", "py.typed") | models
+    package = {name for pattern in ("*.py", "py.typed", "guide.md") for name in in_checkout("larch_cnpredict", pattern)}
+    assert files == package | models
 
 
 def test_the_wheel_is_small_enough_to_mail(wheel):

@@ -22,6 +22,10 @@ def command(names: Sequence[str], request: Request, collect: bool) -> str:
     return f"predict_cn({', '.join(args)})"
 
 
+def count(groups: int) -> str:
+    return "1 group" if groups == 1 else f"{groups} groups"
+
+
 class Batch:
     """One request for some groups.
 
@@ -77,8 +81,7 @@ class Batch:
     @property
     def summary(self) -> str:
         """What came of it."""
-        there = self.total - self.removed
-        groups = f"{there} group" + ("s" if there != 1 else "")
+        groups = count(self.total - self.removed)
         if self.cancelled:
             return f"Cancelled: {self.done} of {groups} done"
         text = f"Predicted the coordination number of {len(self.answered)} of {groups}"

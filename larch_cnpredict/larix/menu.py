@@ -2,12 +2,13 @@
 
 import wx
 from larch.larchlib import read_config
-from larch.wxlib import FONTSIZE_FW, MenuItem
+from larch.wxlib import MenuItem
 from larch.wxxas import config as larix_config
 
 from ..errors import CNPredictError
-from .panel import DESCRIPTION, PANEL, TITLE, CNPanel, model_choices, say
-from .table import AUTO, TRANSFORMS
+from .pages import show_card, show_guide
+from .panel import DESCRIPTION, PANEL, TITLE, CNPanel, say
+from .table import AUTO, TRANSFORMS, model_choices
 
 MODES = ("all", "xas", "exafs")
 SETTINGS = (
@@ -25,7 +26,6 @@ SETTINGS = (
         "transform", AUTO, "choice", choices=list(TRANSFORMS), desc="chi(R) that the models read, for new Groups"
     ),
 )
-DOCS = "https://github.com/larch-cnpredict/larch-cnpredict/blob/main/docs/larix.md"
 _TRIES = 300  # a window that is not there after half a minute will not come
 
 
@@ -95,7 +95,7 @@ def _add_menu(frame) -> None:
     bar = frame.menubar
     menu = wx.Menu()
 
-    def entry(label, text, action):
+    def entry(label, text, action, menu=menu):
         MenuItem(frame, menu, label, text, lambda event: guarded(frame, action, frame))
 
     entry("&Predict CN for Current Group", "Predict the coordination number of this Group", predict_current)
@@ -105,6 +105,9 @@ def _add_menu(frame) -> None:
     entry("&Export CN of Selected Groups to CSV File", "Save coordination numbers to a CSV File", export)
     menu.AppendSeparator()
     entry("Show &Model Card", "What the models were trained on, and how good they are", show_card)
+    if bar.FindMenu("Help") != wx.NOT_FOUND:
+        what = "What the CN tab shows, and how to read it"
+        entry("&Coordination Numbers (CN)", what, show_guide, menu=bar.GetMenu(bar.FindMenu("Help")))
     bar.Insert(max(0, bar.FindMenu("Help")), menu, f"&{TITLE}")
 
 
@@ -124,23 +127,6 @@ def show_panel(frame) -> CNPanel:
     page = cn_page(frame)
     frame.nb.SetSelection(frame.get_panels()[PANEL])
     return page
-
-
-def show_card(frame) -> None:
-    frame.show_subframe("cn_model_card", CardFrame)
-
-
-class CardFrame(wx.Frame):
-    """The cards of the shipped models, as plain text that can be copied."""
-
-    def __init__(self, parent):
-        from ..models import card_text
-
-        text = card_text()
-        super().__init__(parent, title="Models for Coordination Numbers", size=(1000, 700))
-        self.text = wx.TextCtrl(self, value=text, style=wx.TE_MULTILINE | wx.TE_READONLY | wx.TE_DONTWRAP)
-        self.text.SetFont(wx.Font(FONTSIZE_FW + 1, wx.MODERN, wx.NORMAL, wx.NORMAL))
-        self.text.SetInsertionPoint(0)
 
 
 def guarded(frame, action, *args) -> None:

@@ -4,11 +4,9 @@ The panel keeps no results: it shows what `predict_cn` wrote to the groups, and 
 changed since.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import wx
 import wx.grid
 from larch import Group
@@ -18,40 +16,23 @@ from larch.wxlib import FileSave, Popup, get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
 from ..errors import CNPredictError
-from ..features import ELEMENTS, KMAX_RANGE
-from ..models import default_folder
 from ..request import Request
-from ..result import Prediction, is_stale
 from ..spectrum import spectrum_name
 from . import plots, table
-from .batch import Batch
+from .answers import NOT_YET, Answers
+from .batch import Batch, count
 from .display import build, fill
-from .table import AUTO, COLUMNS, CSV_COLUMNS, TRANSFORMS
+from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, TRANSFORMS, model_choices
 
 PANEL = "cnpredict"
 TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
 COLOURS = {"ok": "title_green", "undecided": "title_blue", "outside": "title_red"}
-NO_GROUP, NOT_YET = "No group: read data first", "Not predicted yet"
-HINT = (
-    "How many nearest neighbours has the absorbing atom, and how sure is that? From EXAFS of the K edges of\n"
-    f"{', '.join(ELEMENTS)}, with chi(k) up to k = {KMAX_RANGE[0]:g} Å⁻¹ or more.\n"
-    "Press Predict Current Group, or check groups in the list at the left and press Predict Selected Groups.\n"
-    "What is missing of their processing is done first, with the settings of the EXAFS tab."
-)
+NO_GROUP = "No group: read data first"
 # ms between two steps of a batch. GTK sees to timers before it sees to idle time and what waits for it (drawing,
 # CallAfter): with none to spare, Larix would be deaf until the batch ends.
 PAUSE = 25
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
-
-
-def model_choices() -> list[str]:
-    """The default and each family by its name; where models are damaged, `predict_cn` says so when it is called."""
-    try:
-        manifest = (default_folder() / "manifest.json").read_text(encoding="utf-8")
-        return ["default", *json.loads(manifest)["families"]]
-    except (CNPredictError, OSError, ValueError, KeyError):
-        return ["default"]
 
 
 def say(frame, message: str) -> None:
@@ -66,11 +47,10 @@ class CNPanel(TaskPanel):
     """Coordination numbers of the current and of the selected groups."""
 
     def __init__(self, parent, controller, **kws):
-        self.failures = {}  # groupname: (message, the group and the chir_mag it was about)
+        self.answers = Answers()
         self.batch: Any = None  # the one that is running
         self.sorting = None  # (column, whether it rises)
         self.rows, self.seen = [], None
-        self.checked = {}  # groupname: (stamp, whether the result was stale then)
         self.configs = {"default": {}} | ((read_config(CONFIG_FILE) or {}) if CONFIG_FILE.exists() else {})
         super().__init__(parent, controller, panel=PANEL, **kws)
         self.Bind(wx.EVT_IDLE, self.onIdle)
@@ -88,7 +68,7 @@ class CNPanel(TaskPanel):
     def process(self, dgroup=None, **kws):
         """At every choice of a group: predict only where Preferences ask for it, and after the choice is shown."""
         dgroup = dgroup or self.controller.get_group()
-        if self.controller.config[PANEL]["auto_predict"] and not self.current(dgroup):
+        if self.controller.config[PANEL]["auto_predict"] and not self.answers.current(dgroup):
             wx.CallAfter(self.predict, [dgroup])
 
     def onPanelHidden(self, **kws):
@@ -121,7 +101,7 @@ class CNPanel(TaskPanel):
         if self.batch:
             return self.write_message("Still predicting: wait or cancel")
         for dgroup in groups:
-            self.failures.pop(dgroup.groupname, None)
+            self.answers.forget(dgroup)
         self.batch = Batch(groups, self.request, self.exists, self.make_chi, self.evaluate)
         self.show_progress()
         return wx.CallLater(PAUSE, self.onBatch, self.batch)
@@ -136,10 +116,9 @@ class CNPanel(TaskPanel):
             say(self.parent, f"larch-cnpredict failed, please report this: {type(err).__name__}: {err}")
             batch.cancel()
         for dgroup, problem in batch.failed:
-            problem = table.in_words_of_the_tab(problem, spectrum_name(dgroup))
-            self.failures.setdefault(dgroup.groupname, (problem, dgroup, getattr(dgroup, "chir_mag", None)))
+            self.answers.failed(dgroup, table.in_words_of_the_tab(problem, spectrum_name(dgroup)))
         for dgroup in batch.answered:
-            self.checked.setdefault(dgroup.groupname, (stamp_of(dgroup), False))
+            self.answers.answered(dgroup)
         self.show_progress()
         if batch.running:
             wx.CallLater(PAUSE, self.onBatch, batch)
@@ -157,7 +136,7 @@ class CNPanel(TaskPanel):
         self.show_progress()
         self.refresh()
         self.write_message(batch.summary)
-        if batch.total == 1 and self.wids["plot_on_choose"].IsChecked() and self.current(self.controller.get_group()):
+        if batch.answered == [self.controller.get_group()] and self.wids["plot_on_choose"].IsChecked():
             self.plot(why=True)
 
     def request(self, dgroup) -> Request:
@@ -182,7 +161,6 @@ class CNPanel(TaskPanel):
 
     def make_chi(self, dgroup) -> tuple[bool, str]:
         """See that the group has chi(R), from the EXAFS tab and its settings: whether there was work, and a problem."""
-        self.checked.pop(dgroup.groupname, None)
         if getattr(dgroup, "chir_mag", None) is not None or not self.is_xasgroup(dgroup):
             return False, ""
         problem = ""
@@ -221,7 +199,7 @@ class CNPanel(TaskPanel):
         groups = self.selected()
         for dgroup in groups:
             self.set_absorber(dgroup)
-        self.write_message(f"Absorber {self.wids['absorber'].GetStringSelection()}: copied to {count(groups)}")
+        self.write_message(f"Absorber {self.wids['absorber'].GetStringSelection()}: copied to {count(len(groups))}")
 
     def set_absorber(self, dgroup):
         if not hasattr(dgroup, "config"):
@@ -260,39 +238,10 @@ class CNPanel(TaskPanel):
         files = self.controller.filelist
         return (self.controller.symtable._sys.last_eval_time, self.controller.groupname, files.GetCheckedStrings())
 
-    def failure(self, dgroup) -> str | None:
-        message, about, chir_mag = self.failures.get(dgroup.groupname, (None, None, None))
-        return message if about is dgroup and chir_mag is getattr(dgroup, "chir_mag", None) else None
-
-    def stored(self, dgroup) -> tuple[Prediction | None, str]:
-        """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
-        if getattr(dgroup, "cn_predict", None) is None:
-            return None, self.failure(dgroup) or NOT_YET
-        try:
-            found = Prediction.from_group(dgroup.cn_predict)
-        except CNPredictError:
-            return None, "The result was written by another version: predict again"
-        if failure := self.failure(dgroup):
-            return found, failure
-        if self.is_stale(dgroup):
-            return found, f"Stale, predict again: data or settings have changed since CN {found.cn} was predicted"
-        return found, ""
-
-    def is_stale(self, dgroup) -> bool:
-        """`is_stale` transforms anew: for a table of hundreds, once for each change of a group."""
-        stamp = stamp_of(dgroup)
-        if self.checked.get(dgroup.groupname, (None, None))[0] != stamp:
-            self.checked[dgroup.groupname] = (stamp, is_stale(dgroup))
-        return self.checked[dgroup.groupname][1]
-
-    def current(self, dgroup) -> Prediction | None:
-        found, problem = self.stored(dgroup)
-        return None if problem else found
-
     def refresh(self):
         self.seen = self.state()
         self.show_answer()
-        self.rows = [table.row(dgroup.filename, *self.stored(dgroup)) for dgroup in self.selected()]
+        self.rows = [table.row(dgroup.filename, *self.answers.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()
 
     def show_progress(self):
@@ -307,7 +256,7 @@ class CNPanel(TaskPanel):
 
     def show_answer(self):
         wids, dgroup = self.wids, self.controller.get_group()
-        found, problem = self.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
+        found, problem = self.answers.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
         if found is None or problem:
             answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
             first_sight = problem in (NOT_YET, NO_GROUP)
@@ -356,17 +305,9 @@ class CNPanel(TaskPanel):
         dgroup = dgroup or self.controller.get_group()
         if dgroup is None:
             return self.write_message(NO_GROUP)
-        display = self.controller.get_display(win=1)
         if getattr(dgroup, "chir_mag", None) is None:
-            plots.draw_nothing(display.panel, f"{dgroup.filename}: no chi(R) yet")
-            return self.write_message("This group has no chi(R) yet")
-        self.larch_eval(plots.chir_command(dgroup, dgroup.filename))
-        plots.say_unit(display.panel, dgroup)
-        found = self.current(dgroup)
-        if found is not None:
-            if why and not hasattr(dgroup.cn_predict, "importance"):
-                self.larch_eval(f"explain({dgroup.groupname})")
-            plots.draw_answer(display.panel, dgroup, found)
+            self.write_message("This group has no chi(R) yet")
+        plots.plot_one(self, dgroup, why)
         return self.controller.set_focus()
 
     def onPlotSelected(self, event=None):
@@ -374,14 +315,7 @@ class CNPanel(TaskPanel):
         groups = [dgroup for dgroup in self.selected() if getattr(dgroup, "chir_mag", None) is not None]
         if not groups:
             return self.write_message("No selected group has chi(R): predict them first, or process them")
-        commands = []
-        for i, dgroup in enumerate(groups):
-            found = self.current(dgroup)
-            label = dgroup.filename + (f": CN {found.cn}" if found else "")
-            options = {"label": label, "new": i == 0, "delay_draw": True}
-            commands.append(plots.chir_command(dgroup, count(groups), **options))
-        self.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
-        plots.say_unit(self.controller.get_display(win=1).panel, groups[0])
+        plots.plot_several(self, groups, count(len(groups)))
         return self.controller.set_focus()
 
     # --- handing on
@@ -411,19 +345,3 @@ class CNPanel(TaskPanel):
             say(self.parent, message)
             return Popup(self, message, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
         return self.write_message(f"Wrote {len(self.rows)} rows to {path}")
-
-
-def count(groups) -> str:
-    number = groups if isinstance(groups, int) else len(groups)
-    return "1 group" if number == 1 else f"{number} groups"
-
-
-def stamp_of(dgroup) -> int:
-    """Changes with everything on the group that a prediction may depend on, in microseconds."""
-    values = [
-        (name, value.tobytes() if isinstance(value, np.ndarray) else value)
-        for name, value in vars(dgroup).items()
-        if isinstance(value, np.ndarray | str | int | float)
-    ]
-    xftf = getattr(getattr(dgroup, "callargs", None), "xftf", None)
-    return hash((tuple(values), repr(xftf), id(dgroup.cn_predict)))

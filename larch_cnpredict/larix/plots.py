@@ -13,6 +13,32 @@ R_SHOWN = 6  # Å
 HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
 
 
+def plot_one(tab: Any, group: Any, why: bool) -> None:
+    """Plot a group and its answer. `why`: find out what carried it where that is not known, by tens of predictions."""
+    panel = tab.controller.get_display(win=1).panel
+    if getattr(group, "chir_mag", None) is None:
+        return draw_nothing(panel, f"{group.filename}: no chi(R) yet")
+    tab.larch_eval(chir_command(group, group.filename))
+    say_unit(panel, group)
+    found = tab.answers.current(group)
+    if found is not None:
+        if why and not hasattr(group.cn_predict, "importance"):
+            tab.larch_eval(f"explain({group.groupname})")
+        draw_answer(panel, group, found)
+    return None
+
+
+def plot_several(tab: Any, groups: list, title: str) -> None:
+    """Plot groups over each other, each with its number."""
+    commands: list[str] = []
+    for group in groups:
+        found = tab.answers.current(group)
+        label = group.filename + (f": CN {found.cn}" if found else "")
+        commands.append(chir_command(group, title, label=label, new=not commands, delay_draw=True))
+    tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
+    say_unit(tab.controller.get_display(win=1).panel, groups[0])
+
+
 def chir_command(group: Any, title: str, **options: Any) -> str:
     """The Larch command that plots a group's |chi(R)|."""
     text = "".join(f", {key}={value!r}" for key, value in options.items())

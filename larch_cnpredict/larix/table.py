@@ -2,10 +2,14 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
 
+from ..errors import CNPredictError
+from ..features import ELEMENTS, KMAX_RANGE
+from ..models import default_folder
 from ..result import Prediction, safe_cells
 
 AUTO = "<Auto>"
@@ -26,6 +30,12 @@ SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dis
 # column: its cell in `Prediction.row`
 CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Sigma": "cn_std"}
 CELLS |= {"Model": "model", "Version": "model_version", "Notes": "notes"}
+HINT = (
+    "How many nearest neighbours has the absorbing atom, and how sure is that? From EXAFS of the K edges of\n"
+    f"{', '.join(ELEMENTS)}, with chi(k) up to k = {KMAX_RANGE[0]:g} Å⁻¹ or more.\n"
+    "Press Predict Current Group, or check groups in the list at the left and press Predict Selected Groups.\n"
+    "What is missing of their processing is done first, with the settings of the EXAFS tab."
+)
 
 # what an error says to a script: what it says on the tab
 _OWN = {value: f"Fourier transform: {name}" for name, value in TRANSFORMS.items()}
@@ -39,6 +49,15 @@ WORDS = (
     (r"run autobk and xftf on it first", "process it on the EXAFS tab first"),
     (r"run xftf( on it)?( first| again)?", r"transform it\2 on the EXAFS tab"),
 )
+
+
+def model_choices() -> list[str]:
+    """The default and each family by its name; where models are damaged, `predict_cn` says so when it is called."""
+    try:
+        manifest = (default_folder() / "manifest.json").read_text(encoding="utf-8")
+        return ["default", *json.loads(manifest)["families"]]
+    except (CNPredictError, OSError, ValueError, KeyError):
+        return ["default"]
 
 
 def in_words_of_the_tab(message: str, name: str = "") -> str:

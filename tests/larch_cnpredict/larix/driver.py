@@ -62,6 +62,7 @@ class Larix:
         self.wx = wx
         self.wait(self._ready)
         self.frame = self._ready()
+        self.frame.timers["autosave"].Stop()  # nothing that depends on how long a scenario takes
         self.controller = self.frame.controller
         self.larch = self.frame.larch  # the shell whose eval writes to the buffer
         self.settle()
@@ -98,7 +99,7 @@ class Larix:
     def settle(self):
         """Let everything that is on its way be handled, idle events too."""
         for _ in range(2):  # what is handled may ask for more
-            seen = []
+            seen: list = []
 
             def idle(event, seen=seen):
                 event.Skip()
@@ -111,7 +112,7 @@ class Larix:
 
     def elapse(self, milliseconds):
         """Let Larix run for a while: only to see whether something happens that must not."""
-        over = []
+        over: list = []
         self.wx.CallLater(milliseconds, over.append, 1)
         self.wait(lambda: over)
 
@@ -200,9 +201,12 @@ class Larix:
         self.settle()
         return list(self.controller.filelist.GetItems())
 
-    def answering(self, *answers):
-        """Answer the modal dialogs to come, in turn: a file dialog with its path, any other with a return code."""
-        return answering(self.wx, list(answers))
+    def answering(self, *answers, seen=None):
+        """Answer the modal dialogs to come, in turn: a file dialog with its path, any other with a return code.
+
+        What they ask is appended to `seen`.
+        """
+        return answering(self.wx, list(answers), [] if seen is None else seen)
 
     # --- looking
 
@@ -226,10 +230,11 @@ class Larix:
 
 
 @contextlib.contextmanager
-def answering(wx, answers):
-    class Hook(wx.ModalDialogHook):
+def answering(wx, answers, seen):
+    class Hook(wx.ModalDialogHook):  # type: ignore[name-defined]
         def Enter(self, dialog):
             answer = answers.pop(0)
+            seen.append(getattr(dialog, "Message", dialog.Title))
             if isinstance(dialog, wx.FileDialog):
                 dialog.GetPath = lambda: str(answer)
                 return wx.ID_OK
@@ -256,21 +261,29 @@ def main(scenario, mode, result, given):
     if sabotage:
         getattr(scenarios, sabotage)()
 
-    def play():
+    ended = []  # what is to be seen when Larix has ended by itself
+
+    def play(look):
         status = 1
         try:
-            seen = getattr(scenarios, scenario)(Larix(), **given)
+            seen = look()
+            if callable(seen):
+                return ended.append(seen)
             Path(result).write_text(json.dumps(seen, default=str), encoding="utf-8")
             status = 0
         except BaseException:  # noqa: BLE001  (the parent shows it; wx's own way out is not to be trusted here)
             traceback.print_exc()
+        for window in wx.GetTopLevelWindows():
+            if hasattr(window, "controller"):  # or the next Larix would ask what to do with this session
+                window.controller.delete_lockfile()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
 
     app = LarixApp(check_version=False, mode=mode)
-    wx.CallLater(1, play)
+    wx.CallLater(1, play, lambda: getattr(scenarios, scenario)(Larix(), **given))
     app.MainLoop()
+    play(ended[0])
 
 
 if __name__ == "__main__":

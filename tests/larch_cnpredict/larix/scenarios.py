@@ -40,8 +40,9 @@ def values(larix, name):
 def start(larix):
     """Tabs and menus of Larix as it comes up, and after the menu was asked for the panel."""
     bar = larix.frame.menubar
+    labels = [item.ItemLabel for item in bar.GetMenu(bar.FindMenu("CN")).MenuItems if not item.IsSeparator()]
     menus = [bar.GetMenuLabelText(i) for i in range(bar.GetMenuCount())]
-    out = {"tabs": list(larix.frame.get_panels()), "menus": menus}
+    out = {"tabs": list(larix.frame.get_panels()), "menus": menus, "labels": labels}
     larix.menu("CN", "Show CN Panel")
     larix.frame.SetSize((1050, 850))
     larix.settle()
@@ -83,7 +84,9 @@ def project(larix, path, folder):
     wx.TheClipboard.Close()
     out["copied"] = clip.Text
     larix.menu("CN", "Show Model Card")
-    out["card"] = larix.frame.subframes["cn_model_card"].text.Value
+    out["card"] = larix.frame.subframes["cn_model_card"].page.ToText()
+    larix.menu("Help", "Coordination Numbers")
+    out["guide"] = larix.frame.subframes["cn_guide"].page.ToText()
     larix.tab("exafs").onPlotOne()
     out["insets"].append(len(plot.axes.child_axes))
     script, session = Path(folder) / "history.lar", Path(folder) / "saved.larix"
@@ -568,3 +571,102 @@ def words(larix, path):
         if not isinstance(widget, larix.wx.StaticText) and not widget.GetToolTipText()
     ]
     return out
+
+
+def wrong_absorber(larix, path):
+    """An absorber that the edge energy speaks against."""
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = cn_tab(larix)
+    larix.select(names[0])
+    larix.choose(page.wids["absorber"], "Fe")
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    colour = page.wids["status"].ForegroundColour.GetAsString()
+    return {"one": texts(page), "colour": colour, "row": cells(page.wids["table"])[0]}
+
+
+def beside_others(larix, path, folder):
+    """What the tab shares with those of Larix: plot and set many groups, keep settings, fail to export."""
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    larix.click(page.wids["plot_sel"])
+    axes = larix.controller.get_display(win=1).panel.axes
+    out = {"lines": [line.get_label() for line in axes.lines if len(line.get_xdata()) > 2], "unit": axes.get_ylabel()}
+    out["bars"] = len(axes.child_axes)
+    larix.choose(page.wids["absorber"], "Cu")
+    larix.click(page.wids["copy_absorber"])
+    out["absorbers"] = [page.absorber(larix.group(name)) for name in names]
+    larix.choose(page.wids["model"], "forest")
+    larix.choose(page.wids["transform"], "As for training")
+    page.wids["plot_on_choose"].SetValue(False)
+    larix.click(page.wids["conf_save"])
+    frame = larix.frame.subframes["cnpredict_conf"]
+    frame.wids["conf_name"].SetValue("mine")
+    larix.click(frame.wids["save_btn"])
+    larix.choose(page.wids["conf_choice"], "default")
+    out["default"] = settings(page)
+    larix.choose(page.wids["conf_choice"], "mine")
+    out["mine"] = settings(page)
+    asked = []
+    with larix.answering(Path(folder) / "not there" / "cn.csv", larix.wx.ID_OK, seen=asked):
+        larix.click(page.wids["export"])
+    return out | {"popup": asked}
+
+
+def settings(page):
+    return [page.wids["model"].StringSelection, page.wids["transform"].StringSelection, page.wids["auto_plot"].Value]
+
+
+def saved_settings(larix):
+    """The next Larix of the same user."""
+    page = cn_tab(larix)
+    larix.choose(page.wids["conf_choice"], "mine")
+    return settings(page)
+
+
+def dark(larix, path, folder):
+    """The tab and its plot in dark colours: how much each text stands out from what is behind it."""
+    from matplotlib.colors import to_rgb
+
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    larix.controller.get_display(win=1).panel.conf.set_theme("dark")
+    larix.check(names)
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+    larix.select(names[0])
+    larix.click(page.wids["plot_one"])
+    plot = larix.controller.get_display(win=1)
+    corner = plot.panel.axes.child_axes[0]
+    ink = [*corner.get_xticklabels(), corner.xaxis.label, corner.yaxis.label, corner.title, *plot.panel.axes.texts]
+    behind = sum(to_rgb(plot.panel.conf.facecolor))
+    larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
+    plot.SetPosition((larix.frame.GetScreenRect().Right + 2, larix.frame.GetScreenRect().Top))
+    larix.screenshot(os.path.join(folder, "dark.png"), larix.frame, plot)
+
+    def brightness(colour):
+        return sum(colour.Get(includeAlpha=False)) / 255
+
+    shown = [page.wids[name] for name in ("answer", "numbers", "status")]
+    grid = page.wids["table"]
+    return {
+        "plot": [abs(sum(to_rgb(item.get_color())) - behind) for item in ink],
+        "tab": [abs(brightness(w.ForegroundColour) - brightness(page.BackgroundColour)) for w in shown],
+        "table": [
+            abs(brightness(grid.GetCellTextColour(i, 0)) - brightness(grid.GetCellBackgroundColour(i, 0)))
+            for i in range(grid.NumberRows)
+        ],
+        "is dark": brightness(page.BackgroundColour),
+    }
+
+
+def closed_in_the_middle(larix, path, groups):
+    """Larix itself is closed while a batch runs."""
+    copied(larix, path, groups)
+    page = cn_tab(larix)
+    larix.click(page.wids["predict_sel"], settle=False)
+    larix.wait(lambda: page.batch.done > 0)
+    larix.frame.onClose(prompt=False)
+    return lambda: {"alive": bool(page)}  # when its main loop has ended

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def test_tab_and_menu_are_there(larix, mode):
     assert seen["tabs"][-1] == "cnpredict"
     assert seen["menus"][-2:] == ["CN", "Help"]
     assert seen["shown"] == "CNPanel"
+    letters = [label[label.index("&") + 1].lower() for label in seen["labels"]]
+    assert len(set(letters)) == len(letters)  # each entry by a key of its own
     assert mode == "all" or seen["first_tab"] == 0  # none has gone out of sight for ours
     assert "larch-cnpredict" not in seen["buffer"]
 
@@ -76,7 +79,10 @@ def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
     assert {name: int(row["CN"]) for name, row in rows.items()} == dict(zip(seen["names"], numbers, strict=True))
     assert seen["copied"].splitlines()[0].split("\t")[:3] == ["Group", "Absorber", "CN"]
     assert len(seen["copied"].splitlines()) == 4
-    assert seen["card"] == card_text()
+    for page, words in ((seen["card"], "Intended use"), (seen["guide"], "Plot Selected Groups")):
+        assert words in page
+        assert not re.search(r"^#|\|--|\*\*|`", page, re.M)  # no Markdown to decipher
+    assert len(seen["card"]) > len(card_text()) / 2
 
     # the commands are in the buffer, and the saved script does the same again in a plain Larch
     assert "predict_cn([" in seen["buffer"]
@@ -276,3 +282,38 @@ def test_words(larix, athena, raw):
     assert colours["CuO"] != colours["Ge_edge"]
     assert "Distance" not in seen["sites"]
     assert seen["untold"] == []
+
+
+def test_wrong_absorber_is_not_trusted(larix, athena, raw):
+    seen = larix("wrong_absorber", path=athena(raw("Ni_foil")))
+    assert seen["one"]["status"].startswith("Outside")
+    assert seen["row"][-1].startswith("outside")
+
+
+def test_like_the_tabs_beside_it(larix, project, tmp_path):
+    seen = larix("beside_others", path=project, folder=tmp_path)
+    assert len(seen["lines"]) == 3
+    assert all("CN " in label for label in seen["lines"])
+    assert "-3" in seen["unit"]
+    assert seen["bars"] == 0
+    assert seen["absorbers"] == ["Cu"] * 3
+    assert seen["default"] == ["default", "<Auto>", True]
+    assert seen["mine"] == ["forest", "As for training", False]
+    assert "could not be written" in seen["popup"][-1]
+    assert larix("saved_settings") == seen["mine"]
+
+
+def test_dark_theme(larix, project, tmp_path):
+    gsettings = tmp_path / "bin" / "gsettings"  # where Larix asks for the colours of the desktop
+    gsettings.parent.mkdir()
+    gsettings.write_text("#!/bin/sh\necho \"'prefer-dark'\"\n")
+    gsettings.chmod(0o755)
+    environment = {"GTK_THEME": "Adwaita:dark", "PATH": f"{gsettings.parent}:{os.environ['PATH']}"}
+    seen = larix("dark", path=project, folder=tmp_path, environment=environment)
+    assert seen["is dark"] < 1
+    for where in ("plot", "tab", "table"):
+        assert min(seen[where]) > 0.5, where
+
+
+def test_larix_closed_in_the_middle(larix, project):
+    assert larix("closed_in_the_middle", path=project, groups=60) == {"alive": False}

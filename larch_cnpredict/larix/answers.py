@@ -1,0 +1,65 @@
+"""What is known of each group: its result, whether it still holds, or why it failed. No wx."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import CNPredictError
+from ..result import Prediction, is_stale
+
+NOT_YET = "Not predicted yet"
+
+
+class Answers:
+    """Results are on the groups; here is what groups do not hold: failures, and when a result was last checked."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, tuple] = {}  # groupname: message, the group and the chir_mag it was about
+        self.checked: dict[str, tuple] = {}  # groupname: stamp, whether the result was stale then
+
+    def forget(self, group: Any) -> None:
+        """The group is being asked about anew."""
+        self.failures.pop(group.groupname, None)
+        self.checked.pop(group.groupname, None)
+
+    def failed(self, group: Any, message: str) -> None:
+        self.failures.setdefault(group.groupname, (message, group, getattr(group, "chir_mag", None)))
+
+    def answered(self, group: Any) -> None:
+        self.checked.setdefault(group.groupname, (stamp_of(group), False))
+
+    def stored(self, group: Any) -> tuple[Prediction | None, str]:
+        """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
+        message, about, chir_mag = self.failures.get(group.groupname, ("", None, None))
+        failure = message if about is group and chir_mag is getattr(group, "chir_mag", None) else ""
+        if getattr(group, "cn_predict", None) is None:
+            return None, failure or NOT_YET
+        try:
+            found = Prediction.from_group(group.cn_predict)
+        except CNPredictError:
+            return None, "The result was written by another version: predict again"
+        if not failure and self._is_stale(group):
+            failure = f"Stale, predict again: data or settings have changed since CN {found.cn} was predicted"
+        return found, failure
+
+    def current(self, group: Any) -> Prediction | None:
+        found, problem = self.stored(group)
+        return None if problem else found
+
+    def _is_stale(self, group: Any) -> bool:
+        """`is_stale` transforms anew: for a table of hundreds, once for each change of a group."""
+        stamp = stamp_of(group)
+        if self.checked.get(group.groupname, (None, None))[0] != stamp:
+            self.checked[group.groupname] = (stamp, is_stale(group))
+        return self.checked[group.groupname][1]
+
+
+def stamp_of(group: Any) -> int:
+    """Changes with everything on the group that a prediction may depend on, in microseconds."""
+    values = [
+        (name, value.tobytes() if isinstance(value, np.ndarray) else value)
+        for name, value in vars(group).items()
+        if isinstance(value, np.ndarray | str | int | float)
+    ]
+    xftf = getattr(getattr(group, "callargs", None), "xftf", None)
+    return hash((tuple(values), repr(xftf), id(group.cn_predict)))
