@@ -8,6 +8,7 @@ answer is sure, real and imaginary part of chi(R) that no EXAFS has.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -48,12 +49,12 @@ class Verdict:
 
     score: float
     reasons: list[str]
-    neighbours: list[dict]
+    neighbours: list[dict[str, Any]]
 
 
 def shape(pooled_magnitude: np.ndarray) -> np.ndarray:
     """(n, 166) array of |chi(R)| to the space whose distances mean something."""
-    return np.sqrt(np.maximum(pooled_magnitude, 0))
+    return np.asarray(np.sqrt(np.maximum(pooled_magnitude, 0)))
 
 
 def coordinates(pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +65,9 @@ def coordinates(pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray]) -> 
     return components, np.sqrt((left**2).mean(1))
 
 
-def nearest(components: np.ndarray, arrays: dict[str, np.ndarray], element: int, count: int):
+def nearest(
+    components: np.ndarray, arrays: dict[str, np.ndarray], element: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the index and distances of the nearest training sites of one absorber, for (n, 24) components."""
     rows = np.flatnonzero(arrays["element"] == element)
     known = arrays["index"][rows].astype(np.float32)
@@ -79,7 +82,7 @@ def nearest(components: np.ndarray, arrays: dict[str, np.ndarray], element: int,
 
 def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Brought to one scale; what is ten times too high must not drown all else."""
-    return np.arcsinh((x - arrays["unlike_center"]) / arrays["unlike_scale"])
+    return np.asarray(np.arcsinh((x - arrays["unlike_center"]) / arrays["unlike_scale"]))
 
 
 def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -95,11 +98,11 @@ def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """
 
     def layer(i: int, values: np.ndarray) -> np.ndarray:
-        return np.einsum("ij,kj->ik", values, arrays[f"unlike_weight{i}"]) + arrays[f"unlike_bias{i}"]
+        return np.asarray(np.einsum("ij,kj->ik", values, arrays[f"unlike_weight{i}"]) + arrays[f"unlike_bias{i}"])
 
     hidden = np.maximum(layer(0, unlike_inputs(x, arrays)), 0)
     hidden = np.maximum(layer(1, hidden), 0)
-    return expit(layer(2, hidden)[:, 0].astype(float))
+    return np.asarray(expit(layer(2, hidden)[:, 0].astype(float)))
 
 
 def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
