@@ -30,7 +30,7 @@ LABEL_SCHEMA = pa.schema(
         ("site_index", pa.int32()),  # row of the structure's site; -1 where a structure as a whole failed
         ("absorber", pa.string()),
         ("formula", pa.string()),  # reduced: the group for holding out materials
-        ("prototype", pa.string()),  # structure-prototype key: the group for holding out isostructural ones
+        ("prototype", pa.string()),  # structure type: the group for holding out isostructural ones
         ("multiplicity", pa.int32()),  # equivalent sites in the cell
         ("n_sites", pa.int32()),  # sites in the cell
         ("cn", pa.int16()),  # CrystalNN's most probable coordination number

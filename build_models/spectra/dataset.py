@@ -32,7 +32,7 @@ class Dataset:
     ----------
     variants : (n, 6, 361) float32, chi(k) at sigma2 = 0 and with five Debye temperatures
     elements, formulas, sites : (n,) str, absorber, reduced formula, 'mp-226 site 0'
-    prototypes : (n,) str, anonymous formula and space group, see `labels.anonymous_keys`
+    prototypes : (n,) str, anonymous formula and space group, see `labels.prototype`
     cn : (n,) int, CrystalNN's most probable coordination number
     labels : (n, 16) float32, CrystalNN's distribution over `CLASSES`
     weight : (n,) float, CrystalNN's weight of `cn`
@@ -109,7 +109,7 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
     parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
     neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
     ids = [row["material_id"] for row in parts]
-    keys = labels.anonymous_keys(structures, ids)
+    keys = labels.prototypes(structures, ids)
     shells = [[symbol for symbol, _ in site] for site in neighbours]
     return Dataset(
         variants=variants,

@@ -4,7 +4,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from build_models.data import labels
-from build_models.data.labels import formula_key, label_structure, prototype_key
+from build_models.data.labels import formula_key, label_structure
 from tests.build_models.crystals import crystals
 
 
@@ -42,15 +42,20 @@ def test_one_formula_has_one_name():
     assert formula_key(Structure(lattice, ["Fe"] * 12, places)) == "Fe"
 
 
+def type_of(crystal: Structure) -> str:
+    (row, *_) = label_structure("x", crystal)
+    return row["prototype"]
+
+
 def test_isostructural_crystals_share_a_prototype_and_polymorphs_do_not():
-    nickel_oxide, rutile = crystals()["mp-19009"], crystals()["mp-2657"]
-    mixed = nickel_oxide.copy()
-    mixed.replace(0, "Co")  # an ordered solid solution: its own symmetry is lower
-    assert labels._symmetry(mixed, 0.01)[1].number != 225
-    manganese = nickel_oxide.copy()
-    manganese.replace_species({"Ni": "Mn"})
-    manganese.scale_lattice(manganese.volume * 1.2)
-    keys = {prototype_key(crystal) for crystal in (nickel_oxide, nickel_oxide * (2, 1, 1), mixed, manganese)}
-    assert len(keys) == 1
-    assert prototype_key(rutile) not in keys
-    assert prototype_key(crystals()["mp-30"]) != prototype_key(crystals()["mp-13"])
+    nickel_oxide = crystals()["mp-19009"]
+    warm = nickel_oxide.copy().replace_species({"Ni": "Mn"}).scale_lattice(nickel_oxide.volume * 1.2)
+    warm = (warm * (2, 1, 1)).perturb(0.02, seed=1)
+    assert type_of(nickel_oxide) == type_of(nickel_oxide * (2, 1, 1)) == type_of(warm) == "AB Fm-3m (225)"
+    assert type_of(crystals()["mp-2657"]) == "AB2 P4_2/mnm (136)"
+    assert type_of(crystals()["mp-30"]) != type_of(crystals()["mp-13"])
+
+
+def test_prototypes_of_a_table_are_those_of_its_structures(structure_table):
+    keys = labels.prototypes([structure_table], [*crystals(), "mp-30", "not there"])
+    assert keys == {name: type_of(crystal) for name, crystal in crystals().items()}
