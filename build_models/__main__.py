@@ -29,6 +29,11 @@ XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our ow
     "label": _stage("data.materials_project", "convert"),
     "simulate": _stage("data.materials_project", "convert"),
 }
+OPTIONS = {  # of the command line, by section
+    "run": ("out", "limit", "workers", "scheduler"),
+    "source": ("kind", "path", "way"),
+    "train": ("unseen_formulas", "measured"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,11 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--measured", help="evaluate: folder of measured spectra with an index.csv, to be scored")
     arguments = parser.parse_args(argv)
     given = {name: value for name, value in vars(arguments).items() if value is not None}
-    overrides: dict[str, dict] = {
-        "run": {name: given[name] for name in ("out", "limit", "workers", "scheduler") if name in given},
-        "source": {name: given[name] for name in ("kind", "path", "way") if name in given},
-        "train": {name: given[name] for name in ("unseen_formulas", "measured") if name in given},
-    }
+    overrides = {section: {key: given[key] for key in keys if key in given} for section, keys in OPTIONS.items()}
     try:
         config = configuration.load(arguments.config, overrides)
         if arguments.stage == "config":

@@ -9,7 +9,7 @@ import hashlib
 import json
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, field, fields, replace
 from functools import cache
 from importlib.metadata import version
@@ -174,16 +174,13 @@ class Config:
 
     def toml(self) -> str:
         """The whole configuration as a file that `load` reads."""
-        return "\n".join(_toml(self)).lstrip()
-
-
-def _toml(config: Config) -> Iterator[str]:
-    for section in fields(config):
-        yield f"\n[{section.name}]"
-        values = getattr(config, section.name)
-        for key in fields(values):  # JSON's strings, numbers and lists are TOML's
-            value = json.dumps(getattr(values, key.name), default=str)
-            yield f"{key.name} = {value}  # {key.metadata['meaning']}"
+        lines = []
+        for section, values in ((one.name, getattr(self, one.name)) for one in fields(self)):
+            lines.append(f"[{section}]")
+            for key in fields(values):  # JSON's strings, numbers and lists are TOML's
+                value = json.dumps(getattr(values, key.name), default=str)
+                lines.append(f"{key.name} = {value}  # {key.metadata['meaning']}")
+        return "\n".join(lines)
 
 
 def load(path: str | Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Config:

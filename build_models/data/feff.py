@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import psutil  # comes with Larch
 from pymatgen.core import Element, Structure
 
 from build_models.config import FeffSettings
@@ -104,22 +105,13 @@ def scratch_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep_scratch() -> int:
-    """Remove the folders that killed processes left behind; their number."""
+def sweep_scratch() -> None:
+    """Remove the folders that killed processes left behind."""
     root = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
-    removed = 0
     for folder in root.glob(f"{PREFIX}*-*"):
         pid = folder.name.removeprefix(PREFIX).split("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
-    return removed
-
-
-def _is_alive(pid: int) -> bool:
-    import psutil  # comes with Larch
-
-    return psutil.pid_exists(pid)
 
 
 @cache
@@ -171,17 +163,12 @@ def _limit_cpu(pid: int, seconds: float) -> bool:
 
 
 def _read_chi(folder: Path) -> np.ndarray:
-    path = folder / "chi.dat"
-    rows = []
-    for line in path.read_bytes().decode("ascii", "replace").splitlines():
-        if not line.startswith("#"):
-            try:
-                rows.append([float(word) for word in line.split()[:2]])
-            except ValueError:
-                raise FeffError("ff2x: chi.dat is unreadable") from None
-    k, chi = np.array(rows).T if rows else (np.zeros(1), np.zeros(1))
+    try:
+        k, chi = np.loadtxt(folder / "chi.dat", usecols=(0, 1), encoding="latin-1", ndmin=2).T
+    except ValueError:
+        raise FeffError("ff2x: chi.dat is unreadable") from None
     if len(k) < 100 or k[-1] < K_GRID[-1] - 0.06:
-        raise FeffError(f"ff2x: chi.dat ends at k = {k[-1]:g}")
+        raise FeffError(f"ff2x: chi.dat ends at k = {k[-1]:g}" if len(k) else "ff2x: chi.dat is empty")
     chi = np.interp(K_GRID, k, chi)
     chi[0] = 0.0
     if not np.isfinite(chi).all() or not chi.any():

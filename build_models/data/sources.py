@@ -9,12 +9,11 @@ from io import StringIO
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pymatgen.io.cif import CifParser
 from tqdm import tqdm
 
 from build_models.config import Config, ConfigError
-from build_models.data import table
+from build_models.data import materials_project, table
 from build_models.data.structures import SCHEMA, iterate, to_row, work_order
 
 # Å: sites of a primitive cell are at most so far from those of the cell that was given. With pymatgen's own 0.25 Å a
@@ -29,7 +28,7 @@ def fetch(config: Config) -> Path:
         raise ConfigError(f"[source] path = '{source.path}' does not exist; the source '{source.kind}' needs it")
     limit = None if source.kind == "parquet" else config.limit
     metadata = config.provenance("source", "order") | {"limit": str(limit)}
-    if path.exists() and _says(path, metadata):
+    if path.exists() and table.says(path, metadata, "config_hash", "limit", "seed"):
         return path
     wanted = set(source.elements)
     rows: dict[str, dict] = {}
@@ -54,16 +53,6 @@ def fetch(config: Config) -> Path:
     )
     table.write(path, pa.Table.from_pylist(ordered, schema=SCHEMA), metadata)
     return path
-
-
-def _says(path: Path, metadata: dict[str, str]) -> bool:
-    """Whether a table was made with these settings."""
-    stored = pq.read_schema(path).metadata or {}
-    return all(stored.get(key.encode()) == metadata[key].encode() for key in ("config_hash", "limit", "seed"))
-
-
-def _from_parquet(config: Config) -> Iterator[dict]:
-    yield from iterate(Path(config.source.path))
 
 
 def _from_cif_folder(config: Config) -> Iterator[dict]:
@@ -95,12 +84,6 @@ def _from_amcsd(config: Config) -> Iterator[dict]:
         database.close()
 
 
-def _from_materials_project(config: Config) -> Iterator[dict]:
-    from build_models.data.materials_project import structures
-
-    yield from structures(config)
-
-
 def read_cif(material_id: str, text: str, config: Config) -> Iterator[dict]:
     """The structures of a CIF file, or the reason why there is none: a row of the one table or of the other."""
     # pymatgen takes a coordinate this near to 1/3 or 2/3 for it (relative). 0.3333 must be, for symmetry to join its
@@ -124,7 +107,7 @@ def read_cif(material_id: str, text: str, config: Config) -> Iterator[dict]:
 
 _SOURCES = {
     "amcsd": _from_amcsd,
-    "mp": _from_materials_project,
+    "mp": materials_project.structures,
     "cif": _from_cif_folder,
-    "parquet": _from_parquet,
+    "parquet": lambda config: iterate(Path(config.source.path)),
 }

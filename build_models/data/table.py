@@ -86,15 +86,11 @@ def write_shard(folder: Path, rows: list[dict], schema: pa.Schema, metadata: dic
 
 
 def read_shards(folder: Path, columns: list[str] | None = None) -> pa.Table:
-    """All rows of a folder of shards, the first of each key, sorted by key."""
-    files = [str(path) for path in sorted(folder.glob("*.parquet"))] if folder.is_dir() else []
+    """All rows of a folder of shards, sorted by key and with no key twice, should two runs have done a site."""
+    files = sorted(map(str, folder.glob("*.parquet")))
     if not files:
         raise FileNotFoundError(f"{folder} has no shards yet; run the stage '{folder.name}' first")
-    return first_of_each(ds.dataset(files, format="parquet").to_table(columns=columns))
-
-
-def first_of_each(rows: pa.Table) -> pa.Table:
-    """Sorted by key with no key twice: a site that two runs did is there once."""
+    rows = ds.dataset(files, format="parquet").to_table(columns=columns)
     rows = rows.append_column("_row", pa.array(np.arange(len(rows))))
     kept = rows.select([*KEY, "_row"]).group_by(KEY).aggregate([("_row", "min")])
     kept = kept.sort_by([(name, "ascending") for name in KEY])
@@ -103,19 +99,24 @@ def first_of_each(rows: pa.Table) -> pa.Table:
 
 def check_settings(folder: Path, metadata: dict[str, str]) -> None:
     """Refuse to add to the work of other settings: a table is of one kind or it says nothing."""
-    for path in folder.glob("*.parquet"):
-        said = pq.read_schema(path).metadata or {}
-        if any(said.get(name.encode(), b"").decode() != metadata.get(name, "") for name in ("config_hash", "database")):
-            raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
+    if not all(says(path, metadata, "config_hash", "database") for path in folder.glob("*.parquet")):
+        raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
+
+
+def says(path: Path, metadata: dict[str, str], *names: str) -> bool:
+    """Whether a table has these metadata."""
+    stored = pq.read_schema(path).metadata or {}
+    return all(stored.get(name.encode(), b"").decode() == metadata.get(name, "") for name in names)
 
 
 def keys(folder: Path) -> set[tuple[str, int]]:
     """The (material_id, site_index) that a folder of shards already holds."""
-    try:
-        rows = read_shards(folder, KEY)
-    except FileNotFoundError:
-        return set()
-    return set(_key_list(rows))
+    return set().union(*map(keys_of, folder.glob("*.parquet")))
+
+
+def keys_of(path: str | Path) -> set[tuple[str, int]]:
+    """Those of one table."""
+    return set(_key_list(pq.read_table(path, columns=KEY)))
 
 
 def _key_list(rows: pa.Table) -> list[tuple[str, int]]:
@@ -194,12 +195,10 @@ def provenance(path: Path) -> dict[str, Any]:
         source["path"], order["skip"] = Path(source["path"]).name, [Path(other).name for other in order["skip"]]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    absorbers = dict(sorted(Counter(rows["absorber"].to_pylist()).items()))
-    materials = len(set(rows["material_id"].to_pylist()))
     return said | {
         "file": path.name,
         "sha256": digest,
         "rows": len(rows),
-        "materials": materials,
-        "absorbers": absorbers,
+        "materials": len(set(rows["material_id"].to_pylist())),
+        "absorbers": dict(sorted(Counter(rows["absorber"].to_pylist()).items())),
     }

@@ -30,9 +30,8 @@ def label(config: Config) -> None:
     """Coordination numbers of every distinct 3d site, for the structures that have none yet."""
     done = {material_id for material_id, _ in table.keys(config.out / "label")}
     path = config.out / "structures.parquet"
-    tasks = (
-        (row, (row, config.source.elements)) for row in iterate(path, config.limit) if row["material_id"] not in done
-    )
+    rows = (row for row in iterate(path, config.limit) if row["material_id"] not in done)
+    tasks = ((row, (row, config.source.elements)) for row in rows)
     total = max(0, min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done))
     _run(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
@@ -41,23 +40,21 @@ def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
     labels = table.read_shards(config.out / "label", [*table.KEY, "reason"])
-    done = table.keys(config.out / "simulate") | _skipped(config.order.skip)
+    done = table.keys(config.out / "simulate").union(*map(table.keys_of, config.order.skip))
     todo: dict[str, list[int]] = {}
     for row in labels.to_pylist():
         if not row["reason"] and (row["material_id"], row["site_index"]) not in done:
             todo.setdefault(row["material_id"], []).append(row["site_index"])
-    path = config.out / "structures.parquet"
-    tasks = (
-        (row, (row, todo[row["material_id"]], config.feff))
-        for row in iterate(path, config.limit)
-        if row["material_id"] in todo
-    )
+    rows = (row for row in iterate(config.out / "structures.parquet", config.limit) if row["material_id"] in todo)
+    tasks = ((row, (row, todo[row["material_id"]], config.feff)) for row in rows)
     _run(config, "simulate", _feff_task, tasks, table.CHI_SCHEMA, sum(map(len, todo.values())))
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
     try:
         return [r for r in label_structure(row["material_id"], to_structure(row)) if r["absorber"] in absorbers]
+    except (OSError, ImportError):
+        raise
     except Exception as error:  # noqa: BLE001 -- a structure that cannot be read is a row
         return [table.failure(row["material_id"], f"{type(error).__name__}: {error}")]
 
@@ -119,19 +116,11 @@ def results(config: Config, work: Callable[..., list[dict]], tasks: Iterable[Tas
 
 
 class Workers(NamedTuple):
-    """Processes of this machine or of a Dask cluster.
+    """Processes of this machine or of a Dask cluster."""
 
-    Attributes
-    ----------
-    executor : function that gives the executor; a new one, where a process has died
-    number : int
-    died : the error that says that a process has died
-    where : str, what a user calls them
-    """
-
-    executor: Callable[[], Executor]
+    executor: Callable[[], Executor]  # gives a new one, where a process has died
     number: int
-    died: type[Exception]
+    died: type[Exception]  # what says that a process has died
     where: str
 
 
@@ -183,11 +172,3 @@ def _workers(config: Config) -> Iterator[Workers]:
     with client:
         cluster, number = client.get_executor(pure=False), max(1, sum(client.nthreads().values()))
         yield Workers(lambda: cluster, number, KilledWorker, f"the Dask cluster at {config.run.scheduler}")
-
-
-def _skipped(paths: Iterable[str]) -> set[tuple[str, int]]:
-    keys: set[tuple[str, int]] = set()
-    for path in paths:
-        rows = pq.read_table(path, columns=table.KEY)
-        keys.update(zip(*(rows[name].to_pylist() for name in table.KEY), strict=True))
-    return keys

@@ -13,6 +13,7 @@ from larch import Group
 from larch.xafs import feff8l, xftf
 from pymatgen.core import Element, Lattice, Structure
 
+from benchmarks.reproduce import worst
 from build_models.config import FeffSettings
 from build_models.data import feff, labels, structures
 from build_models.data.feff import FeffError, feff_input, run_feff
@@ -111,17 +112,14 @@ def test_rows_of_the_first_table_are_reproduced():
     reference = pq.ParquetFile(SHARED / "mp_feff_exafs_v0.parquet").read_row_group(7).to_pylist()[::250]
     reference += table.to_table(filter=ds.field("material_id").isin(SYMMETRIC)).to_pylist()
     wanted = {row["material_id"] for row in reference}
-    found = {row["material_id"]: row for row in structures.iterate(SHARED / "mp_structures_3d.parquet")
-             if row["material_id"] in wanted}  # fmt: skip
+    rows = structures.iterate(SHARED / "mp_structures_3d.parquet")
+    crystal = {row["material_id"]: row for row in rows if row["material_id"] in wanted}
     assert len(reference) == 8
     for row in reference:
-        structure = structures.to_structure(found[row["material_id"]])
-        expected = np.vstack([row["chi_static"], np.reshape(row["chi_debye"], (5, 361))])
-        chis = run_feff(structure, row["site_index"], FeffSettings())
-        # Below k = 0.15 that table has zeros in the place of some points; the rest is rounded to half precision.
-        worst = np.abs(chis - expected)[:, 3:].max(axis=1) / np.abs(expected).max(axis=1)
-        assert worst.max() < 1e-3
-        (label,) = [r for r in labels.label_structure("", structure) if r["site_index"] == row["site_index"]]
+        structure = crystal[row["material_id"]]
+        assert worst(row, structure, FeffSettings()) < 1e-3
+        labelled = labels.label_structure("", structures.to_structure(structure))
+        (label,) = [r for r in labelled if r["site_index"] == row["site_index"]]
         assert label["cn"] == row["cn"]
         assert label["formula"] == row["formula"]
         assert label["cn_values"] == row["cn_values"]
@@ -137,8 +135,4 @@ def test_a_row_whose_cell_needs_more_digits_than_single_precision_is_reproduced_
     # cif/mp-1104112.cif of github.com/fxcoudert/topology_databases
     cell = [4.01630100, 6.34097021, 6.59792968, 106.21138362, 90.0, 108.46314538]
     np.testing.assert_allclose(found["cell"], cell, rtol=6e-8)
-    (chi,) = run_feff(
-        structures.to_structure(found | {"cell": cell}), row["site_index"], FeffSettings(debye_temperatures=())
-    )
-    expected = np.array(row["chi_static"])
-    assert np.abs(chi - expected)[3:].max() < 1e-3 * np.abs(expected).max()
+    assert worst(row, found | {"cell": cell}, FeffSettings(debye_temperatures=())) < 1e-3
