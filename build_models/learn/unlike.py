@@ -11,7 +11,7 @@ from build_models.spectra.dataset import Dataset
 from larch_cnpredict import domain, features
 
 HIDDEN = (256, 64)
-COPIES = 12  # of each site, as many counterexamples beside them
+COPIES = 8  # of each site, as many counterexamples beside them
 EPOCHS = 12
 BATCH = 512
 
