@@ -53,8 +53,9 @@ def write(
         "calibration": {name: calibration[name] for name in models},
         "domain": _write(folder / "domain.npz", domain.read_bytes()),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    return manifest
+    text = json.dumps(manifest, indent=1)
+    (folder / "manifest.json").write_text(text + "\n")
+    return json.loads(text)  # as whoever reads it has it: lists for tuples
 
 
 def _write(path: Path, content: bytes) -> dict[str, str]:

@@ -1,11 +1,16 @@
 """Cards and README print the figures of metrics.json, each where it belongs."""
 
+import json
 import re
+from dataclasses import asdict
 
 import pytest
 
+from build_models import config
 from build_models.config import ConfigError
 from build_models.report import card
+from larch_cnpredict.models import default_folder
+from tests.helpers import EXAMPLES
 
 COLUMNS = (
     *("accuracy", "clear", "within1", "macro_f1", "calibration_error", "coverage"),
@@ -130,7 +135,13 @@ def test_the_readme_says_split_test_and_baselines_in_one_line(metrics, manifest)
     text = card.render("figures.md.jinja", manifest, metrics)
     assert row(text, "whole structure types held out; realistic") == ["5.0", "6.0", "12.0", "14.0", "14.1"]
     assert row(text, "whole structure types held out; realistic, from chir_mag alone")[3] == "13.0"
-    assert row(text, "random split, as in the paper; ideal") == ["45.0", "46.0", "52.0", "59.0", "59.1"]
+    assert row(text, "random split, as in the paper; ideal, this trained on nearly ideal ones") == [
+        "45.0",
+        "46.0",
+        "52.0",
+        "59.0",
+        "59.1",
+    ]
     assert "100 sites of 90 formulas and 33 structure types" in text
     assert "expected calibration error 14.4 %" in text
     assert "| 2 of 23 |" in text
@@ -175,3 +186,24 @@ def test_figures_go_between_the_markers_and_nowhere_else(metrics, manifest, tmp_
         with pytest.raises(ConfigError, match="no place for figures"):
             card.fill_readme(path, manifest, metrics)
         assert path.read_text() == broken
+
+
+def test_what_ships_says_what_its_metrics_say():
+    """No figure on the card or in README is typed, and `shipped.toml` is what made the models."""
+    folder = default_folder()
+    manifest, metrics = (json.loads((folder / name).read_text()) for name in ("manifest.json", "metrics.json"))
+    assert (folder / "README.md").read_text() == card.card(manifest, metrics)
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    figures = readme.split(card.START, 1)[1].split(card.END, 1)[0]
+    assert figures.strip() == card.render("figures.md.jinja", manifest, metrics).strip()
+    settings = config.load(EXAMPLES.parent / "build_models" / "shipped.toml")
+    assert manifest["version"] == settings.train.version
+    assert manifest["seed"] == settings.seed
+    for name in ("spectra", "epochs", "members", "precision", "copies", "trees", "bagged_trees"):
+        assert manifest["recipe"][name] == getattr(settings.train, name), name
+    retrain = (EXAMPLES.parent / "docs" / "retrain.md").read_text()
+    for one in manifest["tables"]:
+        assert one["sha256"] in retrain
+        if "config" in one:
+            made = one["config"]["feff"] | {"debye_temperatures": tuple(one["config"]["feff"]["debye_temperatures"])}
+            assert made == asdict(settings.feff)
