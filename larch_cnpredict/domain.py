@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from .features import ELEMENTS
 from .spectrum import Spectrum
 
 N_COMPONENTS = 24
@@ -38,18 +39,11 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far out a spectrum is.
+    """How far out a spectrum is."""
 
-    Attributes
-    ----------
-    score : float, largest of the measures, each divided by its threshold: above 1 is outside
-    reasons : list of str
-    neighbours : list of dict, the training sites that look most like it: site, formula, cn, shell, distance
-    """
-
-    score: float
+    score: float  # largest of the measures, each divided by its threshold: above 1 is outside
     reasons: list[str]
-    neighbours: list[dict[str, Any]]
+    neighbours: list[dict[str, Any]]  # the training sites that look most like it: site, formula, cn, shell, distance
 
 
 def shape(pooled_magnitude: np.ndarray) -> np.ndarray:
@@ -86,15 +80,10 @@ def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """How probably chi(R) is no sound EXAFS, were every second spectrum none.
+    """How probably chi(R) is no sound EXAFS, were every second spectrum none: (n, 1505) `complex_features` to (n,).
 
     A small network of two hidden layers judges. It learnt to tell the spectra of the training set from waves, bumps and
     coloured noise of the same height, and from EXAFS with the wrong sign or the wrong scale.
-
-    Parameters
-    ----------
-    x : (n, 1505) array of `features.complex_features`
-    arrays : of domain.npz
     """
 
     def layer(i: int, values: np.ndarray) -> np.ndarray:
@@ -125,28 +114,21 @@ def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
 def judge(
     spectra: list[Spectrum],
     pooled_magnitude: np.ndarray,
-    elements: tuple[str, ...],
     arrays: dict[str, np.ndarray],
     complex_features: np.ndarray,
     sure: np.ndarray,
 ) -> list[Verdict]:
     """Hold each spectrum against what the models were trained on.
 
-    Parameters
-    ----------
-    spectra : n Spectrum
-    pooled_magnitude : (n, 166) array of their |chi(R)|
-    elements : the absorbers, in the order of the index
-    arrays : of domain.npz: center, components, index, element, cn, site, formula, shell, and a threshold each measure
-    complex_features : (n, m) array of `features.complex_features`, NaN where there is no chi(k) to be read
-    sure : (n,) array of bool, whether the answer has a probability of `SURE` or more
+    `arrays` are those of domain.npz, with a threshold for each measure; `complex_features` are NaN where there is no
+    chi(k) to be read; `sure` says where the answer has a probability of `SURE` or more.
     """
     components, residual = coordinates(pooled_magnitude, arrays)
     unlike, phases = np.zeros(len(spectra)), sure & np.isfinite(complex_features).all(1)
     unlike[phases] = unlike_exafs(complex_features[phases], arrays)
     verdicts = []
     for i, spectrum in enumerate(spectra):
-        element = elements.index(spectrum.element)
+        element = ELEMENTS.index(spectrum.element)
         rows, distance = nearest(components[i : i + 1], arrays, element, 5)
         peak, noise = peak_and_noise(spectrum.r, spectrum.chir_mag)
         weakest, strongest = arrays["peak_range"][element]
@@ -163,13 +145,8 @@ def judge(
         words = {"element": spectrum.element, "value": noise, "peak": peak, "rbkg": rbkg, "first": first}
         reasons = [REASONS[name].format(**words) for name, value in measured.items() if value > 1]
         neighbours = [
-            {
-                "site": str(arrays["site"][row]),
-                "formula": str(arrays["formula"][row]),
-                "cn": int(arrays["cn"][row]),
-                "shell": str(arrays["shell"][row]),
-                "distance": round(float(d), 3),
-            }
+            {name: arrays[name][row].item() for name in ("site", "formula", "cn", "shell")}
+            | {"distance": round(float(d), 3)}
             for row, d in zip(rows[0], distance[0], strict=True)
         ]
         verdicts.append(Verdict(float(max(measured.values())), reasons, neighbours))

@@ -151,7 +151,7 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
 
     sure = probabilities.max(1) >= domain.SURE
     pooled = magnitude[:, : len(features.R_POOLED)]
-    verdicts = domain.judge(list(spectra), pooled, features.ELEMENTS, models.domain, phases, sure)
+    verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)
     out = []
     for spectrum, family, p, verdict in zip(spectra, families, probabilities, verdicts, strict=True):
         threshold = models.calibration[family]["thresholds"][spectrum.element]
