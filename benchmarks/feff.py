@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from joblib import Parallel, delayed
 from larch import Group
-from larch.xafs import xftf
 from tqdm import tqdm
 
 from build_models import config
@@ -20,23 +19,18 @@ from build_models.data import sources, structures
 from build_models.data.feff import FeffError, feff_input, run_chain, run_feff, scratch_folder
 from build_models.data.labels import label_structure
 from build_models.data.materials_project import chi_from_mu
-from larch_cnpredict.features import K_GRID
+from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, transform
 
 ALL_SITES = 170_000  # distinct 3d sites of the Materials Project in cells of up to 80 atoms
 STATIC = FeffSettings(debye_temperatures=())
 
 
-def chir(chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    group = Group(k=K_GRID, chi=chi)
-    xftf(group, kmin=3, kmax=12, dk=1, kweight=2, window="hanning")
-    return group.r, group.chir_mag
-
-
 def difference(chi: np.ndarray, reference: np.ndarray, low: float = 1.0, high: float = 6.0) -> float:
     """Of |chi(R)| between two distances in Å, relative to the reference."""
-    r, expected = chir(reference)
+    r, expected = transform(K_GRID, reference, KMAX_DEFAULT)
+    _, got = transform(K_GRID, chi, KMAX_DEFAULT)
     inside = (r >= low) & (r <= high)
-    return float(np.linalg.norm((chir(chi)[1] - expected)[inside]) / np.linalg.norm(expected[inside]))
+    return float(np.linalg.norm((got - expected)[inside]) / np.linalg.norm(expected[inside]))
 
 
 def choose(table: Path, number: int) -> list[tuple]:

@@ -29,9 +29,9 @@ from tqdm import tqdm
 from build_models.config import FeffSettings
 from build_models.data.feff import feff_input, run_chain, scratch_folder
 from larch_cnpredict import CNPredictError, predict_cn
+from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 
-S02, KMIN = 0.9, 3.0
-TRANSFORM = {"kmin": KMIN, "kweight": 2, "dk": 1.0, "window": "hanning"}
+S02, KMIN = 0.9, TRANSFORM["kmin"]
 
 
 @dataclass
@@ -193,7 +193,7 @@ def read(path: Path) -> Group:
     group = Group(energy=energy, mu=mu, filename=path.name)
     pre_edge(group)
     autobk(group, rbkg=1.0, kweight=2)
-    xftf(group, kmax=12.0, **TRANSFORM)
+    xftf(group, kmax=KMAX_DEFAULT, **TRANSFORM)
     return group
 
 

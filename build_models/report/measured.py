@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
+
 SURE = 0.8  # probability above which an answer is called confident
 # What people run: the transform of most tutorials, Larix's, and xftf's own defaults.
 TRANSFORMS: dict[str, dict[str, Any]] = {
-    "common": {"kmin": 3, "kmax": 12, "kweight": 2, "dk": 1, "window": "hanning"},
+    "common": {**TRANSFORM, "kmax": KMAX_DEFAULT},
     "larix": {"kmin": 2, "kmax": None, "kweight": 2, "dk": 4, "window": "kaiser"},
     "xftf": {},
 }
@@ -35,9 +37,10 @@ def formulas(folder: Path) -> list[str]:
 def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
     """Take each spectrum the way a user would, and compare; each compound counts once, however many scans it has."""
     from larch import Group
-    from larch.xafs import autobk, pre_edge, xftf
+    from larch.xafs import xftf
 
     from larch_cnpredict import CNPredictError, predict_cn
+    from larch_cnpredict.files import process
 
     rows = _index(folder)
     groups = []
@@ -46,9 +49,7 @@ def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
         group = Group(energy=energy, mu=mu, filename=row["file"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pre_edge(group)
-            autobk(group, rbkg=1.0, kweight=2)
-        groups.append(group)
+            groups.append(process(group))
     out = {}
     for name, settings in TRANSFORMS.items():
         answers: list[Any] = []
