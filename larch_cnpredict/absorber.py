@@ -4,7 +4,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import xraydb
 from larch import Group
+from larch.xafs import find_e0
 
 from .errors import AbsorberConflictError, UnknownAbsorberError, UnsupportedEdgeError, UnsupportedElementError
 from .features import EDGE, ELEMENTS
@@ -106,8 +108,6 @@ def element_symbol(value: Any) -> str | None:
 
 @lru_cache  # xraydb looks through all elements each time
 def _symbol_of(text: str) -> str | None:
-    import xraydb
-
     try:
         symbol = xraydb.atomic_symbol(int(float(text)) if text[:1].isdigit() else text.capitalize())
     except (ValueError, KeyError, AttributeError, IndexError, OverflowError, TypeError):
@@ -133,14 +133,12 @@ def _automatic_e0(group: Group) -> float | None:
     energy, mu = getattr(group, "energy", None), getattr(group, "mu", None)
     if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
         return None
-    if energy.ndim != 1 or len(energy) < MU_SHORTEST or energy.dtype.kind not in "iuf" or mu.dtype.kind not in "iuf":
+    if energy.ndim != 1 or energy.dtype.kind not in "iuf" or mu.dtype.kind not in "iuf":
         return None
     energy, order = np.unique(energy.astype(float), return_index=True)
     mu = mu.astype(float)[order]
     if len(energy) < MU_SHORTEST or not (np.isfinite(energy).all() and np.isfinite(mu).all()):
         return None
-    from larch.xafs import find_e0
-
     try:
         with np.errstate(all="ignore"):
             e0 = as_number(find_e0(Group(energy=energy, mu=mu)))
@@ -162,8 +160,6 @@ def as_number(value: Any) -> float | None:
 
 def edge_at(e0: float) -> tuple[str, str] | None:
     """Larch's guess of element and edge from an energy in eV; None where none is near."""
-    import xraydb
-
     if e0 > E0_HIGHEST:
         return None
     symbol, shell = xraydb.guess_edge(e0)
@@ -181,6 +177,4 @@ def k_edge(symbol: str) -> float:
 
 @lru_cache  # xraydb asks its database each time
 def _tabulated(symbol: str, shell: str) -> float:
-    import xraydb
-
     return float(xraydb.xray_edge(symbol, shell).energy)

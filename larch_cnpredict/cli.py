@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError
 
 SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_std", "in_domain")
@@ -58,15 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _install(args: argparse.Namespace) -> int:
-    from . import larch_hooks
-
     print(f"predict_cn is loaded at the start of Larch and Larix, by {larch_hooks.install()}")
     return 0
 
 
 def _uninstall(args: argparse.Namespace) -> int:
-    from . import larch_hooks
-
     path = larch_hooks.uninstall()
     print(f"taken out of {path}" if path else f"nothing to take out of {larch_hooks.init_file()}")
     return 0
@@ -75,7 +71,7 @@ def _uninstall(args: argparse.Namespace) -> int:
 def _info(args: argparse.Namespace) -> int:
     import larch
 
-    from . import larch_hooks, models
+    from . import models
 
     state = "loads it" if larch_hooks.is_installed() else "does not load it (larch-cnpredict install)"
     print(f"larch-cnpredict {__version__}, Larch {larch.__version__}; {larch_hooks.init_file()} {state}")

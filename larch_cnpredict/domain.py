@@ -47,7 +47,7 @@ class Verdict:
 
 
 def shape(pooled_magnitude: np.ndarray) -> np.ndarray:
-    """(n, 166) array of |chi(R)| to the space whose distances mean something."""
+    """(n, 167) array of |chi(R)| to the space whose distances mean something."""
     return np.asarray(np.sqrt(np.maximum(pooled_magnitude, 0)))
 
 
@@ -80,7 +80,7 @@ def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """How probably chi(R) is no sound EXAFS, were every second spectrum none: (n, 1505) `complex_features` to (n,).
+    """How probably chi(R) is no sound EXAFS, were every second spectrum none: (n, 1514) `complex_features` to (n,).
 
     A small network of two hidden layers judges. It learnt to tell the spectra of the training set from waves, bumps and
     coloured noise of the same height, and from EXAFS with the wrong sign or the wrong scale.

@@ -84,7 +84,7 @@ def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX)
 
 
 def _means(fine: np.ndarray) -> np.ndarray:
-    """|chi(R)| on `R_GRID` to the means of ten points, from R_MIN on: (2001,) to (166,)."""
+    """|chi(R)| on `R_GRID` to the means of ten points, from R_MIN on: (2001,) to (167,)."""
     return np.asarray(fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:])
 
 
@@ -112,26 +112,14 @@ def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
 
 
 def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
-    """Inputs of the families that need no chi(k): |chi(R)| from 1 to 6 Å, absorber, kmax.
-
-    Parameters
-    ----------
-    r : (m,) array, Å
-    chir_mag : (n, m) array, Å^-3, in the training transform
-    elements : n symbols
-    kmax : (n,) array, Å^-1
-    """
+    """Inputs of the families that need no chi(k): |chi(R)|, (n, m), from 1 to 6 Å, absorber, kmax."""
     return np.hstack([pooled(r, chir_mag).astype(np.float32), absorber_columns(elements, kmax)])
 
 
 def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
     """Inputs of the networks that know phases: magnitude, real and imaginary part of chi(R) at three k weights.
 
-    Parameters
-    ----------
-    chi : (n, 361) array on `K_GRID`, zero beyond kend
-    elements : n symbols
-    kmax, kend : (n,) arrays, Å^-1: upper limit of the transform, end of the data
+    `chi` is (n, 361) on `K_GRID`, zero beyond `kend`, where the data end; `kmax` is the transform's upper limit.
     """
     taper, r = windows(kmax, kend), larch_r()
     parts = []

@@ -77,14 +77,13 @@ def init_file() -> Path:
 
 def is_installed() -> bool:
     """Whether the snippet is in the user's init.lar as this version writes it."""
-    path = init_file()
-    return path.exists() and SNIPPET in _read(path)
+    return SNIPPET in _read(init_file())
 
 
 def install() -> Path:
     """Write the snippet into the user's init.lar, once; everything else in it stays. Returns the file."""
     path = init_file()
-    text = _INSTALLED.sub("", _read(path)) if path.exists() else ""
+    text = _INSTALLED.sub("", _read(path))
     if text and not text.endswith("\n"):
         text += "\n"
     _replace(path, text + SNIPPET)
@@ -94,8 +93,6 @@ def install() -> Path:
 def uninstall() -> Path | None:
     """Take the snippet out of the user's init.lar again. Returns the file, or None where there was none."""
     path = init_file()
-    if not path.exists():
-        return None
     text = _read(path)
     without = _INSTALLED.sub("", text)
     if without == text:
@@ -105,6 +102,8 @@ def uninstall() -> Path | None:
 
 
 def _read(path: Path) -> str:
+    if not path.exists():
+        return ""
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         return file.read()
 

@@ -125,7 +125,12 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
     group = resolve(group, _larch)
     with boundary(spectrum_name(group)):
         spectrum = read_spectrum(group, request, **arrays)
-        check_readable(spectrum, request, models)
+        if spectrum.element not in models.absorbers:  # of models that somebody built from a few structures
+            raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(models.absorbers))
+        if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
+            missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
+            what_to_do = f"the model {request.model!r} reads them; use model='default'"
+            raise MissingArrayError(spectrum.name, missing, what_to_do)
     return group, spectrum
 
 
@@ -197,15 +202,6 @@ def check_model(model: Any, models: Models) -> None:
     known = ["default", *models.families]
     if not isinstance(model, str) or model not in known:
         raise UnknownModelError("model", model, known)
-
-
-def check_readable(spectrum: Spectrum, request: Request, models: Models) -> None:
-    """Refuse a spectrum that these models, or the family that is asked, cannot read."""
-    if spectrum.element not in models.absorbers:  # of models that somebody built from a few structures
-        raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(models.absorbers))
-    if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
-        missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
-        raise MissingArrayError(spectrum.name, missing, f"the model {request.model!r} reads them; use model='default'")
 
 
 def resolve(group: Any, _larch: Any) -> Any:

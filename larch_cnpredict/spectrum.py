@@ -40,16 +40,7 @@ class Spectrum:
 def read_spectrum(
     group: Any, request: Request | None = None, *, chir_mag: Any = None, k: Any = None, chi: Any = None
 ) -> Spectrum:
-    """Read what a prediction needs from a group, or from arrays where `group` is R; nothing is written.
-
-    Parameters
-    ----------
-    group : Group or (n,) array, Å
-    request : Request, optional
-        its absorber and its transform are used
-    chir_mag : (n,) array, Å^-3
-    k, chi : (m,) arrays, optional
-    """
+    """Read what a prediction needs from a group, or from arrays where `group` is R, as the request says."""
     request = request or Request()
     given = {"chir_mag": chir_mag, "k": k, "chi": chi}
     if isgroup(group):

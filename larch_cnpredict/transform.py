@@ -25,12 +25,7 @@ def training_transform(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any], list[str]]:
     """r (on Larch's points) and |chi(R)| as the models read it, the settings of xftf that made it, and notes.
 
-    Parameters
-    ----------
-    name : str, how messages call the spectrum
-    arrays : dict, k and chi, r and chir_mag, or both pairs
-    recorded : the arguments of `xftf` that made chir_mag, where the group says so
-    how : {'auto', 'own', 'training'}, as for `predict_cn`
+    `recorded` are the arguments of `xftf` that made chir_mag, where the group says so; `how` is as for `predict_cn`.
     """
     k, chi, r, magnitude = (arrays.get(key) for key in ("k", "chi", "r", "chir_mag"))
     args = settings(recorded, k)
