@@ -21,6 +21,7 @@ KMAX_DEFAULT = 12.0
 KSTEP = 0.05
 K_GRID = KSTEP * np.arange(361)  # Å^-1, 0 to 18: the grid of the training table
 NFFT = 2048
+LARCH_R_STEP = np.pi / (KSTEP * NFFT)  # Å, of xftf's chi(R)
 
 R_STEP, R_MAX = 0.003, 6.0  # Å, the paper's grid
 R_GRID = R_STEP * np.arange(round(R_MAX / R_STEP) + 1)
@@ -73,8 +74,7 @@ def windows(kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=2)
 def larch_r(r_max: float = R_MAX) -> np.ndarray:
     """Larch's points of chi(R), up to r_max, Å."""
-    rstep = np.pi / (KSTEP * NFFT)
-    return rstep * np.arange(int(1.01 + (r_max + 2 * rstep) / rstep))
+    return LARCH_R_STEP * np.arange(int(1.01 + (r_max + 2 * LARCH_R_STEP) / LARCH_R_STEP))
 
 
 def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX) -> np.ndarray:

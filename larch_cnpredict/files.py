@@ -91,7 +91,6 @@ def _session(path: Path) -> list[Group]:
 def _columns(group: Group) -> Group:
     """Give a group of named columns the arrays that autobk reads."""
     data = {str(label).lower(): column for label, column in zip(group.array_labels, group.data, strict=False)}
-    columns = list(group.data)
     if "k" in data and "chi" in data:
         group.k, group.chi = data["k"], data["chi"]
         return group
@@ -99,7 +98,7 @@ def _columns(group: Group) -> Group:
     def first(labels: tuple[str, ...]) -> np.ndarray | None:
         return next((data[label] for label in labels if label in data), None)
 
-    energy = next((column for label, column in data.items() if label.startswith("energy")), columns[0])
+    energy = next((column for label, column in data.items() if label.startswith("energy")), group.data[0])
     i0, transmitted, fluorescence = first(("i0",)), first(_TRANSMITTED), first(_FLUORESCENCE)
     mu = first(_MU)
     if mu is None and i0 is not None and transmitted is not None:
@@ -107,7 +106,7 @@ def _columns(group: Group) -> Group:
     elif mu is None and i0 is not None and fluorescence is not None:
         mu = fluorescence / i0
     elif mu is None:
-        mu = columns[1]
+        mu = group.data[1]
     order = np.argsort(energy, kind="stable")
     group.energy = energy[order] * (1000.0 if energy.max() < 100 else 1.0)  # no K edge of ours is at 100 eV, so keV
     group.mu = mu[order]

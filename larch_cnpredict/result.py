@@ -133,8 +133,7 @@ class Prediction:
 
     def to_group(self) -> Group:
         """As a plain Larch Group of plain values."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Group(**plain(values | {"request": asdict(self.request)}))
+        return Group(**plain(asdict(self)))
 
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import errors
 from .absorber import as_number
-from .features import K_GRID, KMAX_DEFAULT, KMAX_RANGE, KSTEP, NFFT, R_MAX, TRANSFORM, transform
+from .features import K_GRID, KMAX_DEFAULT, KMAX_RANGE, KSTEP, LARCH_R_STEP, NFFT, R_MAX, TRANSFORM, transform
 
 WINDOWS = ("kaiser", "hanning", "parzen", "welch", "gaussian", "sine")  # Larch knows them by their first three letters
 _XFTF_DEFAULTS = {"kmin": 0.0, "kmax": 20.0, "kweight": None, "dk": 1.0, "dk2": None, "window": "kaiser"}
@@ -117,8 +117,7 @@ def _on_larch_grid(name: str, r: np.ndarray, magnitude: np.ndarray) -> tuple[np.
         raise errors.BadArrayError(
             name, "r", f"goes from {r[0]:.1f} to {r[-1]:.1f} Å, and the models need 0 to {R_MAX:g} (rmax_out of xftf)"
         )
-    step = np.pi / (KSTEP * NFFT)
-    grid = step * np.arange(int(min(NFFT / 2, 1.01 + r[-1] / step)))
+    grid = LARCH_R_STEP * np.arange(int(min(NFFT / 2, 1.01 + r[-1] / LARCH_R_STEP)))
     if len(grid) == len(r) and np.allclose(grid, r):
         return r, magnitude
     return grid, np.interp(grid, r, magnitude)
