@@ -76,7 +76,8 @@ class Models:
             # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
             self.calibration: dict[str, Any] = self.manifest["calibration"]
             self.families: tuple[str, ...] = tuple(self.manifest["families"])
-            self.domain = self._arrays(self.manifest["domain"])
+            with np.load(io.BytesIO(self._checked(self.manifest["domain"])), allow_pickle=False) as stored:
+                self.domain: dict[str, np.ndarray] = dict(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             path = folder / "manifest.json"
             raise errors.ModelFileError(path, f"is no manifest of models ({error!r})") from error
@@ -137,7 +138,3 @@ class Models:
         options.log_severity_level = 3
         content = self._checked(self.manifest["families"][family])
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-    def _arrays(self, entry: dict[str, Any]) -> dict[str, np.ndarray]:
-        with np.load(io.BytesIO(self._checked(entry)), allow_pickle=False) as stored:
-            return dict(stored)
