@@ -1,8 +1,7 @@
-"""The groups of one request, made ready and asked about a few at a time. No wx: the tab says when the next step is due,
-and what Larix does in it.
-"""
+"""The groups of one request, made ready and asked about a few at a time. No wx: the tab says when a step is due."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -15,8 +14,7 @@ FIRST, LARGEST = 2, 32
 
 def command(names: Sequence[str], request: Request, collect: bool) -> str:
     """The Larch command for groups of these names. `collect`: one that fails leaves the others their answers."""
-    given = {name: getattr(request, name) for name in ("element", "model", "transform")}
-    given = {name: value for name, value in given.items() if value != getattr(Request(), name)}
+    given = {name: value for name, value in vars(request).items() if value != getattr(Request, name)}
     given |= {"errors": "collect"} if collect else {}
     args = [f"[{', '.join(names)}]" if collect else names[0], *(f"{name}={value!r}" for name, value in given.items())]
     return f"predict_cn({', '.join(args)})"
@@ -26,34 +24,23 @@ def count(groups: int) -> str:
     return "1 group" if groups == 1 else f"{groups} groups"
 
 
+@dataclass(eq=False)
 class Batch:
-    """One request for some groups.
+    """One request for some groups."""
 
-    Parameters
-    ----------
-    groups : the groups asked about
-    request : how each is asked about
-    exists : whether a group is still there; the user may remove it at any time
-    process : makes chi(R) of a group where it has none; returns whether there was work to do, and what went wrong or ''
-    evaluate : runs a Larch command; returns its value, or the error that ended it
-    """
+    groups: Sequence[Any]
+    request: Callable[[Any], Request]  # how a group is asked about
+    exists: Callable[[Any], bool]  # whether it is still there; the user may remove it at any time
+    process: Callable[[Any], tuple[bool, str]]  # makes chi(R) where there is none: whether it had to, and what is wrong
+    evaluate: Callable[[str], Any]  # runs a Larch command; its value, or the error that ended it
 
-    def __init__(
-        self,
-        groups: Iterable[Any],
-        request: Callable[[Any], Request],
-        exists: Callable[[Any], bool],
-        process: Callable[[Any], tuple[bool, str]],
-        evaluate: Callable[[str], Any],
-    ):
-        self.request, self.exists, self.process, self.evaluate = request, exists, process, evaluate
-        self.waiting = list(groups)
+    def __post_init__(self) -> None:
+        self.waiting, self.total = list(self.groups), len(self.groups)
         self.ready: list[Any] = []
         self.answered: list[Any] = []
         self.failed: list[tuple[Any, str]] = []
         self.removed = self.cancelled = 0
-        self.total = len(self.waiting)
-        self.size = min(FIRST, self.total)
+        self.size = FIRST
 
     @property
     def running(self) -> bool:
@@ -104,8 +91,7 @@ class Batch:
                     self.ready.append(group)
 
     def _ask(self, request: Request, groups: list[Any]) -> None:
-        single = self.total == 1
-        answer = self.evaluate(command([group.groupname for group in groups], request, collect=not single))
+        answer = self.evaluate(command([group.groupname for group in groups], request, collect=self.total > 1))
         answers = answer if isinstance(answer, list) else [answer] * len(groups)
         for group, one in zip(groups, answers, strict=True):
             if isinstance(one, Exception):

@@ -4,39 +4,34 @@ import wx
 from larch.larchlib import read_config
 from larch.wxlib import MenuItem
 from larch.wxxas import config as larix_config
+from larch.wxxas.config import CVar
 
-from ..errors import CNPredictError
 from .pages import show_card, show_guide
 from .panel import DESCRIPTION, PANEL, TITLE, CNPanel, say
 from .table import AUTO, TRANSFORMS, model_choices
 
 MODES = ("all", "xas", "exafs")
 SETTINGS = (
-    larix_config.CVar(
+    CVar(
         "auto_predict",
         False,
         "bool",
         desc="whether to predict the coordination number of a Group\nwhen it is chosen on the CN tab",
     ),
-    larix_config.CVar(
-        "auto_plot", True, "bool", desc="whether to plot a Group when it is predicted\nor chosen on the CN tab"
-    ),
-    larix_config.CVar("model", "default", "choice", choices=model_choices(), desc="model to use for new Groups"),
-    larix_config.CVar(
-        "transform", AUTO, "choice", choices=list(TRANSFORMS), desc="chi(R) that the models read, for new Groups"
-    ),
+    CVar("auto_plot", True, "bool", desc="whether to plot a Group when it is predicted\nor chosen on the CN tab"),
+    CVar("model", "default", "choice", choices=model_choices(), desc="model to use for new Groups"),
+    CVar("transform", AUTO, "choice", choices=list(TRANSFORMS), desc="chi(R) that the models read, for new Groups"),
 )
 _TRIES = 300  # a window that is not there after half a minute will not come
 
 
 def install(_larch=None) -> None:
     """Put the CN tab into Larix's tables, then tab and menu into its window, which may still be in the making."""
-    defaults = {setting.name: setting.value for setting in SETTINGS}
     constructor = f"{CNPanel.__module__}.{CNPanel.__name__}"
     larix_config.LARIX_PANELS[PANEL] = larix_config.AnalysisTab(TITLE, constructor, DESCRIPTION)
     larix_config.CONF_SECTIONS[PANEL] = DESCRIPTION
     larix_config.FULLCONF[PANEL] = {setting.name: setting for setting in SETTINGS}
-    larix_config.XASCONF.setdefault(PANEL, defaults)
+    larix_config.XASCONF.setdefault(PANEL, {setting.name: setting.value for setting in SETTINGS})
     setattr(larix_config, PANEL, list(SETTINGS))  # where Save Current Configuration looks for a tab's settings
     for mode in MODES:
         title, panels = larix_config.LARIX_MODES[mode]
@@ -56,14 +51,15 @@ def _on_window(event) -> None:
 def _attach(tries: int) -> None:
     """Into each window of Larix, once its menu bar is there."""
     frames = [window for window in wx.GetTopLevelWindows() if type(window).__name__ == "LarixFrame"]
-    for frame in frames:
-        if getattr(frame, "statusbar", None) and frame.menubar.FindMenu(TITLE) == wx.NOT_FOUND:
+    ready = [frame for frame in frames if getattr(frame, "statusbar", None)]
+    for frame in ready:
+        if frame.menubar.FindMenu(TITLE) == wx.NOT_FOUND:
             try:
                 _add_tab(frame)
                 _add_menu(frame)
             except Exception as err:  # noqa: BLE001  (whatever it is, Larix must go on)
                 say(frame, f"The coordination number tab could not be added: {err}")
-    if tries and not (frames and all(getattr(frame, "statusbar", None) for frame in frames)):
+    if tries and (not frames or ready != frames):
         wx.CallLater(100, _attach, tries - 1)
 
 
@@ -83,57 +79,39 @@ def _add_tab(frame) -> None:
 
 def cn_page(frame) -> CNPanel:
     """The CN tab, opened where it is not. Larix would print an error of the constructor to the terminal only."""
-    index = frame.get_panels().get(PANEL)
-    if index is None:
-        page = CNPanel(parent=frame, controller=frame.controller)
-        frame.nb.AddPage(page, TITLE, True)
-        return page
-    return frame.nb.GetPage(index)
+    if PANEL not in frame.get_panels():
+        frame.nb.AddPage(CNPanel(parent=frame, controller=frame.controller), TITLE, True)
+    return frame.nb.GetPage(frame.get_panels()[PANEL])
 
 
 def _add_menu(frame) -> None:
-    bar = frame.menubar
-    menu = wx.Menu()
+    bar, menu = frame.menubar, wx.Menu()
 
     def entry(label, text, action, menu=menu):
-        MenuItem(frame, menu, label, text, lambda event: guarded(frame, action, frame))
+        def run(event):
+            try:
+                action()
+            except Exception as err:  # noqa: BLE001  (one that leaves a wx handler is only printed to the terminal)
+                say(frame, err)
 
-    entry("&Predict CN for Current Group", "Predict the coordination number of this Group", predict_current)
-    entry("Predict CN for &Selected Groups", "Predict the coordination numbers of all checked Groups", predict_selected)
+        MenuItem(frame, menu, label, text, run)
+
+    def shown() -> CNPanel:
+        page = cn_page(frame)
+        frame.nb.SetSelection(frame.get_panels()[PANEL])
+        return page
+
+    what = "Predict the coordination number of this Group"
+    entry("&Predict CN for Current Group", what, lambda: shown().onPredictOne())
+    what = "Predict the coordination numbers of all checked Groups"
+    entry("Predict CN for &Selected Groups", what, lambda: shown().onPredictSelected())
     menu.AppendSeparator()
-    entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", show_panel)
-    entry("&Export CN of Selected Groups to CSV File", "Save coordination numbers to a CSV File", export)
+    entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", shown)
+    what = "Save coordination numbers to a CSV File"
+    entry("&Export CN of Selected Groups to CSV File", what, lambda: cn_page(frame).onExport())
     menu.AppendSeparator()
-    entry("Show &Model Card", "What the models were trained on, and how good they are", show_card)
+    entry("Show &Model Card", "What the models were trained on, and how good they are", lambda: show_card(frame))
     if bar.FindMenu("Help") != wx.NOT_FOUND:
         what = "What the CN tab shows, and how to read it"
-        entry("&Coordination Numbers (CN)", what, show_guide, menu=bar.GetMenu(bar.FindMenu("Help")))
+        entry("&Coordination Numbers (CN)", what, lambda: show_guide(frame), menu=bar.GetMenu(bar.FindMenu("Help")))
     bar.Insert(max(0, bar.FindMenu("Help")), menu, f"&{TITLE}")
-
-
-def predict_current(frame) -> None:
-    show_panel(frame).onPredictOne()
-
-
-def predict_selected(frame) -> None:
-    show_panel(frame).onPredictSelected()
-
-
-def export(frame) -> None:
-    cn_page(frame).onExport()
-
-
-def show_panel(frame) -> CNPanel:
-    page = cn_page(frame)
-    frame.nb.SetSelection(frame.get_panels()[PANEL])
-    return page
-
-
-def guarded(frame, action, *args) -> None:
-    """Run what a user asked for; whatever goes wrong is said where Larix says such things."""
-    try:
-        action(*args)
-    except CNPredictError as err:
-        say(frame, str(err))
-    except Exception as err:  # noqa: BLE001  (an error that leaves a wx handler is only printed to the terminal)
-        say(frame, f"larch-cnpredict failed, please report this: {type(err).__name__}: {err}")

@@ -1,8 +1,4 @@
-"""The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups.
-
-The panel keeps no results: it shows what `predict_cn` wrote to the groups, and asks each time whether the arrays have
-changed since.
-"""
+"""The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups."""
 
 from pathlib import Path
 from typing import Any
@@ -29,14 +25,16 @@ TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
 COLOURS = {"ok": "title_green", "undecided": "title_blue", "outside": "title_red"}
 NO_GROUP = "No group: read data first"
-# ms between two steps of a batch. GTK sees to timers before it sees to idle time and what waits for it (drawing,
-# CallAfter): with none to spare, Larix would be deaf until the batch ends.
-PAUSE = 25
+NONE_SELECTED = "No groups selected: check them in the list at the left"
+PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
 
 
-def say(frame, message: str) -> None:
+def say(frame, problem: str | Exception) -> None:
     """Write an error to the Larch buffer and to the status bar."""
+    message = str(problem)
+    if not isinstance(problem, str | CNPredictError):
+        message = f"larch-cnpredict failed, please report this: {type(problem).__name__}: {problem}"
     frame.larch.set_textstyle("error")
     frame.larch.write(f"{message}\n")
     frame.larch.set_textstyle("text")
@@ -90,9 +88,7 @@ class CNPanel(TaskPanel):
 
     def onPredictSelected(self, event=None):
         groups = self.selected()
-        if not groups:
-            return self.write_message("No groups selected: check them in the list at the left")
-        return self.predict(groups)
+        return self.predict(groups) if groups else self.write_message(NONE_SELECTED)
 
     def predict(self, groups):
         """Predict these groups, a few at a time between the user's events."""
@@ -113,7 +109,7 @@ class CNPanel(TaskPanel):
         try:
             batch.step()
         except Exception as err:  # noqa: BLE001  (said; the batch must not look as if it were running)
-            say(self.parent, f"larch-cnpredict failed, please report this: {type(err).__name__}: {err}")
+            say(self.parent, err)
             batch.cancel()
         for dgroup, problem in batch.failed:
             self.answers.failed(dgroup, table.in_words_of_the_tab(problem, spectrum_name(dgroup)))
@@ -249,7 +245,7 @@ class CNPanel(TaskPanel):
         for name in ("predict_one", "predict_sel"):
             wids[name].Enable(batch is None)
         wids["cancel"].Enable(batch is not None)
-        wids["progress"].SetRange(max(1, batch.total if batch else 1))
+        wids["progress"].SetRange(batch.total if batch else 1)
         wids["progress"].SetValue(batch.done if batch else 0)
         if batch:
             self.write_message(f"Predicting coordination numbers: {batch.done} of {count(batch.total)}")
@@ -263,8 +259,9 @@ class CNPanel(TaskPanel):
             colour = "text" if first_sight else "title_red"
             details = HINT if first_sight else problem
         else:
-            answer, numbers, status = f"CN {found.cn}", table.headline(found), found.advice
-            colour = COLOURS[found.verdict]
+            answer, status, colour = f"CN {found.cn}", found.advice, COLOURS[found.verdict]
+            numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {found.set_text},  "
+            numbers += f"mean {found.mean_text}"
             notes = [*found.notes, f"model: {found.model}, version {found.model_version}"]
             details = "\n".join(f"• {line}" for line in notes)
             sites = [table.site_row(site) for site in found.neighbours]
@@ -329,14 +326,10 @@ class CNPanel(TaskPanel):
     def onExport(self, event=None):
         self.refresh()
         if not self.rows:
-            return self.write_message("No groups selected: check them in the list at the left")
-        path = FileSave(
-            self, "Save Coordination Numbers", default_file="coordination.csv", wildcard="CSV Files (*.csv)|*.csv"
-        )
-        if path is None:
-            return None
-        exists = Path(path).exists()
-        if exists and Popup(self, f"Overwrite {path}?", "Overwrite existing file?", style=wx.YES_NO) != wx.ID_YES:
+            return self.write_message(NONE_SELECTED)
+        path = FileSave(self, "Save Coordination Numbers", "coordination.csv", wildcard="CSV Files (*.csv)|*.csv")
+        question = f"Overwrite {path}?", "Overwrite existing file?"
+        if not path or (Path(path).exists() and Popup(self, *question, style=wx.YES_NO) != wx.ID_YES):
             return None
         try:
             Path(path).write_text(table.as_text(self.rows, CSV_COLUMNS, "excel"), encoding="utf-8")

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import CNPredictError
@@ -14,22 +14,22 @@ from ..result import Prediction, safe_cells
 
 AUTO = "<Auto>"
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
-COLUMNS = {
-    "Group": 190,
-    "Absorber": 75,
-    "CN": 45,
-    "90 % set": 85,
-    "Mean": 95,
-    "Status": 255,
-}  # width at usual text size
+# heading: width at usual text size
+COLUMNS = {"Group": 190, "Absorber": 75, "CN": 45, "90 % set": 85, "Mean": 95, "Status": 255}
+SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
 CSV_COLUMNS = (
     *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
     *("Status", "Model", "Version", "Notes"),
 )
-SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
 # column: its cell in `Prediction.row`
 CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Sigma": "cn_std"}
 CELLS |= {"Model": "model", "Version": "model_version", "Notes": "notes"}
+# column: what it is sorted by, where that is not its text
+KEYS: dict[str, Callable[[dict], Any]] = {
+    "CN": lambda row: row["CN"],
+    "90 % set": lambda row: row["found"].cn_set,
+    "Mean": lambda row: row["found"].cn_mean,
+}
 HINT = (
     "How many nearest neighbours has the absorbing atom, and how sure is that? From EXAFS of the K edges of\n"
     f"{', '.join(ELEMENTS)}, with chi(k) up to k = {KMAX_RANGE[0]:g} Å⁻¹ or more.\n"
@@ -60,18 +60,16 @@ def model_choices() -> list[str]:
         return ["default"]
 
 
-def in_words_of_the_tab(message: str, name: str = "") -> str:
+def in_words_of_the_tab(message: str, name: str) -> str:
     """An error's message without Python, and without the group's name, which stands beside it."""
     for python, words in WORDS:
         message = re.sub(python, words, message)
-    message = message.replace(name, "this group") if name else message
-    return message.replace("this group", "This group", 1) if message.startswith("this group") else message
+    return re.sub("^this group", "This group", message.replace(name, "this group"))
 
 
 def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
     """One line of the table: numbers only where there is no problem, that is, where they are the group's own now."""
-    out: dict[str, Any] = dict.fromkeys((*COLUMNS, *CSV_COLUMNS), "")
-    out |= {"Group": name, "Status": problem, "verdict": "" if problem else "ok", "found": None}
+    out: dict[str, Any] = dict.fromkeys((*COLUMNS, *CSV_COLUMNS, "verdict"), "") | {"Group": name, "Status": problem}
     if found is not None and not problem:
         cells = found.row()
         out |= {heading: cells[key] for heading, key in CELLS.items()}
@@ -83,17 +81,8 @@ def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
 def in_order(rows: list[dict], column: str, rising: bool) -> list[dict]:
     """Rows sorted by a column, numbers as numbers; those that have nothing there come last either way."""
     blank = [row for row in rows if row[column] == ""]
-    return sorted((row for row in rows if row[column] != ""), key=_key(column), reverse=not rising) + blank
-
-
-def _key(column: str):
-    if column == "Mean":
-        return lambda row: row["found"].cn_mean
-    if column == "90 % set":
-        return lambda row: row["found"].cn_set
-    if column == "CN":
-        return lambda row: row["CN"]
-    return lambda row: as_people_count(row[column])
+    key = KEYS.get(column, lambda row: as_people_count(row[column]))
+    return sorted((row for row in rows if row[column] != ""), key=key, reverse=not rising) + blank
 
 
 def as_people_count(name: str) -> list[tuple[int, int, str]]:
@@ -113,7 +102,3 @@ def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
 
 def site_row(site: dict) -> list[str]:
     return [*(str(site.get(key, "")) for key in ("site", "formula", "cn", "shell")), f"{site['distance']:.1f}"]
-
-
-def headline(found: Prediction) -> str:
-    return f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {found.set_text},  mean {found.mean_text}"
