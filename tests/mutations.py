@@ -192,7 +192,7 @@ def _copy(folder: Path) -> Path:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
     )
     for name in listed.stdout.decode().splitlines():
-        if (ROOT / name).is_file() and not name.startswith(("docs/", "plugin_data/")):
+        if (ROOT / name).is_file() and not name.startswith("plugin_data/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     (folder / "plugin_data").symlink_to(ROOT / "plugin_data")
