@@ -23,13 +23,7 @@ FROM_CONFIG = ("spectra", "epochs", "members", "precision", "copies", "trees", "
 
 @dataclass(frozen=True)
 class Run:
-    """Settings and data, and what follows from both.
-
-    Attributes
-    ----------
-    config : Config
-    data : Dataset
-    """
+    """Settings and data, and what follows from both."""
 
     config: Config
     data: Dataset

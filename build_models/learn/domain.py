@@ -20,17 +20,10 @@ UNLIKE_FLAGGED = 0.02
 PRE_EDGE = 0.5
 TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.
-TYPICAL = replace(
-    Augmentation(),
-    noise=(1e-4, 2e-4),
-    residue=0.0,
-    glitches=0.0,
-    e0_shift=(3.0, 0.0),
-    stretch=(-0.01, 0.0),
-    s02=(0.78, 0.0),
-    over_absorption=0.0,
-    kmax=(12, 12),
-)
+TYPICAL = Augmentation(
+    noise=(1e-4, 2e-4), residue=0.0, glitches=0.0, e0_shift=(3.0, 0.0), stretch=(-0.01, 0.0), s02=(0.78, 0.0),
+    over_absorption=0.0, kmax=(12, 12),
+)  # fmt: skip
 
 
 def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.ndarray]:

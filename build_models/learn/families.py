@@ -133,16 +133,11 @@ class Trees:
             draw = rng.random((len(rows), 1)) * cumulative[:, -1:]
             ys.append(CLASSES[np.minimum((cumulative < draw).sum(1), len(CLASSES) - 1)])
         if self.kind == "forest":
-            self.model = RandomForestClassifier(
-                recipe.trees, max_features="sqrt", min_samples_leaf=recipe.leaf, random_state=seed
-            )
+            self.model = RandomForestClassifier(recipe.trees, min_samples_leaf=recipe.leaf, random_state=seed)
         else:
-            self.model = BaggingClassifier(
-                DecisionTreeClassifier(min_samples_leaf=recipe.leaf),
-                recipe.bagged_trees,
-                max_samples=recipe.bagged_share,
-                random_state=seed,
-            )
+            tree = DecisionTreeClassifier(min_samples_leaf=recipe.leaf)
+            share = recipe.bagged_share
+            self.model = BaggingClassifier(tree, recipe.bagged_trees, max_samples=share, random_state=seed)
         self.model.fit(np.vstack(xs), np.concatenate(ys))
         return self
 

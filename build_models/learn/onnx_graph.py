@@ -1,5 +1,6 @@
 """The ONNX form of trained models, written directly: a few operators, where exporters are packages of their own."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -44,9 +45,8 @@ def trees(model: Any) -> onnx.ModelProto:
     """
     classes = model.classes_.astype(int)
     fitted = [estimator.tree_ for estimator in model.estimators_]
-    nodes: dict[str, list] = {name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes")}
-    nodes |= {"truenodeids": [], "falsenodeids": []}
-    leaf: dict[str, list] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
+    nodes: dict[str, list] = defaultdict(list)
+    leaf: dict[str, list] = defaultdict(list)
     for i, tree in enumerate(fitted):
         n = tree.node_count
         split = tree.children_left >= 0
@@ -69,13 +69,9 @@ def trees(model: Any) -> onnx.ModelProto:
     attributes |= {f"class_{name}": values for name, values in leaf.items()}
     node = helper.make_node(
         "TreeEnsembleClassifier",
-        ["X"],
-        ["label", "probabilities"],
-        domain="ai.onnx.ml",
-        classlabels_int64s=classes.tolist(),
-        post_transform="NONE",
-        **attributes,
-    )
+        ["X"], ["label", "probabilities"], domain="ai.onnx.ml", classlabels_int64s=classes.tolist(),
+        post_transform="NONE", **attributes,
+    )  # fmt: skip
     return _model([node], [], model.n_features_in_, len(classes))
 
 

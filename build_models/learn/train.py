@@ -1,7 +1,7 @@
 """Stage `train`: fit every family on the whole table."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from build_models.config import Config
+from build_models.data.table import replacing
 from build_models.learn import domain, families
 from build_models.run import Run
 
@@ -55,20 +56,22 @@ def _path(run: Run, name: str, unseen: bool) -> Path:
 
 
 def _fit_and_save(path: Path, *arguments: Any) -> None:
-    partial_file = path.with_suffix(".part")
-    joblib.dump(families.fit(*arguments), partial_file)
-    partial_file.rename(path)
+    with replacing(path) as temporary:
+        joblib.dump(families.fit(*arguments), temporary)
 
 
 def _fit_domain(path: Path, *arguments: Any) -> None:
-    partial_file = path.with_suffix(".part.npz")
-    np.savez_compressed(partial_file, **domain.fit(*arguments))  # type: ignore[arg-type]
-    partial_file.rename(path)
+    save_arrays(path, domain.fit(*arguments))
 
 
-def run_jobs(run: Run, jobs: Iterable[tuple[Callable, tuple]], what: str) -> None:
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """An npz file as a whole."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def run_jobs(run: Run, jobs: list[tuple[Callable, tuple]], what: str) -> None:
     """Do jobs that write files, on all cores."""
-    jobs = list(jobs)
     workers = (run.config.run.workers or os.cpu_count() or 1) if len(run.data) > FEW else 1
     parallel = joblib.Parallel(min(workers, max(len(jobs), 1)), return_as="generator_unordered")
     work = parallel(joblib.delayed(function)(*arguments) for function, arguments in jobs)
@@ -79,6 +82,6 @@ def run_jobs(run: Run, jobs: Iterable[tuple[Callable, tuple]], what: str) -> Non
 def run(config: Config) -> None:
     """Fit all families; a run that was cut off goes on with the family it was at."""
     this = Run.load(config)
-    data, usable = this.data, int(this.data.trainable.sum())
-    print(f"{len(data)} sites of {len(set(data.formulas))} formulas; {usable} have a coordination number of 1 to 16")
+    formulas, usable = len(set(this.data.formulas)), this.data.trainable.sum()
+    print(f"{len(this.data)} sites of {formulas} formulas; {usable} have a coordination number of 1 to 16")
     fit_missing(this)

@@ -17,12 +17,7 @@ BATCH = 512
 
 
 def fit(data: Dataset, rng: np.random.Generator, how: Augmentation, seed: int) -> dict[str, np.ndarray]:
-    """The weights, as `domain.unlike_exafs` reads them.
-
-    Parameters
-    ----------
-    data : Dataset, the sites; `how` : what happens to their spectra on the way to the user
-    """
+    """The weights, as `domain.unlike_exafs` reads them; `how` is what happens to spectra on the way to the user."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     copies = [_copy(data, rng, how) for _ in range(COPIES)]

@@ -58,9 +58,9 @@ def card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 def fill_readme(path: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """Put the figures between the markers of README.md."""
     content = path.read_text(encoding="utf-8")
-    if not (START in content and END in content.split(START, 1)[1]):
+    before, start, rest = content.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
         raise ConfigError(f"{path} has no place for figures: add the lines {START} and {END}")
-    before, rest = content.split(START, 1)
-    after = rest.split(END, 1)[1]
     text = render("figures.md.jinja", manifest, metrics)
     path.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")

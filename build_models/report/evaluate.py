@@ -104,10 +104,7 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
 
 def _predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray) -> None:
     model = fit(*arguments)
-    answers = {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
-    partial_file = path.with_suffix(".part.npz")
-    np.savez_compressed(partial_file, **answers)
-    partial_file.rename(path)
+    train.save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
 
 
 def baselines(this: Run, fold: np.ndarray) -> dict[str, Any]:
@@ -136,7 +133,6 @@ def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
     family = train.DEFAULT["complex"]
     model, rows = train.trained(this, unseen=True)[family], np.flatnonzero(this.unseen)
     p = temper(model.predict(this.spectra("realistic").inputs(model.reads, 0, rows)), calibration[family]["power"])
-    guess = np.zeros(len(this.data), int)
-    guess[rows] = CLASSES[p.argmax(1)]
-    known = {"formulas": len(set(this.data.formulas[rows])), "sites": len(rows)}
-    return known | scores.rates(this.data, rows, guess)
+    hidden = this.data.take(rows)
+    known = {"formulas": len(set(hidden.formulas)), "sites": len(rows)}
+    return known | scores.rates(hidden, np.arange(len(rows)), CLASSES[p.argmax(1)])

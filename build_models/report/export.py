@@ -50,12 +50,7 @@ def run(config: Config) -> None:
 
 
 def check(exported: Models, models: Mapping[str, Any], this: Run) -> dict[str, dict[str, float]]:
-    """Hold ONNX against the trained originals on spectra that no training saw.
-
-    Returns
-    -------
-    for each family the share of spectra with the same class, and the largest difference of a probability
-    """
+    """Hold ONNX against the trained originals on spectra that no training saw, each family on its own."""
     spectra = this.spectra("realistic")
     rows = np.random.default_rng(this.seed).permutation(len(this.data))[:CHECKED]
     out = {}

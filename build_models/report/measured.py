@@ -5,7 +5,6 @@ A folder holds `index.csv` (columns file, element, sample, structure_key, cn, cn
 convention decides (body-centred cubic: 8, or 8 + 6).
 """
 
-import contextlib
 import csv
 import warnings
 from collections import defaultdict
@@ -56,10 +55,10 @@ def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
         for group in groups:
             kmax = {"kmax": float(group.k[-1])} if settings.get("kmax", 0) is None else {}
             xftf(group, **{**settings, **kmax})
-            answer = None
-            with contextlib.suppress(CNPredictError):
-                answer = predict_cn(group, models=models)
-            answers.append(answer)
+            try:
+                answers.append(predict_cn(group, models=models))
+            except CNPredictError:
+                answers.append(None)
         out[name] = summarise(rows, answers)
     return out
 
@@ -71,8 +70,7 @@ def _index(folder: Path) -> list[dict[str, str]]:
 
 def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     """The figures of one way to transform: rows of the index, and what was answered (None: refused)."""
-    kinds = ("exact", "within1", "in_set", "mixed", "ambig")
-    by: dict[str, dict[str, list[float]]] = {kind: defaultdict(list) for kind in kinds}
+    by: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     truth, wrong = {}, defaultdict(list)
     confident: list[bool] = []  # of the answers that a user would take for sure, whether they are wrong
     for row, answer in zip(rows, answers, strict=True):

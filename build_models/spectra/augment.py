@@ -12,6 +12,7 @@ from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
 N_FFT = 1024
+R_OF_FFT = (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,7 @@ NEAR_IDEAL = Augmentation(
 
 
 def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
-    """Make one realistic spectrum from each site.
-
-    Returns
-    -------
-    chi : (n, 361) float32 array on `K_GRID`
-    kmax, kend : (n,) arrays, Å^-1: upper limit of the transform, end of the data
-    """
+    """One spectrum of each site: chi, (n, 361) float32 on `K_GRID`; kmax of the transform and end of the data, (n,)."""
     n = len(rows)
     kmax, kend = _limits(n, rng, how.kmax)
     ideal = rng.random(n) < how.ideal
@@ -85,7 +80,7 @@ def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.
         chi = first * np.exp(-2 * sigma2[:, None] * K_GRID**2).astype(np.float32) + rest
     if how.broadening:
         loss = rng.uniform(0, how.broadening, (n, 1)).astype(np.float32)
-        chi = _filtered(chi, np.exp(-2 * loss * _r_of_fft()))
+        chi = _filtered(chi, np.exp(-2 * loss * R_OF_FFT))
     amplitude = np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
     amplitude *= np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
     chi = chi * amplitude[:, None].astype(np.float32) * _mu0(data.elements[rows], rng.uniform(0, how.mu0_power, n))
@@ -106,11 +101,7 @@ def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:
     of a first shell is 0.002 to 0.010 Å^2 whatever the Debye temperature of the lattice is. So the first shell is taken
     out, to get a sigma2 of its own. Peaks of |chi(R)| lie 0.4 Å below the distance, and are as wide.
     """
-    return _filtered(chi, 1 / (1 + np.exp(np.clip((_r_of_fft() - shell_end[:, None]) / 0.05, -50, 50))))
-
-
-def _r_of_fft() -> np.ndarray:
-    return (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
+    return _filtered(chi, 1 / (1 + np.exp(np.clip((R_OF_FFT - shell_end[:, None]) / 0.05, -50, 50))))
 
 
 def _filtered(chi, pass_r):

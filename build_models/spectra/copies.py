@@ -12,8 +12,6 @@ from build_models.spectra.augment import Augmentation, augment, mix_sites
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
 
-READS = ("magnitude", "complex")
-
 
 @dataclass(frozen=True)
 class Copies:
@@ -65,7 +63,7 @@ def make(
             labels = sharp
             if augmentation.mixture:
                 chi, labels = mix_sites(chi, labels, groups, rng, augmentation.mixture)
-            for reads in READS:  # half precision is finer than any noise
+            for reads in ("magnitude", "complex"):  # half precision is finer than any noise
                 x = features.from_chi(reads, chi, data.elements.tolist(), kmax, kend)
                 np.save(folder / f"{copy:02d}-{reads}.npy", x.astype(np.float16))
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))

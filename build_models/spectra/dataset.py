@@ -26,32 +26,19 @@ COLUMNS = ["material_id", "site_index", "absorber", "formula", "cn", "cn_values"
 
 @dataclass(frozen=True)
 class Dataset:
-    """One entry a site.
+    """One entry a site."""
 
-    Attributes
-    ----------
-    variants : (n, 6, 361) float32, chi(k) at sigma2 = 0 and with five Debye temperatures
-    elements, formulas, sites : (n,) str, absorber, reduced formula, 'mp-226 site 0'
-    prototypes : (n,) str, anonymous formula and space group, see `labels.prototype`
-    cn : (n,) int, CrystalNN's most probable coordination number
-    labels : (n, 16) float32, CrystalNN's distribution over `CLASSES`
-    weight : (n,) float, CrystalNN's weight of `cn`
-    shell : (n,) str, such as 'O6' or 'O4 N2'
-    shell_end : (n,) float, Å, distance of the farthest first neighbour
-    digest : str, of the tables
-    """
-
-    variants: np.ndarray
-    elements: np.ndarray
-    formulas: np.ndarray
-    sites: np.ndarray
-    prototypes: np.ndarray
-    cn: np.ndarray
-    labels: np.ndarray
-    weight: np.ndarray
-    shell: np.ndarray
-    shell_end: np.ndarray
-    digest: str
+    variants: np.ndarray  # (n, 6, 361) float32, chi(k) at sigma2 = 0 and with five Debye temperatures
+    elements: np.ndarray  # absorbers
+    formulas: np.ndarray  # reduced
+    sites: np.ndarray  # 'mp-226 site 0'
+    prototypes: np.ndarray  # anonymous formula and space group, see `labels.prototype`
+    cn: np.ndarray  # CrystalNN's most probable coordination number
+    labels: np.ndarray  # (n, 16) float32, CrystalNN's distribution over `CLASSES`
+    weight: np.ndarray  # CrystalNN's, of `cn`
+    shell: np.ndarray  # 'O6' or 'O4 N2'
+    shell_end: np.ndarray  # Å, distance of the farthest first neighbour
+    digest: str  # of the tables
 
     def __len__(self) -> int:
         return len(self.cn)
@@ -76,12 +63,8 @@ class Dataset:
 def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
-    All rows of a table have the Debye variants, or none.
-
-    Parameters
-    ----------
-    paths : parquet files with the columns of `build_models.data.table.SCHEMA`
-    structures : parquet tables of the crystals, for `prototypes`; a crystal that none of them has is its own prototype
+    All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
+    the crystals, for `prototypes`; a crystal that none of them has is its own prototype.
     """
     parts, chi, digest, seen = [], [], hashlib.sha256(), set()
     for path in paths:
@@ -102,8 +85,7 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
     alike: Counter = Counter()
     kept = []
     for i, row in enumerate(parts):
-        kind = row["formula"], row["absorber"], row["cn"]
-        alike[kind] += 1
+        alike[kind := (row["formula"], row["absorber"], row["cn"])] += 1
         if alike[kind] <= MOST_ALIKE:
             kept.append(i)
     parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
