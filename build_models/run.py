@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from build_models.config import Config
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
+from build_models.report import measured
 from build_models.spectra import copies, dataset
 from build_models.spectra.augment import IDEAL
 from build_models.spectra.copies import Copies
@@ -51,8 +52,6 @@ class Run:
     @cached_property
     def unseen_formulas(self) -> tuple[str, ...]:
         """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""
-        from build_models.report import measured
-
         asked, folder = self.config.train.unseen_formulas, self.config.train.measured
         return tuple(sorted(asked or (measured.formulas(Path(folder)) if folder else [])))
 

@@ -13,8 +13,7 @@ def inputs(data: Dataset) -> np.ndarray:
     """Atomic fractions by atomic number, then the absorber's: (n, 119) float32."""
     table = np.zeros((len(data), 119), np.float32)
     for row, (formula, absorber) in enumerate(zip(data.formulas, data.elements, strict=True)):
-        composition = Composition(formula)
-        for element, fraction in composition.fractional_composition.items():
+        for element, fraction in Composition(formula).fractional_composition.items():
             table[row, element.Z] = fraction
         table[row, 0] = Element(absorber).Z
     return table

@@ -65,6 +65,8 @@ LARGEST = 15.0
 class Network:
     """Networks of one kind whose distributions are averaged: the paper's, or `Convolutional`."""
 
+    classes = CLASSES
+
     def __init__(self, reads: str, kind: str, members: int):
         self.reads, self.kind, self.members = reads, kind, members
         self.nets: list[torch.nn.Module] = []
@@ -107,10 +109,6 @@ class Network:
 
     def _scaled(self, x: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(((x - self.center) / self.scale).astype(np.float32)).clamp(-LARGEST, LARGEST)
-
-    @property
-    def classes(self) -> np.ndarray:
-        return CLASSES
 
     def onnx(self) -> onnx.ModelProto:
         return onnx_graph.networks(self.nets, self.center, self.scale, LARGEST)

@@ -118,14 +118,15 @@ def baselines(this: Run, fold: np.ndarray) -> dict[str, Any]:
 def summarise(this: Run, fold: np.ndarray, predicted: Predicted) -> dict[str, Any]:
     """Scores by way of training, test and family, for all sites and for each absorber; calibrated out of fold."""
     data = this.data
-    out: dict[str, Any] = {}
-    for name, tests in predicted.items():
-        out[name] = {test: {} for test in tests}
-        for test, by_family in tests.items():
-            for family, raw in by_family.items():
-                p, sets = calibrate.out_of_fold(raw, data.cn, data.elements, fold)
-                out[name][test][family] = scores.by_absorber(data, partial(scores.score, data, p=p, sets=sets))
-    return out
+
+    def scored(raw: np.ndarray) -> dict[str, dict[str, float]]:
+        p, sets = calibrate.out_of_fold(raw, data.cn, data.elements, fold)
+        return scores.by_absorber(data, partial(scores.score, data, p=p, sets=sets))
+
+    return {
+        name: {test: {family: scored(raw) for family, raw in answers.items()} for test, answers in tests.items()}
+        for name, tests in predicted.items()
+    }
 
 
 def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ times chi(k): whatever part of a short bond's peak lies below rbkg is lost in tr
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -18,6 +19,7 @@ from larch_cnpredict.features import K_GRID, KSTEP, chir, larch_r
 # what most people set.
 RBKG = (0.5, 0.7, 0.8, 1.0, 1.0, 1.0, 1.2, 1.4)
 KWEIGHT = (1, 2)
+CHOICES = tuple(product(RBKG, KWEIGHT))
 END_STEP = 0.5  # Å^-1: operators are made for data that end at multiples of it
 CLAMP = 0.1  # the weight that autobk's clamp gives the last three points of data without much signal below rbkg
 
@@ -51,13 +53,11 @@ def remove(chi: np.ndarray, kend: np.ndarray, rng: np.random.Generator) -> np.nd
     chi is (n, 361), on `K_GRID`; beyond the end of the data, kend (n,), Å^-1, it stays as it is.
     """
     ends = np.round(np.minimum(kend, K_GRID[-1]) / END_STEP).astype(int)
-    choice = rng.integers(0, len(RBKG) * len(KWEIGHT), len(chi))
-    code = ends * len(RBKG) * len(KWEIGHT) + choice
+    choice = rng.integers(0, len(CHOICES), len(chi))
     out = chi.copy()
-    for value in np.unique(code):
-        rows = np.flatnonzero(code == value)
-        end, which = divmod(int(value), len(RBKG) * len(KWEIGHT))
-        basis, values = operator(end * END_STEP, RBKG[which // len(KWEIGHT)], KWEIGHT[which % len(KWEIGHT)])
+    for end, which in np.unique(np.column_stack([ends, choice]), axis=0):
+        rows = np.flatnonzero((ends == end) & (choice == which))
+        basis, values = operator(end * END_STEP, *CHOICES[which])
         n = len(basis)
         out[rows, :n] -= (chi[rows, :n] @ values.T) @ basis.T
     return out
