@@ -33,6 +33,12 @@ def test_the_script(capsys):
     assert capsys.readouterr().out.startswith("Cu K: CN ")
 
 
+@pytest.mark.parametrize(("page", "stem"), [("README.md", "Cu_foil"), ("docs/index.md", "CuO")])
+def test_the_answer_that_is_shown_is_the_answer(measured, page, stem):
+    (shown,) = re.findall(r"^Cu K: CN .*$", (EXAMPLES.parent / page).read_text(encoding="utf-8"), re.M)
+    assert shown == str(larch_cnpredict.predict_cn(measured(stem)))
+
+
 def test_the_commands_are_those_of_the_setup_script():
     script = (EXAMPLES.parent / "setup.sh").read_text(encoding="utf-8")
     for command in re.findall(r"^\./setup\.sh (\w+)", README, re.M):
