@@ -62,8 +62,8 @@ class Run:
 
     @cached_property
     def folder(self) -> Path:
-        """Same tables, recipe, seed and folds, same folder: finished work is found in it."""
-        what = [self.data.digest, len(self.data), self.seed, self.config.train.folds, self.unseen_formulas]
+        """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
+        what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key

@@ -48,6 +48,15 @@ def test_what_was_done_is_not_done_again(run, monkeypatch):
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 
 
+def test_other_data_or_settings_are_other_work(run):
+    folders = {run.folder}
+    folders.add(Run(run.config.replace("train", folds=3), run.data).folder)
+    folders.add(Run(run.config.replace("train", epochs=7), run.data).folder)
+    folders.add(Run(run.config, replace(run.data, prototypes=run.data.formulas)).folder)
+    assert len(folders) == 4
+    assert Run(run.config, run.data).folder == run.folder
+
+
 def test_metrics_are_those_of_the_answers(run, monkeypatch):
     """A family that is always right for iron and never for nickel, instead of the trained one."""
     data, fold = run.data, run.schemes["prototype"]
