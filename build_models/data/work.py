@@ -161,7 +161,10 @@ def _workers(config: Config) -> Iterator[Workers]:
         number = config.run.workers or os.cpu_count() or 1
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         executor = partial(get_reusable_executor, number, timeout=600, env=threads)
-        yield Workers(executor, number, BrokenProcessPool, "this machine")
+        try:
+            yield Workers(executor, number, BrokenProcessPool, "this machine")
+        finally:  # joblib, in a later stage, would take these processes up for its own
+            executor().shutdown(kill_workers=True)
         return
     from distributed import Client, KilledWorker
 

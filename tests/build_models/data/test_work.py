@@ -261,3 +261,24 @@ def test_a_machine_without_feff_is_no_failure_of_a_site(structure_table, tmp_pat
     feff._executable.cache_clear()
     with pytest.raises(FileNotFoundError, match="this Larch has no FEFF8L"):
         work._feff_task(next(structures.iterate(structure_table)), [0], FeffSettings())
+
+
+AFTERWARDS = """
+import sys
+import joblib
+from build_models.config import load
+from build_models.data import sources, work
+
+config = load(None, {"run": {"out": sys.argv[1], "workers": 2}, "source": {"kind": "parquet", "path": sys.argv[2]}})
+sources.fetch(config)
+work.label(config)
+print(joblib.Parallel(2)(joblib.delayed(abs)(i) for i in (-1, -2)))
+"""
+
+
+def test_later_stages_have_processes_of_their_own(structure_table, tmp_path):
+    """joblib takes up loky's processes where there are some, and these are not of the kind that it needs."""
+    command = [sys.executable, "-c", AFTERWARDS, str(tmp_path / "out"), str(structure_table)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "[1, 2]"
