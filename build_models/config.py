@@ -111,7 +111,7 @@ class Train:
 
     tables: tuple[str, ...] = says((), "spectra tables (parquet); none: what the stage table made")
     structures: tuple[str, ...] = says(
-        (), "tables of their structures (parquet), for the split by structure type; none: what the stage fetch made"
+        (), "tables of their structures (parquet); none: the structure types stand in the tables"
     )
     unseen_formulas: tuple[str, ...] = says((), "reduced formulas that the second set of models must not see; none, "
                                                 "with `measured`: those of it")  # fmt: skip

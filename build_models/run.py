@@ -32,7 +32,7 @@ class Run:
     @classmethod
     def load(cls, config: Config) -> Run:
         """Read the tables that the configuration names, or what stage `table` made."""
-        return cls(config, dataset.load(tables(config), structures(config)))
+        return cls(config, dataset.load(tables(config), config.train.structures))
 
     @property
     def seed(self) -> int:
@@ -89,9 +89,3 @@ class Run:
 def tables(config: Config) -> list[Path]:
     """The spectra tables of a run."""
     return [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
-
-
-def structures(config: Config) -> list[Path]:
-    """The tables of the crystals."""
-    own = config.out / "structures.parquet"
-    return [Path(path) for path in config.train.structures] or ([own] if own.exists() else [])

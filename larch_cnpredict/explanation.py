@@ -21,7 +21,7 @@ from .spectrum import Spectrum
 # Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
 WIDTH = 0.6  # Å
 CENTERS = np.round(np.arange(features.R_MIN, features.R_MAX + 0.05, 0.1), 1)  # Å
-_R_FFT = np.pi / (features.KSTEP * features.NFFT) * np.arange(features.NFFT // 2 + 1)
+_R_FFT = features.LARCH_R_STEP * np.arange(features.NFFT // 2 + 1)
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 
-SURE = 0.8  # probability above which an answer is called confident
 # What people run: the transform of most tutorials, Larix's, and xftf's own defaults.
 TRANSFORMS: dict[str, dict[str, Any]] = {
     "common": {**TRANSFORM, "kmax": KMAX_DEFAULT},

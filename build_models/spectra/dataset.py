@@ -64,14 +64,17 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
     All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
-    the crystals, for `prototypes`; a crystal that none of them has is its own prototype.
+    the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which nobody knows
+    it is its own prototype.
     """
     parts, chi, digest, seen = [], [], hashlib.sha256(), set()
     for path in paths:
-        with Path(path).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-        for batch in pq.ParquetFile(path).iter_batches(2000, columns=[*COLUMNS, "chi_static", "chi_debye"]):
-            rows = batch.select(COLUMNS).to_pylist()
+        with Path(path).open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+        file = pq.ParquetFile(path)
+        columns = [*COLUMNS, *({"prototype"} & set(file.schema_arrow.names))]
+        for batch in file.iter_batches(2000, columns=[*columns, "chi_static", "chi_debye"]):
+            rows = batch.select(columns).to_pylist()
             new = [i for i, row in enumerate(rows) if (row["material_id"], row["site_index"]) not in seen]
             seen |= {(row["material_id"], row["site_index"]) for row in rows}
             parts += [rows[i] for i in new]
@@ -90,15 +93,16 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
             kept.append(i)
     parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
     neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
-    ids = [row["material_id"] for row in parts]
-    keys = labels.prototypes(structures, ids)
+    known = labels.prototypes(structures, [row["material_id"] for row in parts])
     shells = [[symbol for symbol, _ in site] for site in neighbours]
     return Dataset(
         variants=variants,
         elements=np.array([row["absorber"] for row in parts]),
         formulas=np.array([row["formula"] for row in parts]),
         sites=np.array([f"{row['material_id']} site {row['site_index']}" for row in parts]),
-        prototypes=np.array([keys.get(i, i) for i in ids]),
+        prototypes=np.array(
+            [known.get(row["material_id"], row.get("prototype") or row["material_id"]) for row in parts]
+        ),
         cn=np.array([row["cn"] for row in parts]),
         labels=np.array([_distribution(row) for row in parts], dtype=np.float32),
         weight=np.array([max(row["cn_weights"], default=0.0) for row in parts]),

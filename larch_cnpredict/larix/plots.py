@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plot import NOTABLE, RED, draw_probabilities
+from ..plot import NOTABLE, R_SHOWN, RED, draw_probabilities
 from ..result import Prediction
 from ..spectrum import read_spectrum
 
-R_SHOWN = 6  # Å
 HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
 
 
@@ -42,7 +41,7 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
 def chir_command(group: Any, title: str, **options: Any) -> str:
     """The Larch command that plots a group's |chi(R)|."""
     text = "".join(f", {key}={value!r}" for key, value in options.items())
-    return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN}, win=1, title={title!r}{text})"
+    return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN:g}, win=1, title={title!r}{text})"
 
 
 def say_unit(panel: Any, group: Any) -> None:

@@ -38,3 +38,15 @@ def test_folds_hold_whole_formulas_out():
     for key in set(keys):
         assert len(set(fold[keys == key])) == 1
     assert set(fold) == {0, 1, 2}
+
+
+@pytest.mark.feff
+def test_structure_types_are_those_of_the_table_or_of_the_crystals(data, spectra_table, structure_table, tmp_path):
+    assert set(data.prototypes[data.formulas == "NiO"]) == {"AB Fm-3m (225)"}
+    assert set(data.prototypes[data.formulas == "TiO2"]) == {"AB2 P4_2/mnm (136)"}
+    without = pq.read_table(spectra_table).drop_columns("prototype")
+    pq.write_table(without, tmp_path / "without.parquet")
+    named = dataset.load([tmp_path / "without.parquet"], [structure_table]).prototypes
+    np.testing.assert_array_equal(named, data.prototypes)
+    unknown = dataset.load([tmp_path / "without.parquet"])
+    assert unknown.prototypes.tolist() == [site.split()[0] for site in unknown.sites]
