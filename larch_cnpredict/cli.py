@@ -12,8 +12,8 @@ from typing import Any
 from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError
 
-SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_std", "in_domain")
-COLUMNS = (*SHOWN, "verdict", "model", "family", "model_version", "notes")
+SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "in_domain")
+COLUMNS = (*SHOWN, "verdict", "cn_std", "mixture", "model", "family", "model_version", "notes")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

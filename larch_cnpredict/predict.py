@@ -47,7 +47,7 @@ def predict_cn(
         xftf(data, kmin=3, kmax=12, kweight=2, dk=1, window='hanning')
         predict_cn(data)
 
-    which answers, for example, Fe K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 ± 0.4
+    which answers, for example, Fe K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 [5.3, 6.6]
 
     How to read it: 6 is the most probable coordination number; of answers given with p = 0.93, 93 of 100 are right for
     spectra like those of the calibration; the set holds the truth for nine of ten; the mean is what to quote for a

@@ -15,8 +15,10 @@ from .errors import CNPredictError, ResultError, boundary
 from .request import Request
 from .spectrum import read_spectrum
 
+ONE_SITE, SEVERAL, PARTICLE = KINDS = ("one site", "several sites or phases", "particle or strongly disordered")
 ADVICE = {
     "ok": "Like the spectra that the models know: one number is left in the 90 % set.",
+    "several": "No one number describes this sample: quote the mean with its 90 % interval.",
     "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number.",
     "outside": "Outside what the models know: do not use this number before you have seen to this:",
 }
@@ -32,7 +34,13 @@ class Prediction:
     cn : int
         most probable coordination number
     cn_mean, cn_std : float
-        mean and standard deviation of the predicted distribution
+        mean coordination number of all absorbing atoms of the sample, and its standard deviation
+    cn_mean_interval : list of float
+        [low, high]: the mean is between them for nine of ten samples like those of the calibration
+    mixture : float or None
+        probability that there is more than one coordination number in the sample
+    kind : str
+        'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
     classes : list of int
     probabilities : list of float
         the distribution: one probability for each class, their sum is 1
@@ -73,6 +81,9 @@ class Prediction:
     fingerprint: str
     neighbours: list[dict[str, Any]] = field(default_factory=list)
     family: str = ""
+    cn_mean_interval: list[float] = field(default_factory=list)
+    mixture: float | None = None
+    kind: str = ONE_SITE
     request: Request = field(default_factory=Request)
 
     @property
@@ -82,9 +93,11 @@ class Prediction:
 
     @property
     def verdict(self) -> str:
-        """How far to trust it, in a word for tables: 'ok', 'undecided' or 'outside'."""
+        """How far to trust it, in a word for tables: 'ok', 'several', 'undecided' or 'outside'."""
         if not self.in_domain:
             return "outside"
+        if self.kind != ONE_SITE:
+            return "several"
         return "ok" if len(self.cn_set) == 1 else "undecided"
 
     @property
@@ -104,8 +117,15 @@ class Prediction:
 
     @property
     def mean_text(self) -> str:
-        """Mean and standard deviation as text, such as '5.9 ± 0.4'."""
-        return f"{self.cn_mean:.1f} ± {self.cn_std:.1f}"
+        """The mean and its 90 % interval as text, such as '5.9 [5.6, 6.2]'."""
+        low, high = self.interval
+        return f"{self.cn_mean:.1f} [{low:.1f}, {high:.1f}]"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """`cn_mean_interval`; for results of earlier versions, which have none, by the standard deviation."""
+        low, high = self.cn_mean_interval or (self.cn_mean + sign * 1.645 * self.cn_std for sign in (-1, 1))
+        return float(low), float(high)
 
     def row(self) -> dict[str, str | int | float]:
         """The line of a table: plain cells, under the names that the command line's CSV has too."""
@@ -116,6 +136,10 @@ class Prediction:
             "cn_set": " ".join(map(str, self.cn_set)),
             "cn_mean": round(self.cn_mean, 3),
             "cn_std": round(self.cn_std, 3),
+            "cn_mean_low": round(self.interval[0], 3),
+            "cn_mean_high": round(self.interval[1], 3),
+            "kind": self.kind,
+            "mixture": "" if self.mixture is None else round(self.mixture, 3),
             "in_domain": "yes" if self.in_domain else "no",
             "verdict": self.verdict,
             "model": self.model,
@@ -125,8 +149,11 @@ class Prediction:
         }
 
     def __str__(self) -> str:
-        text = f"{self.element} {self.edge}: CN {self.cn} (p = {self.p:.2f}, 90 % set {self.set_text}), "
-        text += f"mean {self.mean_text}"
+        text, one = f"{self.element} {self.edge}: ", f"CN {self.cn} (p = {self.p:.2f}, 90 % set {self.set_text})"
+        if self.kind == ONE_SITE:
+            text += f"{one}, mean {self.mean_text}"
+        else:
+            text += f"mean CN {self.mean_text}, {self.kind}; were it one site, {one}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 
     __repr__ = __str__

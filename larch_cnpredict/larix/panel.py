@@ -23,7 +23,7 @@ from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, TRANSFORMS, model_choices
 PANEL = "cnpredict"
 TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
-COLOURS = {"ok": "title_green", "undecided": "title_blue", "outside": "title_red"}
+COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blue", "outside": "title_red"}
 NO_GROUP = "No group: read data first"
 NONE_SELECTED = "No groups selected: check them in the list at the left"
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these

@@ -45,9 +45,13 @@ def prediction(group: Group, **changes) -> Prediction:
 
 def test_reads_as_one_line(measured):
     group = measured()
-    assert str(prediction(group)) == "Cu K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 ± 0.4"
+    assert str(prediction(group)) == "Cu K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 [5.3, 6.6]"
+    some = prediction(group, cn_mean_interval=[5.1, 6.3], mixture=0.8, kind="several sites or phases")
+    assert str(some) == (
+        "Cu K: mean CN 5.9 [5.1, 6.3], several sites or phases; were it one site, CN 6 (p = 0.93, 90 % set {6})"
+    )
     outside = prediction(group, in_domain=False, cn_set=[4, 6], notes=["it is flat", "transformed"])
-    assert repr(outside).endswith("90 % set {4, 6}), mean 5.9 ± 0.4 — outside what the models know: it is flat")
+    assert repr(outside).endswith("90 % set {4, 6}), mean 5.9 [5.3, 6.6] — outside what the models know: it is flat")
 
 
 def test_is_written_with_a_journal_entry(measured):
@@ -79,7 +83,7 @@ def test_survives_a_session(measured, larch, tmp_path):
     back = read_session(str(tmp_path / "one.larix")).symbols["cu"]
     again = Prediction.from_group(back.cn_predict)
     assert asdict(again) == asdict(made)
-    assert {type(value) for value in asdict(again).values()} <= {int, float, str, bool, list, dict}
+    assert {type(value) for value in asdict(again).values()} <= {int, float, str, bool, list, dict, type(None)}
     assert not is_stale(back)
     assert back.journal.get("cn_predict").value.startswith("Cu K: CN 6")
     np.testing.assert_array_equal(back.chir_mag, group.chir_mag)
@@ -129,6 +133,7 @@ def test_stale_is_asked_as_the_prediction_was(measured):
     ("changes", "verdict", "advice"),
     [
         ({}, "ok", "one number is left"),
+        ({"kind": "several sites or phases"}, "several", "quote the mean with its 90 % interval"),
         ({"cn_set": [4, 6]}, "undecided", "quote the 90 % set"),
         ({"in_domain": False}, "outside", "do not use this number"),
     ],
@@ -138,8 +143,9 @@ def test_a_verdict_and_a_row(measured, changes, verdict, advice):
     assert (answer.verdict, answer.row()["verdict"]) == (verdict, verdict)
     assert advice in answer.advice
     assert answer.reason == ("a note" if verdict == "outside" else "")
-    assert answer.row() | {"cn_set": 0, "in_domain": 0, "verdict": 0} == {
+    assert answer.row() | {"cn_set": 0, "in_domain": 0, "verdict": 0, "kind": 0} == {
         **{"absorber": "Cu K", "cn": 6, "p": 0.93, "cn_set": 0, "cn_mean": 5.94, "cn_std": 0.4, "in_domain": 0},
+        **{"cn_mean_low": 5.282, "cn_mean_high": 6.598, "kind": 0, "mixture": ""},
         **{"verdict": 0, "model": "default", "family": "phase", "model_version": "test", "notes": "a note"},
     }
 

@@ -55,7 +55,7 @@ def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
     assert one["numbers"].startswith("Ni K:")
     assert f"p = {max(value['probabilities']):.2f}" in one["numbers"]
     assert "90 % set {" in one["numbers"]
-    assert " ± " in one["numbers"]
+    assert ",  mean " in one["numbers"]
     assert ("Outside" in one["status"]) is not value["in_domain"]
     verdicts = [row[-1].split(":")[0] for row in seen["table"]]
     sizes = [row[3].count(",") + 1 for row in seen["table"]]
