@@ -12,7 +12,10 @@ from typing import Any
 from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError
 
-SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "in_domain")
+SHOWN = (
+    *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high"),
+    *("kind", "in_domain"),
+)
 COLUMNS = (*SHOWN, "verdict", "cn_std", "mixture", "model", "family", "model_version", "notes")
 
 
