@@ -12,11 +12,12 @@ _HOME = {
     "predict_cn": "predict",
     "explain": "explanation",
     "plot_cn": "plot",
+    "plot_cn_series": "series",
     "Prediction": "result",
     "register": "larch_hooks",
     "CNPredictError": "errors",
 }
-__all__ = ["CNPredictError", "Prediction", "explain", "plot_cn", "predict_cn", "register"]
+__all__ = ["CNPredictError", "Prediction", "explain", "plot_cn", "plot_cn_series", "predict_cn", "register"]
 
 
 def __getattr__(name: str) -> Any:

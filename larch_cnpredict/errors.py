@@ -131,6 +131,12 @@ class FileError(CNPredictError):
     sentence = "{}: {}."
 
 
+class SeriesError(CNPredictError):
+    """What a list of groups is no series for, and what to do."""
+
+    sentence = "The series {}: {}."
+
+
 class UnexpectedError(CNPredictError):
     """Something that nobody thought of: its kind and message."""
 

@@ -24,7 +24,7 @@ _INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?"
 
 
 def register(_larch: Any = None) -> None:
-    """Make `predict_cn`, `explain` and `plot_cn` Larch functions like `xftf`; where Larix runs, add its menu and panel.
+    """Make `predict_cn`, `explain`, `plot_cn` and `plot_cn_series` Larch functions like `xftf`, and a panel of Larix.
 
     Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
     so that a broken plugin cannot stop the rest of init.lar.
@@ -41,8 +41,9 @@ def register(_larch: Any = None) -> None:
         from .explanation import explain
         from .plot import plot_cn
         from .predict import predict_cn
+        from .series import plot_cn_series
 
-        for function in (predict_cn, explain, plot_cn):
+        for function in (predict_cn, explain, plot_cn, plot_cn_series):
             builtins.init_builtins.setdefault("_xafs", {})[function.__name__] = function
             if _larch is not None:
                 setattr(_larch.symtable.get_group("_xafs"), function.__name__, Closure(func=function, _larch=_larch))

@@ -129,6 +129,7 @@ OPTIONS = {
     "errors": "'collect'",
     "title": "'mine'",
     "figure": "None",
+    "x": "[1, 2]",
 }
 
 
@@ -139,6 +140,7 @@ OPTIONS = {
         ("predict_cn(cu.r, cu.chir_mag, transform='own', {})", ("element", "edge", "model", "models", "errors")),
         ("explain(cu, {})", ("element", "edge", "model", "transform", "models")),
         ("plot_cn(cu, {})", ("figure", "title")),
+        ("plot_cn_series([cu, 'cu'], {})", ("x", "figure", "title")),
     ],
 )
 def test_every_pair_of_options_in_larch(larch, measured, call, names):
@@ -152,7 +154,7 @@ def test_every_pair_of_options_in_larch(larch, measured, call, names):
         assert [error.get_error() for error in larch.error] == [], command
         answer = larch.symtable.answer
         if call.startswith("plot_cn"):
-            assert answer.get_suptitle() == "mine" if "title" in pair else len(answer.axes) == 2
+            assert answer.get_suptitle() == "mine" if "title" in pair else len(answer.axes) > 0
             continue
         prediction = getattr(answer, "prediction", answer)
         assert prediction.cn == 12

@@ -1,0 +1,191 @@
+"""Coordination numbers along a series of spectra, and one figure of them: against time, temperature, file number."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from larch import isgroup
+
+from .errors import CNPredictError, OptionError, SeriesError, boundary
+from .plot import BLUE, GREY, GRID
+from .predict import predict_cn, resolve
+from .request import Request
+from .result import KINDS, Prediction, is_stale
+from .scans import positions
+from .spectrum import spectrum_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
+
+
+@dataclass(frozen=True, repr=False)
+class Series:
+    """The answers along a series: one entry for each group that has one, in the order that was given.
+
+    Attributes
+    ----------
+    groups : list of Group
+    x : (n,) array
+    label : str
+        what x is, such as 'temperature (K)'
+    answers : list of Prediction
+    left_out : list of str
+        a sentence for each group that is not in it
+    """
+
+    groups: list[Any]
+    x: np.ndarray
+    label: str
+    answers: list[Prediction]
+    left_out: list[str]
+    points: list[tuple[Any, list[int]]] = field(default_factory=list)  # what is drawn, and of which groups
+
+    def picked(self, event: Any) -> Any:
+        """The group of the point that was clicked, from matplotlib's pick_event; None where it is none."""
+        return next((self.groups[rows[event.ind[0]]] for artist, rows in self.points if artist is event.artist), None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The series as a table: plain cells, those of `Prediction.row` with the group's name and x before them."""
+        names = [spectrum_name(group).strip("'") for group in self.groups]
+        lines = zip(names, self.x, self.answers, strict=True)
+        return [{"group": name, self.label: float(x), **made.row()} for name, x, made in lines]
+
+
+def plot_cn_series(
+    groups: Any,
+    x: Any = None,
+    figure: "Figure | None" = None,
+    title: str | None = None,
+    _larch: Any = None,
+) -> "Figure":
+    """Plot the mean coordination number of each spectrum of a series, with its 90 % interval.
+
+    Points are coloured by the kind of sample, and open where the spectrum is outside what the models know. A click on
+    one finds its group: `figure.cn_series.picked(event)` with matplotlib's pick_event.
+
+    Parameters
+    ----------
+    groups : list of Groups, or of their names
+        those that were not predicted, or have changed since, are predicted first, in one batch
+    x : str or array, optional
+        what they are drawn against: the name of something that is known of each scan, such as 'temperature', 'time' or
+        'sample.potential' (an attribute of the group, or in the header of its file, its journal or Larix'
+        configuration), or a number for each group. By default the scan number in their names, or their order
+    figure : matplotlib Figure, optional
+        is cleared and drawn into; by default a new one of matplotlib.pyplot
+    title : str, optional
+
+    Returns
+    -------
+    Figure : with `figure.cn_series`, a Series: groups, x, label, answers, left_out, and `rows()` for a table
+
+    Raises
+    ------
+    CNPredictError
+        where no group has an answer, or none has this x. Groups that fail are left out, and the figure says so
+
+    Notes
+    -----
+    Writes what predict_cn writes to the groups that it predicts, and nothing else.
+    """
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure | None):
+        raise OptionError("figure", figure, ["None or a matplotlib Figure"])
+    series = cn_series(groups, x, _larch)
+    with boundary("the series"):
+        if figure is None:
+            from matplotlib import pyplot
+
+            figure = pyplot.figure(figsize=(8, 4.5))
+        else:
+            figure.clear()
+        figure.set_layout_engine("constrained")
+        absorbers = ", ".join(sorted({f"{made.element} {made.edge}" for made in series.answers}))
+        figure.suptitle(str(title) if title else f"{absorbers}: mean coordination number, 90 % interval", wrap=True)
+        axes = figure.subplots()
+        draw_series(axes, series)
+        axes.set_xlabel(series.label)
+        if out := series.left_out:
+            more = f" (and {len(out) - 2} more)" if len(out) > 2 else ""
+            figure.supxlabel(f"left out: {' '.join(out[:2])}{more}", fontsize="x-small", wrap=True)
+        figure.cn_series = series  # type: ignore[attr-defined]
+    return figure
+
+
+def draw_series(axes: "Axes", series: Series) -> None:
+    """The means and their intervals over x, a colour for each kind, open where a spectrum is outside."""
+    mean = np.array([made.cn_mean for made in series.answers])
+    low, high = np.array([made.interval for made in series.answers]).T
+    order = np.argsort(series.x, kind="stable")
+    axes.plot(series.x[order], mean[order], color=GREY, linewidth=1, zorder=1)
+    axes.vlines(series.x, low, high, color=GREY, linewidth=2 if len(mean) < 60 else 1, zorder=1)
+    kinds: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for i, made in enumerate(series.answers):
+        kinds[made.kind, made.in_domain].append(i)
+    for (kind, in_domain), rows in sorted(kinds.items(), reverse=True):
+        marker, colour = STYLES.get(kind, STYLES[KINDS[0]])
+        artist = axes.scatter(
+            series.x[rows],
+            mean[rows],
+            marker=marker,
+            edgecolors=colour,
+            facecolors=colour if in_domain else "white",
+            label=kind if in_domain else f"outside what the models know ({kind})",
+            picker=True,
+            pickradius=5,
+            gid="cn_series",
+        )
+        series.points.append((artist, rows))
+    axes.set_ylabel("mean coordination number")
+    axes.grid(color=GRID)
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
+
+
+def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:
+    """The answers of a series without the figure; see `plot_cn_series`."""
+    with boundary("the series"):
+        if not isinstance(groups, list | tuple) or not groups:
+            raise SeriesError("is no list of groups", "name them as in plot_cn_series([first, second])")
+        members = [resolve(one, _larch) for one in groups]
+        places, label = positions(members, x)
+        answers = _answers(members)
+        kept, left_out, failure = [], [], None
+        for i, (group, place, made) in enumerate(zip(members, places, answers, strict=True)):
+            if isinstance(made, CNPredictError):
+                failure = failure or made
+                left_out.append(str(made))
+            elif place is None:
+                left_out.append(f"{spectrum_name(group)} has no {x}.")
+            else:
+                kept.append(i)
+        if not kept:
+            raise failure or SeriesError("has no point to draw", " ".join(left_out))
+        drawn = np.array([places[i] for i in kept], dtype=float)
+        return Series([members[i] for i in kept], drawn, label, [answers[i] for i in kept], left_out)
+
+
+def _answers(groups: Sequence[Any]) -> list[Any]:
+    """The answer of each group, or its error: new ones as the old were asked for, those asked alike in one batch."""
+    out: list[Any] = [None] * len(groups)
+    todo: dict[Request, list[int]] = defaultdict(list)
+    for i, group in enumerate(groups):
+        made = getattr(group, "cn_predict", None)
+        try:
+            if isgroup(made) and not is_stale(group):
+                out[i] = Prediction.from_group(made)
+        except CNPredictError:
+            pass
+        if out[i] is None:
+            todo[Request.stored(made) or Request()].append(i)
+    for request, rows in todo.items():
+        new = predict_cn([groups[i] for i in rows], errors="collect", **asdict(request))
+        for i, answer in zip(rows, new, strict=True):
+            out[i] = answer
+    return out
