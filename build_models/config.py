@@ -58,6 +58,7 @@ class Run:
     workers: NonNegativeInt = says(0, "processes; 0: one for each core")
     shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")
     shard_seconds: PositiveFloat = says(60.0, "... or after so long: what a crash loses")
+    keep_paths: bool = says(False, "stage simulate keeps the scattering paths too: 20 kB a site and more")
     scheduler: str = says("", "address of a Dask scheduler; none: this machine, with joblib")
 
 

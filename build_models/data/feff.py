@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,8 @@ import psutil  # comes with Larch
 from pymatgen.core import Element, Structure
 
 from build_models.config import FeffSettings
+from build_models.data import paths
+from build_models.data.paths import Paths
 from larch_cnpredict.features import K_GRID
 
 PREFIX = "cnfeff-"
@@ -69,28 +70,45 @@ def run_feff(
 ) -> np.ndarray:
     """chi(k) on `K_GRID`: the static one, then one for each Debye temperature.
 
-    Potentials, phases and paths do not depend on temperature: the whole chain runs once, and each thermal
-    variant is one more run of ff2x. `times`, where given, collects the seconds of processor time of each program.
+    `times`, where given, collects the seconds of processor time of each program.
     """
+    return variants(run_paths(structure, site_index, settings, times), settings)
+
+
+def run_paths(
+    structure: Structure, site_index: int, settings: FeffSettings, times: dict[str, float] | None = None
+) -> Paths:
+    """The scattering paths: FEFF without ff2x, whose sum `variants` makes for any temperature."""
     text = feff_input(structure, site_index, settings)
     with scratch_folder() as folder:
-        run_chain(folder, text, settings.time_limit, times)
-        chis = [_read_chi(folder)]
-        parameters = folder / "ff2x.json"
-        cards = json.loads(parameters.read_text())
-        for theta in settings.debye_temperatures:  # what rdinp writes for `DEBYE T theta`
-            cards.update(idwopt=0, tk=settings.temperature, thetad=theta)
-            parameters.write_text(json.dumps(cards, indent=0))
-            (folder / "chi.dat").unlink()
-            _run("ff2x", folder, settings.time_limit, times)
-            chis.append(_read_chi(folder))
-    return np.array(chis)
+        run_chain(folder, text, settings.time_limit, times, programs=list(_PRODUCTS)[:-1])
+        try:
+            return paths.read(folder)
+        except ValueError as error:
+            raise FeffError(f"genfmt: {error}") from None
 
 
-def run_chain(folder: Path, text: str, time_limit: float, times: dict[str, float] | None = None) -> None:
-    """All programs of FEFF8L on one feff.inp; its files, chi.dat and xmu.dat among them, are left in the folder."""
+def variants(scattering: Paths, settings: FeffSettings) -> np.ndarray:
+    """chi(k) of the paths: static, then one for each Debye temperature."""
+    if scattering.k[-1] < K_GRID[-1] - 0.06:
+        raise FeffError(f"genfmt: feff.pad ends at k = {scattering.k[-1]:g}")
+    warm = paths.debye(scattering, settings.temperature, settings.debye_temperatures)
+    chis = paths.chi(scattering, np.vstack([np.zeros(len(scattering.reff)), warm]))
+    if not np.isfinite(chis).all() or not chis.any():
+        raise FeffError("genfmt: chi is zero or not finite")
+    return chis
+
+
+def run_chain(
+    folder: Path,
+    text: str,
+    time_limit: float,
+    times: dict[str, float] | None = None,
+    programs: Iterable[str] = tuple(_PRODUCTS),
+) -> None:
+    """The programs of FEFF8L on one feff.inp; their files, of ff2x chi.dat and xmu.dat, are left in the folder."""
     (folder / "feff.inp").write_text(text)
-    for program in _PRODUCTS:
+    for program in programs:
         _run(program, folder, time_limit, times)
 
 
@@ -160,17 +178,3 @@ def _limit_cpu(pid: int, seconds: float) -> bool:
     with contextlib.suppress(ProcessLookupError):  # it has ended already
         resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit))
     return True
-
-
-def _read_chi(folder: Path) -> np.ndarray:
-    try:
-        k, chi = np.loadtxt(folder / "chi.dat", usecols=(0, 1), encoding="latin-1", ndmin=2).T
-    except ValueError:
-        raise FeffError("ff2x: chi.dat is unreadable") from None
-    if len(k) < 100 or k[-1] < K_GRID[-1] - 0.06:
-        raise FeffError(f"ff2x: chi.dat ends at k = {k[-1]:g}" if len(k) else "ff2x: chi.dat is empty")
-    chi = np.interp(K_GRID, k, chi)
-    chi[0] = 0.0
-    if not np.isfinite(chi).all() or not chi.any():
-        raise FeffError("ff2x: chi is zero or not finite")
-    return chi

@@ -50,6 +50,7 @@ CHI_SCHEMA = pa.schema(
         ("reason", pa.string()),  # why there is no chi(k); "" where there is one
     ]
 )
+PATHS_SCHEMA = CHI_SCHEMA.append(pa.field("paths", pa.binary()))  # what `paths.load` reads
 FAILURE_SCHEMA = pa.schema([LABEL_SCHEMA.field(name) for name in (*KEY, "reason")])
 SCHEMA = pa.schema(
     [field for field in LABEL_SCHEMA if field.name != "reason"]
@@ -126,7 +127,7 @@ def _key_list(rows: pa.Table) -> list[tuple[str, int]]:
 def build(config: Config) -> Path:
     """Join labels and chi(k) into `spectra.parquet`; what has none of either goes to `failures.parquet`."""
     labels = read_shards(config.out / "label")
-    chi = read_shards(config.out / "simulate")
+    chi = read_shards(config.out / "simulate", CHI_SCHEMA.names)
     good = chi.filter(pc.equal(chi["reason"], ""))
     row_of = {key: i for i, key in enumerate(_key_list(labels))}
     spectra = labels.take([row_of[key] for key in _key_list(good)])

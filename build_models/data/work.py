@@ -18,7 +18,7 @@ from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, FeffSettings
-from build_models.data import feff, table
+from build_models.data import feff, paths, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
 from build_models.data.structures import iterate, to_structure
@@ -46,8 +46,10 @@ def simulate(config: Config) -> None:
         if not row["reason"] and (row["material_id"], row["site_index"]) not in done:
             todo.setdefault(row["material_id"], []).append(row["site_index"])
     rows = (row for row in iterate(config.out / "structures.parquet", config.limit) if row["material_id"] in todo)
-    tasks = ((row, (row, todo[row["material_id"]], config.feff)) for row in rows)
-    _run(config, "simulate", _feff_task, tasks, table.CHI_SCHEMA, sum(map(len, todo.values())))
+    keep = config.run.keep_paths
+    tasks = ((row, (row, todo[row["material_id"]], config.feff, keep)) for row in rows)
+    schema = table.PATHS_SCHEMA if keep else table.CHI_SCHEMA
+    _run(config, "simulate", _feff_task, tasks, schema, sum(map(len, todo.values())))
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
@@ -59,15 +61,19 @@ def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
         return [table.failure(row["material_id"], f"{type(error).__name__}: {error}")]
 
 
-def _feff_task(row: dict, sites: list[int], settings: FeffSettings) -> list[dict]:
+def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: bool = False) -> list[dict]:
     structure = to_structure(row)
     rows = []
     for site_index in sites:
         start = time.perf_counter()
-        chi, reason = {}, ""
+        chi: dict = {}
+        reason = ""
         try:
-            chis = feff.run_feff(structure, site_index, settings).astype(np.float16)
+            scattering = feff.run_paths(structure, site_index, settings)
+            chis = feff.variants(scattering, settings).astype(np.float16)
             chi = {"chi_static": chis[0], "chi_debye": chis[1:].ravel()}
+            if keep_paths:
+                chi["paths"] = paths.dump(scattering)
         except FeffError as error:
             reason = str(error)
         except (OSError, ImportError):  # no FEFF8L, a full disk: the machine's fault and not the site's

@@ -42,7 +42,7 @@ def test_copper_has_its_first_shell_where_it_should_and_heat_damps_it():
     assert debye[-1] < static
 
 
-def test_the_short_way_to_a_thermal_variant_equals_larch_s_whole_chain(tmp_path):
+def test_a_thermal_variant_summed_from_the_paths_equals_larch_s_whole_chain(tmp_path):
     structure, settings = crystals()["mp-19009"], FeffSettings(debye_temperatures=(450.0,))
     text = feff_input(structure, 0, settings).replace("EXCHANGE 0", "EXCHANGE 0\nDEBYE 300 450")
     (tmp_path / "feff.inp").write_text(text)
@@ -50,7 +50,7 @@ def test_the_short_way_to_a_thermal_variant_equals_larch_s_whole_chain(tmp_path)
     k, chi = np.loadtxt(tmp_path / "chi.dat", usecols=(0, 1)).T
     ours = run_feff(structure, 0, settings)[1]
     expected = np.interp(K_GRID, k, chi)
-    np.testing.assert_allclose(ours[1:], expected[1:], atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(ours[1:], expected[1:], atol=1e-5 * np.abs(expected).max())
 
 
 def test_each_program_s_failure_is_a_reason_and_leaves_no_folder():
@@ -76,8 +76,8 @@ def test_each_program_s_failure_is_a_reason_and_leaves_no_folder():
          "rdinp: exit 2, .*runtime error: . end of"),
         ("while :; do :; done", "rdinp: over the time limit of 1 s"),
         ("exit 0", "rdinp: exit 0, no message"),
-        ("for f in geom.json pot.pad phase.pad paths.dat feff.pad; do touch $f; done; printf '1 \\377\\n' > chi.dat",
-         "ff2x: chi.dat is unreadable"),
+        ("for f in geom.json pot.pad phase.pad paths.dat; do echo '{}' > $f; done; printf '1 \\377\\n' > feff.pad",
+         "genfmt: feff.pad is unreadable"),
     ],
 )  # fmt: skip
 def test_a_program_that_goes_wrong_is_a_reason(script, reason, tmp_path, monkeypatch):
