@@ -103,12 +103,16 @@ def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
     return peak, noise / max(peak, 1e-9)
 
 
-def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
-    """Where the first peak lies that is at least 0.4 as high as the highest below 3.3 Å, Å; infinity without one."""
+def high_peaks(r: np.ndarray, chir_mag: np.ndarray) -> np.ndarray:
+    """Where the peaks below 3.3 Å are that are at least 0.4 as high as the highest, Å."""
     inside = chir_mag[1:-1]
     top = (inside >= chir_mag[:-2]) & (inside > chir_mag[2:]) & (r[1:-1] > 0.7) & (r[1:-1] < FIRST_SHELL_R[1])
-    high = top & (inside > 0.4 * inside[top].max(initial=0.0))
-    return float(r[1:-1][high][0]) if high.any() else float("inf")
+    return np.asarray(r[1:-1][top & (inside > 0.4 * inside[top].max(initial=0.0))])
+
+
+def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
+    """Where the first of these peaks lies, Å; infinity without one."""
+    return float(min(high_peaks(r, chir_mag), default=np.inf))
 
 
 def judge(

@@ -125,6 +125,12 @@ class ResultError(CNPredictError):
     sentence = "cn_predict {}: it was written by another version or changed; run predict_cn again."
 
 
+class FeffError(CNPredictError):
+    """FEFF8L made no path of absorber, neighbour and distance (joined by _), for a reason."""
+
+    sentence = "FEFF8L made no path {}: {}."
+
+
 class FileError(CNPredictError):
     """A data file that cannot be read or processed, or a table that cannot be written."""
 

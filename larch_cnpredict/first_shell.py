@@ -1,0 +1,168 @@
+"""From an answer to a fit: a path of the first shell, by FEFF8L, and parameters in which the number is the prior."""
+
+import re
+from collections import Counter
+from contextlib import chdir, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from larch import Group, isgroup
+from larch.fitting import param, param_group
+from larch.xafs import feff8l, feffit, feffit_dataset, feffit_transform, feffpath
+from xraydb import atomic_number, atomic_symbol
+
+from .domain import high_peaks
+from .errors import BadArrayError, FeffError, InputError, MissingArrayError, OptionError, boundary
+from .predict import predict_cn, resolve
+from .request import Request
+from .result import Prediction, is_stale
+from .spectrum import read_spectrum
+
+PHASE_SHIFT = 0.4  # Å: a peak of |chi(R)| lies about so far below its distance
+NOBLE = (2, 10, 18, 36, 54, 86)  # EXAFS tells the rows of the periodic table apart, hardly the elements of one
+MOST = 24.0  # neighbours, where the answer sets no bounds
+
+
+def first_shell(
+    group: Any, neighbour: str | None = None, s02: float = 0.85, folder: str | Path | None = None, _larch: Any = None
+) -> Group:
+    """Start a fit of the first shell: a path of FEFF8L, and parameters in which the predicted number is the prior.
+
+        shell = first_shell(data)
+        print(feffit_report(feffit(shell.params, shell.dataset)))
+
+    Parameters
+    ----------
+    group : Group, or its name
+        after autobk and xftf; predict_cn is run first where it was not, or where the group has changed since
+    neighbour : str, optional
+        element of the neighbours, such as 'O'; by default the commonest in the nearest known sites
+    s02 : float
+        amplitude reduction factor, kept in the fit, which cannot tell it from N: measure it on a reference
+    folder : path, optional
+        where FEFF's files stay, in a folder of their own; by default they are removed again
+
+    Returns
+    -------
+    Group : params (s02, N, e0, deltar, sigma2), path, dataset; distance (Å) and rfactor, of a first fit; neighbour, and
+        share: how many neighbours in the nearest known sites are of its row of the periodic table; None if you named it
+
+    Raises
+    ------
+    CNPredictError
+        as predict_cn; and where FEFF makes no path
+
+    Notes
+    -----
+    N starts at cn_mean and is held to its 90 % interval, or to 0 to 24 where the answer is outside what the models
+    know. The path's amplitude is N * s02. Each high peak of |chi(R)| below 3.3 Å is tried as the first shell; what fits
+    best is taken. FEFF gets rock salt of absorber and neighbour, whatever the number: phases of other crystals differ
+    as if the distance were 0.01 Å off, amplitudes by 5 %. Nothing but cn_predict is written to the group.
+    """
+    with boundary("what was given"):
+        group = resolve(group, _larch)
+        if not isgroup(group):
+            raise InputError(group)
+        if not hasattr(group, "cn_predict") or is_stale(group):
+            predict_cn(group, **asdict(Request.stored(getattr(group, "cn_predict", None)) or Request()))
+        answer = Prediction.from_group(group.cn_predict)
+        spectrum = read_spectrum(group, answer.request)
+        if getattr(group, "chi", None) is None:
+            raise MissingArrayError(spectrum.name, "k and chi", "feffit reads them; run autobk")
+        if not len(peaks := high_peaks(spectrum.r, spectrum.chir_mag)):
+            raise BadArrayError(spectrum.name, "chir_mag", "has no peak below 3.3 Å: there is no first shell to fit")
+        share = None
+        if neighbour is None:
+            neighbour, share = common_neighbour(answer)
+        elif neighbour not in (elements := [atomic_symbol(z) for z in range(1, 93)]):
+            raise OptionError("neighbour", neighbour, elements)
+        path = feff_path(answer.element, neighbour, peaks[0] + PHASE_SHIFT)
+        starts = [feffit_start(group, answer, path, s02, peak + PHASE_SHIFT - path.reff) for peak in peaks]
+        best = min((feffit(*start) for start in starts), key=lambda fit: float(fit.rfactor))
+        path = feff_path(answer.element, neighbour, path.reff + best.params["deltar"].value, folder)
+        params, dataset = feffit_start(group, answer, path, s02)
+        told = {"neighbour": neighbour, "share": share, "distance": path.reff, "rfactor": float(best.rfactor)}
+        return Group(params=params, path=path, dataset=dataset, **told)
+
+
+def common_neighbour(answer: Prediction) -> tuple[str, float]:
+    """The element that most neighbours in the nearest known sites are of, and how many are of its row."""
+    votes: Counter[str] = Counter()
+    for site in answer.neighbours:
+        atoms = {symbol: int(n) for symbol, n in re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"]) if symbol != "H"}
+        votes.update({symbol: n / sum(atoms.values()) for symbol, n in atoms.items()})
+    rows: Counter[int] = Counter()
+    for symbol, n in votes.items():
+        rows[_row(symbol)] += n
+    if not rows:
+        raise OptionError("neighbour", None, ["the element of the neighbours, such as 'O': no known site tells it"])
+    row, most = rows.most_common(1)[0]
+    return max((symbol for symbol in votes if _row(symbol) == row), key=votes.__getitem__), most / rows.total()
+
+
+def _row(symbol: str) -> int:
+    return int(np.searchsorted(NOBLE, atomic_number(symbol)))
+
+
+def feffit_start(group: Group, answer: Prediction, path: Group, s02: float, deltar: float = 0.0) -> tuple[Group, Group]:
+    """Parameters and dataset of a fit of one path."""
+    low, high = answer.interval if answer.in_domain else (0.0, MOST)
+    params = param_group(
+        s02=param(s02, vary=False),
+        N=param(answer.cn_mean, min=max(low, 0.0), max=high, vary=True),
+        e0=param(0.0, min=-20, max=20, vary=True),
+        deltar=param(deltar, min=deltar - 0.25, max=deltar + 0.25, vary=True),
+        sigma2=param(0.006, min=0, max=0.05, vary=True),
+    )
+    read = {name: answer.xftf[name] for name in ("kmin", "dk", "window")}
+    read["kmax"] = min(answer.xftf["kmax"], group.k[-1])
+    rmin = max(1.0, path.reff + deltar - 0.9)  # below 1 Å, autobk has taken everything
+    rmax = max(path.reff + deltar + 0.1, rmin + 4 * np.pi / 2 / (read["kmax"] - read["kmin"]))  # for four variables
+    transform = feffit_transform(**read, kweight=[2, 1, 3], rmin=rmin, rmax=rmax)
+    return params, feffit_dataset(data=group, paths=[path], transform=transform)
+
+
+def feff_path(absorber: str, neighbour: str, distance: float, folder: str | Path | None = None) -> Group:
+    """The path to the nearest neighbour in rock salt; FEFF's files stay where a folder for them is given."""
+    name = f"{absorber}_{neighbour}_{distance:.2f}"
+    place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
+    with place as where:
+        Path(where).mkdir(parents=True, exist_ok=True)
+        made = Path(where, "feff0001.dat")
+        made.unlink(missing_ok=True)
+        Path(where, "feff.inp").write_text(feff_input(absorber, neighbour, distance), encoding="ascii")
+        try:
+            with chdir(where):  # and back, also where Larch's runner fails
+                feff8l(folder=where, verbose=False)
+            path = feffpath(str(made), label=name)
+        except Exception as error:
+            raise FeffError(name, error) from error
+    path.degen, path.s02, path.e0, path.deltar, path.sigma2 = 1, "N * s02", "e0", "deltar", "sigma2"
+    return path
+
+
+def feff_input(absorber: str, neighbour: str, distance: float) -> str:
+    """Rock salt up to three times the distance: on odd places of a cubic lattice the neighbour, potential 1."""
+    grid = np.indices((7, 7, 7)).reshape(3, -1).T - 3
+    near = sorted(((x * x + y * y + z * z, x, y, z) for x, y, z in grid.tolist()))
+    atoms = [
+        f"{distance * x:.5f} {distance * y:.5f} {distance * z:.5f} {2 - n % 2}" for n, x, y, z in near if 0 < n < 9
+    ]
+    own, other = atomic_number(absorber), atomic_number(neighbour)
+    cards = f"""TITLE first shell
+EDGE K
+CONTROL 1 1 1 1 1 1
+PRINT 1 0 0 0 0 3
+EXAFS 20
+NLEG 2
+RPATH {1.1 * distance:.4f}
+POTENTIALS
+0 {own}
+1 {other}
+2 {own}
+ATOMS
+0 0 0 0"""
+    return "\n".join([cards, *atoms, "END\n"])
