@@ -13,11 +13,12 @@ _HOME = {
     "explain": "explanation",
     "plot_cn": "plot",
     "plot_cn_series": "series",
+    "first_shell": "feffit_start",
     "Prediction": "result",
     "register": "larch_hooks",
     "CNPredictError": "errors",
 }
-__all__ = ["CNPredictError", "Prediction", "explain", "plot_cn", "plot_cn_series", "predict_cn", "register"]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

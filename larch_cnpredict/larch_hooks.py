@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import larch_cnpredict
+
+FUNCTIONS = ("predict_cn", "explain", "plot_cn", "plot_cn_series", "first_shell")
 _BEGIN, _END = "# >>> larch-cnpredict >>>", "# <<< larch-cnpredict <<<"
 # find_spec is the guard: a failed import would end init.lar there and then, silently, and try/except does not catch it.
 # Names are deleted again because a module or function left in the session would be written into .larix files.
@@ -24,7 +27,7 @@ _INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?"
 
 
 def register(_larch: Any = None) -> None:
-    """Make `predict_cn`, `explain`, `plot_cn` and `plot_cn_series` Larch functions like `xftf`, and a panel of Larix.
+    """Make `FUNCTIONS` functions of Larch, like `xftf`; where Larix runs, add menu and panel.
 
     Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
     so that a broken plugin cannot stop the rest of init.lar.
@@ -38,15 +41,11 @@ def register(_larch: Any = None) -> None:
         from larch import builtins
         from larch.closure import Closure
 
-        from .explanation import explain
-        from .plot import plot_cn
-        from .predict import predict_cn
-        from .series import plot_cn_series
-
-        for function in (predict_cn, explain, plot_cn, plot_cn_series):
-            builtins.init_builtins.setdefault("_xafs", {})[function.__name__] = function
+        for name in FUNCTIONS:
+            function = getattr(larch_cnpredict, name)
+            builtins.init_builtins.setdefault("_xafs", {})[name] = function
             if _larch is not None:
-                setattr(_larch.symtable.get_group("_xafs"), function.__name__, Closure(func=function, _larch=_larch))
+                setattr(_larch.symtable.get_group("_xafs"), name, Closure(func=function, _larch=_larch))
         if "larch.wxxas.xasgui" in sys.modules:
             import wx
 

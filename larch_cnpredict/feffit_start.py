@@ -80,10 +80,10 @@ def first_shell(
         elif neighbour not in (elements := [atomic_symbol(z) for z in range(1, 93)]):
             raise OptionError("neighbour", neighbour, elements)
         path = feff_path(answer.element, neighbour, peaks[0] + PHASE_SHIFT)
-        starts = [feffit_start(group, answer, path, s02, peak + PHASE_SHIFT - path.reff) for peak in peaks]
-        best = min((feffit(*start) for start in starts), key=lambda fit: float(fit.rfactor))
+        starts = [start(group, answer, path, s02, peak + PHASE_SHIFT - path.reff) for peak in peaks]
+        best = min((feffit(*one) for one in starts), key=lambda fit: float(fit.rfactor))
         path = feff_path(answer.element, neighbour, path.reff + best.params["deltar"].value, folder)
-        params, dataset = feffit_start(group, answer, path, s02)
+        params, dataset = start(group, answer, path, s02)
         told = {"neighbour": neighbour, "share": share, "distance": path.reff, "rfactor": float(best.rfactor)}
         return Group(params=params, path=path, dataset=dataset, **told)
 
@@ -107,7 +107,7 @@ def _row(symbol: str) -> int:
     return int(np.searchsorted(NOBLE, atomic_number(symbol)))
 
 
-def feffit_start(group: Group, answer: Prediction, path: Group, s02: float, deltar: float = 0.0) -> tuple[Group, Group]:
+def start(group: Group, answer: Prediction, path: Group, s02: float, deltar: float = 0.0) -> tuple[Group, Group]:
     """Parameters and dataset of a fit of one path."""
     low, high = answer.interval if answer.in_domain else (0.0, MOST)
     params = param_group(
@@ -152,17 +152,6 @@ def feff_input(absorber: str, neighbour: str, distance: float) -> str:
         f"{distance * x:.5f} {distance * y:.5f} {distance * z:.5f} {2 - n % 2}" for n, x, y, z in near if 0 < n < 9
     ]
     own, other = atomic_number(absorber), atomic_number(neighbour)
-    cards = f"""TITLE first shell
-EDGE K
-CONTROL 1 1 1 1 1 1
-PRINT 1 0 0 0 0 3
-EXAFS 20
-NLEG 2
-RPATH {1.1 * distance:.4f}
-POTENTIALS
-0 {own}
-1 {other}
-2 {own}
-ATOMS
-0 0 0 0"""
+    cards = f"""TITLE first shell\nEDGE K\nCONTROL 1 1 1 1 1 1\nPRINT 1 0 0 0 0 3\nEXAFS 20\nNLEG 2
+RPATH {1.1 * distance:.4f}\nPOTENTIALS\n0 {own}\n1 {other}\n2 {own}\nATOMS\n0 0 0 0"""
     return "\n".join([cards, *atoms, "END\n"])

@@ -1,0 +1,115 @@
+"""first_shell: what feffit makes of it, with the real FEFF8L, and what it says where it cannot."""
+
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from larch.xafs import feffit, xftf
+
+from larch_cnpredict import errors, first_shell, larch_hooks, predict_cn
+from larch_cnpredict.feffit_start import common_neighbour, feff_path, start
+from tests.helpers import TRAINING, contents
+
+
+def neighbours(*shells):
+    return [{"site": "", "formula": "", "cn": 0, "shell": shell, "distance": 1.0} for shell in shells]
+
+
+@pytest.mark.feff
+@pytest.mark.parametrize(
+    ("stem", "symbol", "distance"), [("Cu_foil", "Cu", 2.556), ("Ni_foil", "Ni", 2.492), ("CuO", "O", 1.955)]
+)
+def test_feffit_takes_it_and_finds_the_first_shell(measured, larch, stem, symbol, distance):
+    larch_hooks.register(_larch=larch)
+    larch.symtable.data = group = measured(stem)
+    before, here = contents(group), os.getcwd()
+    larch.eval("shell = first_shell('data')")
+    larch.eval("result = feffit(shell.params, shell.dataset)")
+    assert [error.get_error() for error in larch.error] == []
+    shell, result = larch.symtable.shell, larch.symtable.result
+    assert shell.neighbour == symbol
+    assert shell.share > 0.5
+    assert shell.distance == pytest.approx(distance, abs=0.03)
+    assert shell.path.reff + result.params["deltar"].value == pytest.approx(distance, abs=0.03)
+    number = result.params["N"]
+    assert (number.min, number.max) == pytest.approx(predict_cn(group).interval)
+    assert number.min + 0.01 < number.value < number.max - 0.01
+    assert result.rfactor < 0.03
+    assert 0.001 < result.params["sigma2"].value < 0.012
+    after = contents(group)
+    assert {name for name in after if after[name] != before.get(name)} <= {"cn_predict", "journal"}
+    assert os.getcwd() == here
+
+
+@pytest.mark.feff
+def test_what_the_background_left_below_the_shell_is_not_taken_for_it(measured, tmp_path):
+    cuo = measured("CuO")
+    cuo.chi = cuo.chi + 0.35 * np.sin(2 * 1.1 * cuo.k) / np.maximum(cuo.k, 1) ** 2
+    xftf(cuo, **TRAINING)
+    shell = first_shell(cuo, neighbour="O", s02=0.8, folder=tmp_path / "feff")
+    assert shell.distance == pytest.approx(1.95, abs=0.06)
+    assert shell.share is None
+    assert shell.params.s02.value == 0.8
+    assert shell.path.filename == str(tmp_path / "feff" / shell.path.label / "feff0001.dat")
+    assert (tmp_path / "feff" / shell.path.label / "feff0001.dat").exists()
+
+
+@pytest.mark.feff
+def test_an_answer_that_is_void_sets_no_bounds(measured):
+    group = measured("Cu_foil")
+    answer, path = predict_cn(group), feff_path("Cu", "Cu", 2.55)
+    inside, outside = (start(group, replace(answer, in_domain=known), path, 0.9)[0].N for known in (True, False))
+    assert (inside.min, inside.max) == pytest.approx(answer.interval)
+    assert (outside.min, outside.max) == (0, 24)
+
+
+@pytest.mark.parametrize(
+    ("shells", "symbol", "share"),
+    [
+        (["Li4", "Cu10 Mg2", "Cu7 Au2 Ce3", "Cu8 La4", "Cu9 Mg3"], "Cu", 0.567),
+        (["B6", "Ni4", "Ru8", "V8 Sb4", "V4 Zn4"], "V", 0.533),  # no element has so many as its row
+        (["H4 O2", "N4", "N6", "Cl6"], "N", 3 / 4),  # hydrogen is not seen
+    ],
+)
+def test_the_neighbour_is_the_commonest_of_the_commonest_row(measured, shells, symbol, share):
+    answer = replace(predict_cn(measured()), neighbours=neighbours(*shells))
+    assert common_neighbour(answer) == (symbol, pytest.approx(share, abs=0.01))
+
+
+def test_no_neighbour_is_invented(measured):
+    answer = predict_cn(measured())
+    with pytest.raises(errors.OptionError, match="no known site tells it"):
+        common_neighbour(replace(answer, neighbours=neighbours("H4")))
+    for wrong in ("Xx", "o", 8, ""):
+        with pytest.raises(errors.OptionError, match=f"neighbour={wrong!r} is not one of 'H', 'He'"):
+            first_shell(measured(), neighbour=wrong)
+
+
+def test_a_feff_that_cannot_run_is_said_and_the_question_is_kept(measured, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys.modules["larch.xafs.feffrunner"], "bindir", str(tmp_path))
+    group, here = measured(), os.getcwd()
+    predict_cn(group, model="forest")
+    group.chi = group.chi * 1.001
+    xftf(group, **TRAINING)
+    old = group.cn_predict.fingerprint
+    with pytest.raises(errors.FeffError, match=r"FEFF8L made no path Cu_Cu_2\.6"):
+        first_shell(group)
+    assert group.cn_predict.fingerprint != old
+    assert group.cn_predict.family == "forest"
+    assert os.getcwd() == here
+
+
+def test_what_feffit_cannot_read_is_refused(measured):
+    group = measured()
+    del group.k, group.chi
+    with pytest.raises(errors.MissingArrayError, match="k and chi: feffit reads them; run autobk"):
+        first_shell(group)
+    with pytest.raises(errors.InputError):
+        first_shell(group.r)
+    flat = measured()
+    flat.chir_mag = np.exp(-flat.r)
+    predict_cn(flat, transform="own")
+    with pytest.raises(errors.BadArrayError, match=r"no peak below 3\.3"):
+        first_shell(flat)
