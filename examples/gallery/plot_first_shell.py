@@ -3,9 +3,9 @@ From the answer to a fit
 ========================
 
 A coordination number from amplitudes alone is no better than s02 and sigma2, which a fit cannot tell from it.
-:func:`larch_cnpredict.first_shell` starts the fit of the first shell with what the models know: N begins at the predicted
-mean and is held to its 90 % interval. Path, parameters and dataset are Larch's own, ready for feffit, and free to be
-changed.
+:func:`larch_cnpredict.first_shell` starts the fit of the first shell with what the models know: N begins at the
+predicted mean and is held to its 90 % interval. Path, parameters and dataset are Larch's own, ready for feffit, and
+free to be changed.
 """
 
 from pathlib import Path

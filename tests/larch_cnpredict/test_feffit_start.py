@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from larch.xafs import feffit, xftf
+from larch.xafs import xftf
 
 from larch_cnpredict import errors, first_shell, larch_hooks, predict_cn
 from larch_cnpredict.feffit_start import common_neighbour, feff_path, start
