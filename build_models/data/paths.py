@@ -24,7 +24,7 @@ from larch_cnpredict.features import K_GRID
 BOHR = 0.529177249  # Å, as FEFF has it
 WEAKEST = 4.0  # % of the strongest path: what is below, ff2x leaves out
 WEIGHTS = {22: 47.90, 28: 58.71}  # FEFF's atomic weights where today's would change |chi(R)| by 1e-3
-SAME = 2e-3  # Å: legs of equal paths
+SAME = 5e-4  # Å: distances in equal paths; with 2e-3, paths that FEFF tells apart in minerals are one
 _DEBYE = 1.5e20 * constants.hbar**2 / (constants.k * constants.atomic_mass)  # Å² K amu
 _HALF = {"amplitude": np.float16, "phase": np.float16}
 _EACH = ("legs", "degeneracy", "reff", "positions", "potentials", "amplitude", "phase")  # what each path has

@@ -133,7 +133,7 @@ def test_what_is_left_of_a_particle_is_what_feff_says_of_one():
     assert np.linalg.norm(left.positions, axis=2).max() < radius < np.linalg.norm(whole.positions, axis=2).max()
     assert len(left.atoms) == 19
     assert off(paths.chi(left), particle) < 0.1 < off(paths.chi(whole), particle)
-    edge = paths.within(whole, radius, centre=(radius, 0, 0))  # at the surface neighbours are missing
+    edge = paths.within(whole, radius, centre=(radius + 0.5, 0, 0))  # of a sphere beside it
     assert 0 < edge.degeneracy[0] < whole.degeneracy[0] == 12
     assert edge.atoms[0].tolist() == [0, 0, 0]
 
