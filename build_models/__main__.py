@@ -24,6 +24,7 @@ STAGES = {
     "evaluate": _stage("report.evaluate", "run"),
     "export": _stage("report.export", "run"),
 }
+EXTRA_STAGES = {"particles": _stage("data.particles", "simulate")}  # not part of `all`
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
     "fetch": _stage("data.materials_project", "fetch"),
     "label": _stage("data.materials_project", "convert"),
@@ -38,7 +39,7 @@ OPTIONS = {  # of the command line, by section
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m build_models", description=__doc__)
-    parser.add_argument("stage", choices=[*STAGES, "all", "config"], help="config prints the settings")
+    parser.add_argument("stage", choices=[*STAGES, *EXTRA_STAGES, "all", "config"], help="config prints the settings")
     parser.add_argument("--config", help="TOML file; what it does not say is as `config` prints")
     parser.add_argument("--out", help="folder of everything that is made")
     parser.add_argument("--limit", type=int, help="structures (or XAS documents) at most")
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.stage == "config":
             print(config.toml())
             return 0
-        stages = XAS_STAGES if config.source.way == "xas" else STAGES
+        stages = (XAS_STAGES if config.source.way == "xas" else STAGES) | EXTRA_STAGES
         for stage in STAGES if arguments.stage == "all" else [arguments.stage]:
             stages[stage](config)
     except (BuildError, FileNotFoundError) as error:

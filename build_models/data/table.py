@@ -51,6 +51,7 @@ CHI_SCHEMA = pa.schema(
     ]
 )
 PATHS_SCHEMA = CHI_SCHEMA.append(pa.field("paths", pa.binary()))  # what `paths.load` reads
+GRID = {"k": f"0 to {K_GRID[-1]:g} by {K_GRID[1]:g} 1/Angstrom, {len(K_GRID)} points"}
 FAILURE_SCHEMA = pa.schema([LABEL_SCHEMA.field(name) for name in (*KEY, "reason")])
 SCHEMA = pa.schema(
     [field for field in LABEL_SCHEMA if field.name != "reason"]
@@ -117,10 +118,11 @@ def keys(folder: Path) -> set[tuple[str, int]]:
 
 def keys_of(path: str | Path) -> set[tuple[str, int]]:
     """Those of one table."""
-    return set(_key_list(pq.read_table(path, columns=KEY)))
+    return set(key_list(pq.read_table(path, columns=KEY)))
 
 
-def _key_list(rows: pa.Table) -> list[tuple[str, int]]:
+def key_list(rows: pa.Table) -> list[tuple[str, int]]:
+    """The (material_id, site_index) of each row."""
     return list(zip(*(rows[name].to_pylist() for name in KEY), strict=True))
 
 
@@ -129,8 +131,8 @@ def build(config: Config) -> Path:
     labels = read_shards(config.out / "label")
     chi = read_shards(config.out / "simulate", CHI_SCHEMA.names)
     good = chi.filter(pc.equal(chi["reason"], ""))
-    row_of = {key: i for i, key in enumerate(_key_list(labels))}
-    spectra = labels.take([row_of[key] for key in _key_list(good)])
+    row_of = {key: i for i, key in enumerate(key_list(labels))}
+    spectra = labels.take([row_of[key] for key in key_list(good)])
     for name in ("chi_static", "chi_debye"):
         spectra = spectra.append_column(CHI_SCHEMA.field(name), good[name])
     spectra = spectra.select(SCHEMA.names).cast(SCHEMA)
@@ -152,23 +154,28 @@ def build(config: Config) -> Path:
 
 def _made_with(config: Config) -> dict[str, str]:
     """What a spectra table says about how it was made."""
-    grid = {"k": f"0 to {K_GRID[-1]:g} by {K_GRID[1]:g} 1/Angstrom, {len(K_GRID)} points"}
     if config.source.way == "xas":
         from build_models.data.materials_project import FEFF_CARDS
 
-        said = grid | config.provenance("source", "order")
+        said = GRID | config.provenance("source", "order")
         return said | {
             "config": json.dumps(json.loads(said["config"]) | {"feff": FEFF_CARDS}),
             "program": "FEFF of the Materials Project, mu(E) through autobk",
             "database": database(config.out, "xas"),
         }
     structures = pq.read_schema(config.out / "structures.parquet").metadata or {}
-    return grid | config.provenance() | {
+    return made_with_feff(config) | {
+        "structures": structures.get(b"config_hash", b"").decode(),
+        "database": structures.get(b"database", b"").decode(),
+    }
+
+
+def made_with_feff(config: Config) -> dict[str, str]:
+    """What every table of our own spectra says."""
+    return GRID | config.provenance() | {
         "program": f"FEFF8L of xraylarch {version('xraylarch')}",
         "theta_debye_K": " ".join(f"{theta:g}" for theta in config.feff.debye_temperatures),
         "T_K": f"{config.feff.temperature:g}",
-        "structures": structures.get(b"config_hash", b"").decode(),
-        "database": structures.get(b"database", b"").decode(),
     }  # fmt: skip
 
 
@@ -188,7 +195,8 @@ def provenance(path: Path) -> dict[str, Any]:
     dict with file, sha256, rows, materials, absorbers (sites of each); and, where the table says it, config (the
     sections source, order and feff), config_hash, commit, seed, versions, program, database (its version)
     """
-    rows = pq.read_table(path, columns=["material_id", "absorber"])
+    name = "particle" if "particle" in pq.read_schema(path).names else "material_id"
+    rows = pq.read_table(path, columns=[name, "absorber"])
     said: dict[str, Any] = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
     said |= {name: json.loads(said[name]) for name in ("config", "versions") if name in said}
     if "config" in said:  # folders are of the machine that made it
@@ -200,6 +208,6 @@ def provenance(path: Path) -> dict[str, Any]:
         "file": path.name,
         "sha256": digest,
         "rows": len(rows),
-        "materials": len(set(rows["material_id"].to_pylist())),
+        "materials": len(set(rows[name].to_pylist())),
         "absorbers": dict(sorted(Counter(rows["absorber"].to_pylist()).items())),
     }

@@ -46,10 +46,15 @@ def simulate(config: Config) -> None:
         if not row["reason"] and (row["material_id"], row["site_index"]) not in done:
             todo.setdefault(row["material_id"], []).append(row["site_index"])
     rows = (row for row in iterate(config.out / "structures.parquet", config.limit) if row["material_id"] in todo)
+    sites = ((row, todo[row["material_id"]]) for row in rows)
+    spectra(config, "simulate", sites, sum(map(len, todo.values())))
+
+
+def spectra(config: Config, stage: str, sites: Iterable[tuple[dict, list[int]]], total: int) -> None:
+    """chi(k) of these sites of the rows of a table of structures."""
     keep = config.run.keep_paths
-    tasks = ((row, (row, todo[row["material_id"]], config.feff, keep)) for row in rows)
-    schema = table.PATHS_SCHEMA if keep else table.CHI_SCHEMA
-    _run(config, "simulate", _feff_task, tasks, schema, sum(map(len, todo.values())))
+    tasks = ((row, (row, todo, config.feff, keep)) for row, todo in sites)
+    _run(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total)
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
@@ -88,7 +93,7 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: 
 def _run(config: Config, stage: str, work: Callable, tasks: Iterable[Task], schema: Any, total: int) -> None:
     """Do the tasks and write their rows in shards; what stops it costs nothing that is finished."""
     folder, run = config.out / stage, config.run
-    metadata = config.provenance("feff") if stage == "simulate" else config.provenance("source")
+    metadata = config.provenance("source" if stage == "label" else "feff")
     table.check_settings(folder, metadata)
     rows: list[dict] = []
     written = time.monotonic()
@@ -96,7 +101,7 @@ def _run(config: Config, stage: str, work: Callable, tasks: Iterable[Task], sche
         try:
             for result in results(config, work, tasks):
                 rows += result
-                bar.update(len(result) if stage == "simulate" else 1)
+                bar.update(1 if stage == "label" else len(result))
                 if len(rows) >= run.shard_rows or (rows and time.monotonic() - written > run.shard_seconds):
                     table.write_shard(folder, rows, schema, metadata)
                     rows, written = [], time.monotonic()
