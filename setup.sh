@@ -24,7 +24,7 @@ develop() {
     environment
     # torch first, so that the extras below find the CPU build there already
     quietly "$venv/bin/pip" install --no-compile "torch==2.13.0" ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}
-    quietly "$venv/bin/pip" install --no-compile --editable ".[build,docs,test]"
+    quietly "$venv/bin/pip" install --no-compile --editable ".[build,series,docs,test]"
     larix
 }
 

@@ -13,6 +13,7 @@ _HOME = {
     "explain": "explanation",
     "plot_cn": "plot",
     "plot_cn_series": "series",
+    "cn_components": "components",
     "first_shell": "feffit_start",
     "Prediction": "result",
     "register": "larch_hooks",

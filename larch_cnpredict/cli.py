@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, larch_hooks
-from .errors import CNPredictError, FileError
+from .errors import CNPredictError, FileError, SeriesError
 
 SHOWN = (
     *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high"),
@@ -51,7 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         "files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix"
     )
     command.add_argument("--csv", metavar="FILE", type=Path, help="write the table, with notes, to a new CSV file")
-    command.add_argument("--overwrite", action="store_true", help="replace the CSV file where it exists")
+    command.add_argument(
+        "--series",
+        metavar="FILE",
+        type=Path,
+        help="draw the mean coordination number along the spectra (.png, .pdf, ...)",
+    )
+    command.add_argument(
+        "--x", help="what --series is drawn against, such as temperature or time, as the files name it"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
     command.add_argument("--element", help="the absorber of all the spectra, where the files do not say")
     command.add_argument("--model", default="default", help="name of the model")
     command.set_defaults(run=_predict)
@@ -84,10 +93,14 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    if args.csv:
-        _check_table(args.csv, args.files, args.overwrite)
+    for path in filter(None, (args.csv, args.series)):
+        _check_new_file(path, [*args.files, *([args.csv] if args.csv and path is args.series else [])], args.overwrite)
+    if args.series:
+        _check_picture(args.series)
+    elif args.x:
+        raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
-        rows = predict_files(args.files, element=args.element, model=args.model)
+        rows, groups = _rows_and_groups(args.files, element=args.element, model=args.model)
     _print_table(rows)
     if args.csv:
         from .result import safe_cells
@@ -99,19 +112,41 @@ def _predict(args: argparse.Namespace) -> int:
                 writer.writerows(map(safe_cells, rows))
         except OSError as error:
             raise FileError(args.csv, f"it cannot be written ({error.strerror})") from error
+    if args.series and groups:
+        _draw_series(args.series, groups, args.x)
     return 0 if any("cn" in row for row in rows) else 1
 
 
-def _check_table(path: Path, data_files: Sequence[str], overwrite: bool) -> None:
-    """Refuse a table that cannot be written, before the work and not after it."""
+def _draw_series(path: Path, groups: list[Any], x: str | None) -> None:
+    from matplotlib.figure import Figure
+
+    from .series import plot_cn_series
+
+    figure = plot_cn_series(groups, x=x, figure=Figure(figsize=(8, 6)))
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise FileError(path, f"it cannot be written ({error.strerror})") from error
+
+
+def _check_picture(path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().lstrip(".") not in known:
+        raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
+
+
+def _check_new_file(path: Path, data_files: Sequence[str], overwrite: bool) -> None:
+    """Refuse a file that cannot be written, before the work and not after it."""
     if path.is_dir():
-        raise FileError(path, "it is a folder: name a file for the table")
+        raise FileError(path, "it is a folder: name a file")
     if not path.parent.is_dir():
         raise FileError(path, "its folder is not there: make it first")
     if path.exists() and not overwrite:
         raise FileError(path, "it exists, and is replaced only with --overwrite")
     if path.resolve() in {Path(file).resolve() for file in data_files}:
-        raise FileError(path, "it is one of the data files")
+        raise FileError(path, "it is one of the other files")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise FileError(path, "it cannot be written: you have no permission there")
 
@@ -123,6 +158,13 @@ def predict_files(
 
     A file or spectrum that fails is a row without `cn`, whose `notes` say why.
     """
+    return _rows_and_groups(paths, element=element, model=model)[0]
+
+
+def _rows_and_groups(
+    paths: Sequence[str | Path], *, element: str | None, model: str
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The rows of `predict_files`, and the groups that could be processed."""
     from tqdm import tqdm
 
     from . import files
@@ -153,7 +195,7 @@ def predict_files(
             row["notes"] = str(answer)
         else:
             row.update(answer.row())
-    return rows
+    return rows, [group for _, group in ready]
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

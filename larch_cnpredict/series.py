@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .components import Components
+
+FEWEST = 10  # spectra that components are looked for in
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
 
 
@@ -36,6 +39,8 @@ class Series:
     answers : list of Prediction
     left_out : list of str
         a sentence for each group that is not in it
+    components : Components or None
+        as of `cn_components`, where `plot_cn_series` has looked for them
     """
 
     groups: list[Any]
@@ -44,6 +49,7 @@ class Series:
     answers: list[Prediction]
     left_out: list[str]
     points: list[tuple[Any, list[int]]] = field(default_factory=list)  # what is drawn, and of which groups
+    components: "Components | None" = None
 
     def picked(self, event: Any) -> Any:
         """The group of the point that was clicked, from matplotlib's pick_event; None where it is none."""
@@ -61,6 +67,7 @@ def plot_cn_series(
     x: Any = None,
     figure: "Figure | None" = None,
     title: str | None = None,
+    components: bool = True,
     _larch: Any = None,
 ) -> "Figure":
     """Plot the mean coordination number of each spectrum of a series, with its 90 % interval.
@@ -79,10 +86,13 @@ def plot_cn_series(
     figure : matplotlib Figure, optional
         is cleared and drawn into; by default a new one of matplotlib.pyplot
     title : str, optional
+    components : bool
+        whether to look for the components of ten or more spectra with mu(E), and to draw their shares where they are
+        determined; see `cn_components`
 
     Returns
     -------
-    Figure : with `figure.cn_series`, a Series: groups, x, label, answers, left_out, and `rows()` for a table
+    Figure : with `figure.cn_series`, a Series: groups, x, label, answers, left_out, components; `rows()` for a table
 
     Raises
     ------
@@ -108,12 +118,20 @@ def plot_cn_series(
         figure.set_layout_engine("constrained")
         absorbers = ", ".join(sorted({f"{made.element} {made.edge}" for made in series.answers}))
         figure.suptitle(str(title) if title else f"{absorbers}: mean coordination number, 90 % interval", wrap=True)
-        axes = figure.subplots()
-        draw_series(axes, series)
-        axes.set_xlabel(series.label)
-        if out := series.left_out:
-            more = f" (and {len(out) - 2} more)" if len(out) > 2 else ""
-            figure.supxlabel(f"left out: {' '.join(out[:2])}{more}", fontsize="x-small", wrap=True)
+        remarks = list(series.left_out[:2])
+        if len(series.left_out) > 2:
+            remarks.append(f"{len(series.left_out) - 2} more are left out.")
+        if components and len(series.groups) >= FEWEST:
+            series, remark = _with_components(series)
+            remarks += [remark] if remark else []
+        below = series.components is not None and series.components.determined
+        top, *rest = np.atleast_1d(figure.subplots(1 + below, 1, sharex=True, height_ratios=(3, 2)[: 1 + below]))
+        draw_series(top, series)
+        for axes in rest:
+            draw_shares(axes, series)
+        (top, *rest)[-1].set_xlabel(series.label)
+        if remarks:
+            figure.supxlabel("\n".join(remarks), fontsize="x-small", wrap=True)
         figure.cn_series = series  # type: ignore[attr-defined]
     return figure
 
@@ -146,6 +164,30 @@ def draw_series(axes: "Axes", series: Series) -> None:
     axes.grid(color=GRID)
     axes.set_axisbelow(True)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
+
+
+def draw_shares(axes: "Axes", series: Series) -> None:
+    """The share of each component over x."""
+    made = series.components
+    assert made is not None
+    order = np.argsort(series.x, kind="stable")
+    for answer, share, style in zip(made.answers, made.shares.T, ("-o", "--s", "-.^", ":d"), strict=False):
+        label = f"CN {answer.cn}" if answer.kind == KINDS[0] else f"mean {answer.mean_text}"
+        axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=label)
+    axes.set(ylim=(-5, 105), ylabel="share of component (%)")
+    axes.grid(color=GRID)
+    axes.legend(fontsize="small")
+
+
+def _with_components(series: Series) -> tuple[Series, str]:
+    """The series with its components where they can be found, and a sentence where they are not determined."""
+    from .components import cn_components
+
+    try:
+        made = cn_components(series.groups)
+    except CNPredictError as error:
+        return series, str(error)
+    return replace(series, components=made), f"Components are not determined: {made.doubt}" if made.doubt else ""
 
 
 def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:

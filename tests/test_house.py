@@ -105,7 +105,7 @@ def test_others_can_read_it(name, keys):
     assert keys <= set(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize(("folder", "extra"), [("larch_cnpredict", []), ("build_models", ["build"])])
+@pytest.mark.parametrize(("folder", "extra"), [("larch_cnpredict", ["series"]), ("build_models", ["build"])])
 def test_what_is_imported_is_asked_for(folder, extra):
     lines = PROJECT["dependencies"] + [line for name in extra for line in PROJECT["optional-dependencies"][name]]
     lines += [line for line in requires("xraylarch") or [] if "extra ==" not in line]  # Larch brings these

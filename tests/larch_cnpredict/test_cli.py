@@ -125,6 +125,34 @@ def test_a_table_that_cannot_be_written_is_said_before_the_work(tmp_path, capsys
         assert capsys.readouterr().err.startswith(f"larch-cnpredict: {table}: {sentence}")
 
 
+def test_a_picture_of_the_series(tmp_path, capsys):
+    picture, table = tmp_path / "series.png", tmp_path / "table.csv"
+    files_and_table = ["predict", str(FOIL), str(OXIDE), str(tmp_path / "none.dat"), "--csv", str(table)]
+    assert cli.main([*files_and_table, "--series", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 3
+    assert cli.main(["predict", str(FOIL), "--series", str(picture), "--overwrite", "--x", "pressure"]) == 1
+    assert "The series has no 'pressure'" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_drawn_is_said_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(files, "read_groups", lambda path: pytest.fail("data were read"))
+    mine, new = tmp_path / "mine.png", tmp_path / "new.png"
+    mine.write_text("mine")
+    for options, sentence in (
+        (["--series", str(mine)], "it exists"),
+        (["--series", str(tmp_path / "series.xyz")], "it is no picture: end its name in one of"),
+        (["--series", str(tmp_path / "series")], "it is no picture"),
+        (["--series", str(new), "--csv", str(new)], "it is one of the other files"),
+        (["--series", str(FOIL), "--overwrite"], "it is one of the other files"),
+        (["--x", "time"], "name a file for it with --series FILE.png"),
+    ):
+        assert cli.main(["predict", str(FOIL), *options]) == 1
+        assert sentence in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+    assert not new.exists()
+
+
 def test_a_table_holds_no_formulas(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     shutil.copy(FOIL, "=1+1.dat")

@@ -26,7 +26,8 @@ before = set(sys.modules)
 larch.run_init_scripts()
 print(larch.eval("which('predict_cn')"))
 print([name for name in dir(larch.symtable) if name not in larch.symtable._sys.core_groups])
-print([name for name in ("torch", "sklearn", "wx", "onnxruntime", "pandas") if name in set(sys.modules) - before])
+heavy = ("torch", "sklearn", "wx", "onnxruntime", "pandas", "pymcr")
+print([name for name in heavy if name in set(sys.modules) - before])
 """
 
 
@@ -130,6 +131,7 @@ OPTIONS = {
     "title": "'mine'",
     "figure": "None",
     "x": "[1, 2]",
+    "components": "False",
 }
 
 
@@ -140,7 +142,7 @@ OPTIONS = {
         ("predict_cn(cu.r, cu.chir_mag, transform='own', {})", ("element", "edge", "model", "models", "errors")),
         ("explain(cu, {})", ("element", "edge", "model", "transform", "models")),
         ("plot_cn(cu, {})", ("figure", "title")),
-        ("plot_cn_series([cu, 'cu'], {})", ("x", "figure", "title")),
+        ("plot_cn_series([cu, 'cu'], {})", ("x", "figure", "title", "components")),
     ],
 )
 def test_every_pair_of_options_in_larch(larch, measured, call, names):

@@ -111,7 +111,7 @@ def test_without_numbers_in_the_names_it_is_their_order(foils):
 
 
 def test_what_was_predicted_stays_and_what_changed_is_predicted_as_it_was_asked_for(foils, monkeypatch):
-    first, second, third = foils
+    first, second, _ = foils
     predict_cn(first)
     predict_cn(second, model="forest")
     kept = first.cn_predict

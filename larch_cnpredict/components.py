@@ -1,0 +1,202 @@
+"""The few spectra whose mixtures make a whole series, each with its own answer: MCR-ALS on normalised mu(E).
+
+What mixes linearly is mu(E), not |chi(R)| as the models read it. Shares are not negative and add up to one, which
+leaves a freedom: all spectra that enclose the series will do. The closest are taken, which are the true ones where the
+series reaches each component pure; whether it does, mu(E) alone hardly tells, and the components' own answers must.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from larch import Group
+from larch.xafs import pre_edge
+
+from .domain import SURE
+from .errors import MissingArrayError, SeriesError, boundary
+from .files import process
+from .predict import predict_cn
+from .result import ONE_SITE, Prediction
+from .series import FEWEST, cn_series
+from .spectrum import spectrum_name
+
+MOST = 4  # components
+SMALLEST = 1e-3  # of the edge step: what beamlines and normalisation do differently from scan to scan
+PURE, TOLERANCE = 0.9, 0.02  # share that is nearly pure; how far mu(E) of the edge step may be below zero
+
+
+@dataclass(frozen=True, repr=False)
+class Components:
+    """The components of a series.
+
+    Attributes
+    ----------
+    groups : list of Group
+        one for each component, with energy, mu (normalised), what pre_edge, autobk and xftf make of it, and cn_predict;
+        none where their number is not clear
+    shares : (n, number) array
+        of each component in each of the spectra that have an answer
+    answers : list of Prediction
+    doubt : str
+        a sentence on why the components are not determined; empty where they are
+    """
+
+    groups: list[Group]
+    shares: np.ndarray
+    answers: list[Prediction]
+    doubt: str
+
+    @property
+    def determined(self) -> bool:
+        return not self.doubt
+
+    def __str__(self) -> str:
+        lines = [f"components: {len(self.groups) or 'number not known'}"]
+        for group, answer, share in zip(self.groups, self.answers, self.shares.T, strict=True):
+            lines.append(f"{group.filename} ({100 * share.min():.0f} to {100 * share.max():.0f} %): {answer}")
+        return "\n".join([*lines, *([f"not determined: {self.doubt}"] if self.doubt else [])])
+
+    __repr__ = __str__
+
+
+def cn_components(groups: Any, number: int | None = None, _larch: Any = None) -> Components:
+    """Find the few spectra whose mixtures make a whole series, and predict the coordination number of each.
+
+    Parameters
+    ----------
+    groups : list of Groups, or of their names
+        ten or more spectra of one absorber, with energy and mu
+    number : int, optional
+        of components; by default as many as it takes to come down to the noise
+
+    Returns
+    -------
+    Components : groups, shares, answers, determined, doubt; print it for a summary in words
+
+    Raises
+    ------
+    CNPredictError
+        where there are too few spectra, or no mu(E)
+
+    Notes
+    -----
+    Needs pymcr: `pip install 'larch-cnpredict[series]'`. Writes what predict_cn writes to groups that have no answer.
+
+    Multivariate curve resolution by alternating least squares (de Juan, Tauler, Crit. Rev. Anal. Chem. 36 (2006) 163)
+    of mu(E) on one energy grid, normalised and flattened with one e0. The number of components is the least whose
+    residual is that of the noise from point to point.
+    """
+    with boundary("the series"):
+        series = cn_series(groups, _larch=_larch)
+        if len(series.groups) < FEWEST:
+            raise SeriesError(f"has {len(series.groups)} spectra", f"components need {FEWEST} or more")
+        absorbers = sorted({(made.element, made.edge) for made in series.answers})
+        if len(absorbers) > 1:
+            names = " and ".join(" ".join(pair) for pair in absorbers)
+            raise SeriesError(f"is of {names}", "components are of one absorber")
+        if number is not None and (not isinstance(number, int) or not 1 < number < len(series.groups)):
+            raise SeriesError(f"cannot have number={number!r} components", "give two or more, fewer than the spectra")
+        energy, mu = _normalised(series.groups)
+        u, singular, v = np.linalg.svd(mu, full_matrices=False)
+        count, doubt = _how_many(mu, singular, number)
+        if not count:
+            return Components([], np.empty((len(mu), 0)), [], doubt)
+        shares, scores = _resolve(u[:, :count] * singular[:count])
+        spectra = scores @ v[:count]
+        made = [Group(energy=energy.copy(), mu=row, filename=f"component {i}") for i, row in enumerate(spectra, 1)]
+        element, edge = absorbers[0]
+        answers = predict_cn([process(group) for group in made], element=element, edge=edge)
+        doubt = doubt or _doubt(shares, spectra, answers)
+        return Components(made, shares, answers, doubt)
+
+
+def _normalised(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray]:
+    """mu(E) of all on the energies that all have, normalised and flattened alike, so that mixtures stay mixtures."""
+    for group in groups:
+        if getattr(group, "energy", None) is None or getattr(group, "mu", None) is None:
+            raise MissingArrayError(spectrum_name(group), "energy and mu", "components are found in mu(E)")
+    low, high = max(np.min(group.energy) for group in groups), min(np.max(group.energy) for group in groups)
+    energy = np.asarray(groups[0].energy, dtype=float)
+    energy = energy[(energy >= low) & (energy <= high)]
+    if len(energy) < 100:
+        raise SeriesError("has spectra of different energies", "components need one range that all of them cover")
+    mu = np.array([np.interp(energy, group.energy, group.mu) for group in groups])
+    middle = Group(energy=energy, mu=mu.mean(0))
+    pre_edge(middle)
+    scaled = [Group(energy=energy, mu=row) for row in mu]
+    for group in scaled:  # e0 of each would move the lines that are subtracted, and look like more components
+        pre_edge(group, e0=middle.e0)
+    return energy, np.array([group.flat for group in scaled])
+
+
+def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple[int, str]:
+    """How many components there are (0 where that is not known), and a doubt."""
+    left = np.arange(len(singular) - 1, 0, -1)
+    residuals = np.sqrt(np.cumsum(singular[:0:-1] ** 2)[::-1] / (max(mu.shape) * left))  # Malinowski's real error
+    # third differences of what is smooth are small, so those of a spectrum are its noise from point to point
+    noise = max(float(np.median(np.abs(np.diff(mu, 3, axis=1)))) / 0.6745 / np.sqrt(20), SMALLEST / 1.5)
+    count = number or next((i for i, residual in enumerate(residuals[:MOST], 1) if residual <= 1.5 * noise), 0)
+    doubt = ""
+    if not count:
+        doubt = (
+            f"More than {MOST} components, or a drift: {MOST} leave {residuals[MOST - 1] / noise:.1f} times the noise."
+        )
+    elif count == 1:
+        count, doubt = 0, "The spectra hardly change by more than their noise."
+    elif residuals[count - 2] < 3 * noise:
+        doubt = f"The last of {count} components is hardly above the noise."
+    return count, doubt
+
+
+def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares, and the components' own scores, from principal components: MCR-ALS from the spectra least alike."""
+    try:
+        from pymcr.constraints import ConstraintNorm
+        from pymcr.mcr import McrAR
+    except ImportError:
+        raise SeriesError("cannot be taken apart without pymcr", "pip install 'larch-cnpredict[series]'") from None
+    chosen: list[int] = []
+    away = scores - scores.mean(0)
+    while len(chosen) < scores.shape[1]:  # the farthest from the line, plane, ... through those that were chosen
+        chosen.append(int((away**2).sum(1).argmax()))
+        away = scores - scores[chosen[0]]
+        if len(chosen) > 1:
+            plane = scores[chosen[1:]] - scores[chosen[0]]
+            away = away - away @ np.linalg.pinv(plane) @ plane
+    als = McrAR(c_regr="NNLS", c_constraints=[ConstraintNorm()], st_constraints=[], max_iter=500, tol_increase=None)
+    log = logging.getLogger("pymcr.mcr")
+    log.disabled = True  # it tells every user of Larch why it stopped
+    als.fit(scores, ST=scores[chosen])
+    log.disabled = False
+    order = np.argsort(np.arange(len(scores)) @ als.C_opt_ / als.C_opt_.sum(0))  # as they come along the series
+    return als.C_opt_[:, order], als.ST_opt_[order]
+
+
+def _doubt(shares: np.ndarray, spectra: np.ndarray, answers: Sequence[Prediction]) -> str:
+    """Why these components need not be the true ones; empty where nothing speaks against them."""
+    for i, (share, answer) in enumerate(zip(shares.T, answers, strict=True)):
+        if share.max() < PURE:
+            return (
+                f"No spectrum of the series is nearly pure component {i + 1}: the highest share is {share.max():.2f}."
+            )
+        if not answer.in_domain:
+            return f"Component {i + 1} is outside what the models know: {answer.reason}."
+        sure = answer.mixture is not None or (answer.p >= SURE and len(answer.cn_set) == 1)  # not all models tell
+        read_as_one = sure and answer.kind == ONE_SITE
+        held = max(_could_hold(spectra[i], other) for j, other in enumerate(spectra) if j != i)
+        if held > 1 - PURE and not read_as_one:
+            return (
+                f"Component {i + 1} may itself be mixed: it is not read as one site, "
+                f"and could hold up to {100 * held:.0f} % of another."
+            )
+    return ""
+
+
+def _could_hold(spectrum: np.ndarray, other: np.ndarray) -> float:
+    """The largest share of another component in this one whose removal leaves mu(E) positive, but for noise."""
+    less = spectrum < other - SMALLEST
+    room = np.maximum(spectrum[less] + TOLERANCE, 0) / (other - spectrum)[less]
+    extra = float(room.min(initial=np.inf))
+    return extra / (1 + extra) if np.isfinite(extra) else 1.0

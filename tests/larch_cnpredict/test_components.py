@@ -1,0 +1,164 @@
+"""cn_components on series that are mixed from measured spectra, so that shares and end members are known."""
+
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+import pytest
+from larch import Group
+from larch.io import read_ascii
+from larch.xafs import pre_edge
+from matplotlib.figure import Figure
+
+import larch_cnpredict
+from larch_cnpredict import cn_components, errors, plot_cn_series
+from larch_cnpredict.files import process
+from larch_cnpredict.series import cn_series
+from tests.helpers import EXAMPLES
+
+MEASURED = Path(__file__).parents[3] / "shared" / "measured"  # beside the checkout, for the developers alone
+COPPER = (EXAMPLES / "CuO_liquid_nitrogen.xdi", EXAMPLES / "Cu_foil_liquid_nitrogen.dat")
+NICKEL = (MEASURED / "Ni_NiO_m212.dat", MEASURED / "Ni_Ni_m083.dat")
+IRON = tuple(MEASURED / f"Fe_{name}.dat" for name in ("Fe2O3_m052", "FeS2_m057", "Fe_m058"))
+TWENTY_STEPS = np.linspace(0, 1, 21)
+
+
+def mixtures(paths, shares, noise: float = 1e-3, change: Callable = lambda i, energy: energy) -> list[Group]:
+    """Groups with mu(E) mixed as a beam sees it: (n, compounds) shares, or (n,) of the second of two."""
+    if any(not path.exists() for path in paths):
+        pytest.skip("the measured spectra of the developers are not here")
+    shares = np.asarray(shares) if np.ndim(shares) == 2 else np.transpose([1 - np.asarray(shares), shares])
+    pure = []
+    for path in paths:
+        energy, mu = read_ascii(str(path)).data[:2]
+        pure.append(Group(energy=energy, mu=mu))
+        pre_edge(pure[-1])
+    energy = pure[0].energy
+    energy = energy[(energy >= max(p.energy[0] for p in pure)) & (energy <= min(p.energy[-1] for p in pure))]
+    random, out = np.random.default_rng(7), []
+    for i, share in enumerate(shares):
+        mu = sum(s * np.interp(change(i, energy), p.energy, p.norm) for s, p in zip(share, pure, strict=True))
+        mu = mu + noise * random.normal(size=len(energy))
+        out.append(process(Group(energy=energy, mu=mu, filename=f"step_{i:03d}.xdi")))
+    return out
+
+
+@pytest.mark.parametrize("noise", [0, 1e-3, 3e-3])
+@pytest.mark.parametrize(("paths", "ends"), [(COPPER, (4, 12)), (NICKEL, (6, 12))], ids=["copper", "nickel"])
+def test_shares_and_end_members_are_found(paths, ends, noise):
+    found = cn_components(mixtures(paths, TWENTY_STEPS, noise))
+    assert tuple(answer.cn for answer in found.answers) == ends
+    np.testing.assert_allclose(found.shares[:, 1], TWENTY_STEPS, atol=0.02)
+    np.testing.assert_allclose(found.shares.sum(1), 1)
+    assert found.shares.min() >= 0
+    for group, answer in zip(found.groups, found.answers, strict=True):
+        assert group.cn_predict.cn == answer.cn
+        assert str(answer) in str(found)
+
+
+def test_the_order_is_that_of_the_series():
+    found = cn_components(mixtures(COPPER, TWENTY_STEPS[::-1]))
+    assert [answer.cn for answer in found.answers] == [12, 4]
+
+
+@pytest.mark.parametrize("paths", [COPPER, NICKEL], ids=["copper", "nickel"])
+def test_the_mean_does_not_fall_by_more_than_its_interval_along_a_series_that_rises(paths):
+    """All steps up, but for what the answer itself says it does not know."""
+    answers = cn_series(mixtures(paths, TWENTY_STEPS)).answers
+    for before, after in pairwise(answers):
+        half_width = max((made.interval[1] - made.interval[0]) / 2 for made in (before, after))
+        assert before.cn_mean - after.cn_mean < half_width
+    assert answers[-1].cn_mean - answers[0].cn_mean > 5
+
+
+def test_components_that_are_read_as_one_site_are_determined_and_drawn():
+    groups = mixtures(NICKEL, TWENTY_STEPS)
+    figure = plot_cn_series(groups, figure=Figure())
+    assert figure.cn_series.components.determined
+    _, below = figure.axes
+    np.testing.assert_allclose([line.get_ydata()[-1] for line in below.lines], [0, 100], atol=2)
+    assert len(plot_cn_series(groups, figure=Figure(), components=False).axes) == 1
+    assert len(plot_cn_series(groups[:9], figure=Figure()).axes) == 1
+
+
+def test_a_series_that_does_not_reach_its_components_pure_is_not_determined():
+    figure = plot_cn_series(mixtures(COPPER, np.linspace(0.25, 0.75, 21)), figure=Figure())
+    found = figure.cn_series.components
+    assert "may itself be mixed: it is not read as one site, and could hold up to" in found.doubt
+    assert found.doubt in figure.get_supxlabel()
+    assert found.doubt in str(found)
+    assert len(figure.axes) == 1
+
+
+def test_a_component_between_that_is_never_pure_is_not_determined():
+    t = np.linspace(0, 1, 21)
+    between = 1.2 * t * (1 - t)  # at most 0.3
+    found = cn_components(mixtures(IRON, np.transpose([(1 - between) * (1 - t), between, (1 - between) * t])))
+    assert len(found.groups) == 3
+    assert not found.determined
+
+
+@pytest.mark.parametrize(
+    ("shares", "noise", "change", "sentence"),
+    [
+        (np.full(12, 0.5), 1e-3, lambda i, e: e, "hardly change by more than their noise"),
+        (np.linspace(0.45, 0.55, 12), 0.04, lambda i, e: e, "hardly change by more than their noise"),
+        (TWENTY_STEPS, 3e-4, lambda i, e: e + 3 * np.sin(i), "More than 4 components, or a drift"),
+    ],
+    ids=["the same", "noise", "drift of the energy"],
+)
+def test_a_number_of_components_that_is_not_clear_is_said(shares, noise, change, sentence):
+    found = cn_components(mixtures(COPPER, shares, noise, change))
+    assert sentence in found.doubt
+    assert not found.determined
+    assert found.answers == []
+
+
+def test_two_components_that_noise_hides_are_not_believed():
+    found = cn_components(mixtures(COPPER, np.linspace(0.4, 0.6, 12), 0.06), number=2)
+    assert len(found.groups) == 2
+    assert found.doubt == "The last of 2 components is hardly above the noise."
+
+
+def test_what_cannot_be_taken_apart_is_refused_in_a_sentence(measured, monkeypatch):
+    groups = mixtures(COPPER, TWENTY_STEPS[::2])
+    for given, number, kind, sentence in (
+        (groups[:9], None, errors.SeriesError, "has 9 spectra: components need 10 or more"),
+        ([*groups, measured("Ni_foil")], None, errors.SeriesError, "is of Cu K and Ni K"),
+        (groups, 1, errors.SeriesError, "number=1"),
+        (groups, "2", errors.SeriesError, "number='2'"),
+    ):
+        with pytest.raises(kind, match=sentence):
+            cn_components(given, number=number)
+    monkeypatch.setitem(sys.modules, "pymcr.mcr", None)
+    with pytest.raises(errors.SeriesError, match=r"pip install 'larch-cnpredict\[series\]'"):
+        cn_components(groups)
+    assert "pymcr" in plot_cn_series(groups, figure=Figure()).get_supxlabel()
+    del groups[3].mu
+    with pytest.raises(errors.MissingArrayError, match=r"step_003.xdi' has no energy and mu"):
+        cn_components(groups)
+
+
+def test_the_groups_and_their_spectra_stay_as_they_were():
+    groups = mixtures(COPPER, TWENTY_STEPS)
+    cn_series(groups)
+    before = [(group.e0, group.edge_step, group.mu.copy(), group.cn_predict) for group in groups]
+    cn_components(groups)
+    for group, (e0, edge_step, mu, made) in zip(groups, before, strict=True):
+        assert (group.e0, group.edge_step) == (e0, edge_step)
+        np.testing.assert_array_equal(group.mu, mu)
+        assert group.cn_predict is made
+
+
+def test_in_the_larch_language(larch):
+    larch_cnpredict.register(_larch=larch)
+    larch.symtable.steps = mixtures(COPPER, TWENTY_STEPS)
+    found = larch.eval("cn_components(steps, number=2)")
+    assert [error.get_error() for error in larch.error] == []
+    assert len(found.groups) == 2
