@@ -49,16 +49,20 @@ def register(_larch: Any = None) -> None:
         if "larch.wxxas.xasgui" in sys.modules:
             import wx
 
-            wx.CallAfter(_install_larix, _larch)
+            wx.CallAfter(install_larix, _larch)
     except Exception as error:  # noqa: BLE001  (said, and Larch goes on)
         _say(_larch, error)
 
 
-def _install_larix(_larch: Any) -> None:
+def install_larix(_larch: Any = None) -> None:
+    """Add the tab to Larix, once, and the menu to its windows. Never raises either."""
     try:
+        from larch.wxxas.config import LARIX_PANELS
+
         from .larix import menu
 
-        menu.install(_larch)
+        if menu.PANEL not in LARIX_PANELS:  # init.lar and an entry point may both ask
+            menu.install(_larch)
     except Exception as error:  # noqa: BLE001  (said, and Larix goes on)
         _say(_larch, error)
 
