@@ -670,3 +670,39 @@ def closed_in_the_middle(larix, path, groups):
     larix.wait(lambda: page.batch.done > 0)
     larix.frame.onClose(prompt=False)
     return lambda: {"alive": bool(page)}  # when its main loop has ended
+
+
+def next_step(larix, path):
+    """From the answer to Larix's own fit of the first shell."""
+    from larch_cnpredict.larix.next_step import fit_first_shell
+
+    name = next(name for name in larix.read_athena(path) if name.startswith("CuO"))
+    larix.select(name)
+    larix.menu("CN", "Predict CN for Current")
+    finished(larix, larix.frame.nb.GetCurrentPage())
+    fit_first_shell(larix.frame)
+    larix.settle()
+    page, message = larix.frame.nb.GetCurrentPage(), larix.frame.statusbar.GetStatusText(0)
+    group, table = larix.group(name), larix.larch.symtable
+    params, (title,) = table._feffit_params, page.paths_data
+    out = {
+        "message": message,
+        "page": type(page).__name__,
+        "title": title,
+        "amplitude": page.get_pathpage(title).get_expressions()["amp"],
+        "start": params.N_O.value,
+        "mean": group.cn_predict.cn_mean,
+        "bounds": [params.N_O.min, params.N_O.max],
+        "file": Path(page.paths_data[title]).exists(),
+    }
+    page.onFitModel()
+    larix.settle()
+    result = group.feffit_history[0]
+    fitted = {key: par.value for key, par in result.params.items()}
+    (one,) = result.datasets[0].paths.values()
+    out |= {"fitted": {k: fitted[k] for k in ("s02", "N_O", "e0")}, "distance": one.reff + fitted["delr_O"]}
+    transform = result.datasets[0].transform
+    out |= {name: getattr(transform, name) for name in ("kmin", "kmax", "window", "rmax")} | {"rfactor": result.rfactor}
+    larix.larch.eval("_feffit_params.s02.value = 0.7")
+    fit_first_shell(larix.frame)
+    return out | {"s02_again": larix.larch.symtable._feffit_params.s02.value}

@@ -1,0 +1,20 @@
+"""The first shell in the FEFF Fitting tab of the real Larix, and Larix's own fit of it."""
+
+import pytest
+
+
+@pytest.mark.feff
+def test_the_first_shell_is_ready_to_fit(larix, project):
+    seen = larix("next_step", path=project)
+    assert seen["page"] == "FeffitPanel"
+    assert seen["title"].startswith("Cu_O1")
+    assert seen["amplitude"] == "N_O * s02"
+    assert seen["start"] == pytest.approx(seen["mean"])
+    assert seen["bounds"][0] < seen["fitted"]["N_O"] < seen["bounds"][1]
+    assert seen["distance"] == pytest.approx(1.955, abs=0.04)
+    assert (seen["kmin"], seen["kmax"], seen["window"]) == (3, 12, "Hanning")
+    assert 1.9 < seen["rmax"] < 2.2
+    assert seen["rfactor"] < 0.15  # 0.23 with the ranges that the tab had
+    assert "O at 1.9" in seen["message"]
+    assert seen["file"]
+    assert seen["s02_again"] == 0.7  # what the user has set is kept
