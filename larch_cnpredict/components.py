@@ -24,7 +24,7 @@ from .spectrum import spectrum_name
 
 MOST = 4  # components
 SMALLEST = 1e-3  # of the edge step: what beamlines and normalisation do differently from scan to scan
-PURE, TOLERANCE = 0.9, 0.02  # share that is nearly pure; how far mu(E) of the edge step may be below zero
+PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the edge step may be below zero
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,19 +168,20 @@ def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     als = McrAR(c_regr="NNLS", c_constraints=[ConstraintNorm()], st_constraints=[], max_iter=500, tol_increase=None)
     log = logging.getLogger("pymcr.mcr")
     log.disabled = True  # it tells every user of Larch why it stopped
-    als.fit(scores, ST=scores[chosen])
-    log.disabled = False
+    try:
+        als.fit(scores, ST=scores[chosen])
+    finally:
+        log.disabled = False
     order = np.argsort(np.arange(len(scores)) @ als.C_opt_ / als.C_opt_.sum(0))  # as they come along the series
     return als.C_opt_[:, order], als.ST_opt_[order]
 
 
 def _doubt(shares: np.ndarray, spectra: np.ndarray, answers: Sequence[Prediction]) -> str:
     """Why these components need not be the true ones; empty where nothing speaks against them."""
-    for i, (share, answer) in enumerate(zip(shares.T, answers, strict=True)):
-        if share.max() < PURE:
-            return (
-                f"No spectrum of the series is nearly pure component {i + 1}: the highest share is {share.max():.2f}."
-            )
+    highest = shares.max(0)
+    if highest.min() < PURE:
+        return f"No spectrum is nearly pure component {highest.argmin() + 1}: its share is {highest.min():.2f} at most."
+    for i, answer in enumerate(answers):
         if not answer.in_domain:
             return f"Component {i + 1} is outside what the models know: {answer.reason}."
         sure = answer.mixture is not None or (answer.p >= SURE and len(answer.cn_set) == 1)  # not all models tell
