@@ -38,8 +38,12 @@ def particle(
     ],
 )
 def test_closed_shells_have_their_magic_numbers_and_bonds(shape, bonds):
+    _, counts = np.unique(shape_points("fcc", shape)[1], return_counts=True)
+    assert np.cumsum(counts)[:5].tolist() == [1, *bonds]
     for n_atoms, pairs in bonds.items():
-        assert particle("fcc", shape, n_atoms).neighbours(FIRST).sum() == 2 * pairs
+        one = particle("fcc", shape, n_atoms)
+        assert one.neighbours(FIRST).sum() == 2 * pairs
+        assert one.distances[one.distances < OUTER].mean() == pytest.approx(1.0, abs=0.015)
     assert particle("fcc", "cuboctahedron", 55).neighbours(FIRST).mean() == pytest.approx(7.85, abs=0.005)
     assert particle("fcc", "cuboctahedron", 147).neighbours(FIRST).mean() == pytest.approx(8.98, abs=0.005)
 
