@@ -27,6 +27,7 @@ autodoc_class_signature = "separated"  # errors are caught by users, not made
 autodoc_typehints = "none"  # the docstrings say more
 numpydoc_show_class_members = False
 myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
