@@ -81,6 +81,12 @@ class UnsupportedEdgeError(AbsorberError):
     sentence = "{} is the {} {} edge{}: the models know K edges only."
 
 
+class CompositionError(CNPredictError):
+    """What a sample is said to be made of cannot be read, or lacks the absorber."""
+
+    sentence = "{}."
+
+
 class RangeTooShortError(CNPredictError):
     """chi(k) of a spectrum, or the transform made of it, does not span what the models need; what to do."""
 

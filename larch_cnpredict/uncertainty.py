@@ -1,5 +1,7 @@
 """From a family's probabilities to a calibrated distribution, its mean, and a prediction set."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # A family that never saw a class says 0, and it is not to be as sure as that.
@@ -12,13 +14,31 @@ def temper(p: np.ndarray, power: float) -> np.ndarray:
     return np.asarray(p / p.sum(1, keepdims=True))
 
 
-def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float) -> list[int]:
-    """The classes at least as probable as `threshold`, and always the most probable one.
+def combined(p: np.ndarray, composition: np.ndarray, prior: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """Calibrated distributions by spectrum and by composition, (n, n_classes) each, as one: a product of experts.
+
+    p^a composition^b / prior^c, normalised: what both know without looking is not to count twice. The weights a, b and c
+    were fitted to held-out materials.
+    """
+    a, b, c = weights
+    product = p**a * np.maximum(composition, FLOOR) ** b / prior**c
+    return np.asarray(product / product.sum(1, keepdims=True))
+
+
+def agreement(p: np.ndarray, composition: np.ndarray) -> np.ndarray:
+    """What two distributions have in common, (n,): 1 where they are the same, 0 where they exclude each other."""
+    return np.asarray(np.minimum(p, composition).sum(-1))
+
+
+def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.ndarray) -> list[int]:
+    """The classes at least as probable as their threshold, and always the most probable one.
 
     Split conformal prediction with 1 - p as the score (Sadinle, Lei, Wasserman, J. Am. Stat. Assoc. 114 (2019) 223);
-    the threshold is the quantile of held-out materials' own probabilities that leaves out 10 % of them.
+    thresholds are quantiles of held-out materials' own probabilities that leave out 10 % of them. What they share over
+    the classes decides for whom: proportional to the root of how common a number is, so that the rare ones are not
+    those that are left out; or for each number its own quantile, so that each is held nine times in ten.
     """
-    return [int(c) for c, q in zip(classes, p, strict=True) if q >= min(threshold, p.max())]
+    return [int(c) for c, q in zip(classes, p >= np.minimum(threshold, p.max()), strict=True) if q]
 
 
 def mean_and_std(p: np.ndarray, classes: np.ndarray) -> tuple[float, float]:

@@ -1,42 +1,66 @@
-"""Temperature and set thresholds, from predictions for materials that the models have not seen."""
+"""Temperature, weights and set thresholds, from predictions for materials that the models have not seen."""
 
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict.features import ELEMENTS
-from larch_cnpredict.uncertainty import prediction_set, temper
+from larch_cnpredict.uncertainty import agreement, combined, prediction_set, temper
 
 COVERAGE = 0.90
 FEWEST = 100  # an absorber with fewer held-out spectra gets the threshold of all of them
+FEWEST_OF_NUMBER = 20  # a number with fewer is in every set that is to hold each number
+CONTRADICTED = 0.005  # of held-out sites, that agree less with their composition than others are flagged for
 
 
 def fit_power(p: np.ndarray, cn: np.ndarray) -> float:
     """The power (1 / temperature) of what a family says, (n, 16), that makes the known numbers, (n,), likeliest."""
-    known = np.isin(cn, CLASSES)
-    chosen, column = p[known], cn[known] - CLASSES[0]
-    if not len(chosen):
+    if not np.isin(cn, CLASSES).any():
         return 1.0
-
-    def loss(log_power: float) -> float:
-        own = temper(chosen, np.exp(log_power))[np.arange(len(chosen)), column]
-        return float(-np.log(np.maximum(own, 1e-12)).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 1.5), method="bounded").x))
+    found = minimize_scalar(lambda power: _loss(temper(p, np.exp(power)), cn), bounds=(-3, 1.5), method="bounded")
+    return float(np.exp(found.x))
 
 
-def fit_thresholds(p: np.ndarray, cn: np.ndarray, elements: np.ndarray) -> dict[str, float]:
-    """For each absorber the probability below which a class is left out of the 90 % set."""
-    own = np.zeros(len(p))  # a coordination number that is no class can be in no set
+def fit_weights(p: np.ndarray, told: np.ndarray, prior: np.ndarray, cn: np.ndarray) -> list[float]:
+    """Those of `uncertainty.combined` that make the known numbers likeliest."""
     known = np.isin(cn, CLASSES)
+    p, told, cn = p[known], told[known], cn[known]
+    start = [1.0, 0.5, 0.25]
+    found = minimize(
+        lambda weights: _loss(combined(p, told, prior, weights), cn), start, method="L-BFGS-B", bounds=[(0, 3)] * 3
+    )
+    return [float(weight) for weight in found.x] if len(cn) else start
+
+
+def _loss(p: np.ndarray, cn: np.ndarray) -> float:
+    return float(-np.log(np.maximum(_own(p, cn)[np.isin(cn, CLASSES)], 1e-12)).mean())
+
+
+def _own(p: np.ndarray, cn: np.ndarray) -> np.ndarray:
+    """What each site's own number is given; 0 for one that is no class, and can be in no set."""
+    own, known = np.zeros(len(p)), np.isin(cn, CLASSES)
     own[known] = p[known, cn[known] - CLASSES[0]]
+    return own
+
+
+def shares(cn: np.ndarray) -> np.ndarray:
+    """How common each number is, (16,); none is 0."""
+    counts = (cn[:, None] == CLASSES).sum(0) + 1.0
+    return counts / counts.sum()
+
+
+def fit_thresholds(p: np.ndarray, cn: np.ndarray, elements: np.ndarray, prior: np.ndarray) -> dict[str, Any]:
+    """Thresholds of the 90 % sets for each absorber, in units of the root of the prior; and those of each number."""
+    own = _own(p / np.sqrt(prior), cn)
     out = {"all": _threshold(own)}
     for element in ELEMENTS:
         rows = elements == element
         out[element] = _threshold(own[rows]) if rows.sum() >= FEWEST else out["all"]
-    return out
+    of_number = [p[cn == number, i] for i, number in enumerate(CLASSES)]
+    each = [_threshold(values) if len(values) >= FEWEST_OF_NUMBER else 0.0 for values in of_number]
+    return {"thresholds": out, "each": each}
 
 
 def _threshold(own: np.ndarray) -> float:
@@ -45,28 +69,46 @@ def _threshold(own: np.ndarray) -> float:
     return float(np.sort(own)[max(rank - 1, 0)]) if n else 0.0
 
 
-def fit(p: np.ndarray, cn: np.ndarray, elements: np.ndarray) -> dict[str, Any]:
-    """Power and thresholds of one family, as the manifest holds them."""
-    power = fit_power(p, cn)
-    return {"power": power, "thresholds": fit_thresholds(temper(p, power), cn, elements)}
+def fit(p: np.ndarray, cn: np.ndarray, elements: np.ndarray, told: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
+    """Power and thresholds of one family, as the manifest holds them.
+
+    `told` are distributions by composition, (n, 16), by what was known of it; for each of them the same again, with the
+    weights of spectrum and composition, and how little the two agree for a few of the sites.
+    """
+    power, prior = fit_power(p, cn), shares(cn)
+    calibrated = temper(p, power)
+    out = {"power": power, "prior": prior.tolist(), **fit_thresholds(calibrated, cn, elements, prior)}
+    for kind, by_composition in (told or {}).items():
+        weights = fit_weights(calibrated, by_composition, prior, cn)
+        joint = combined(calibrated, by_composition, prior, weights)
+        least = float(np.quantile(agreement(calibrated, by_composition), CONTRADICTED))
+        out[kind] = {"weights": weights, "agreement": least, **fit_thresholds(joint, cn, elements, prior)}
+    return out
 
 
 def out_of_fold(
-    p: np.ndarray, cn: np.ndarray, elements: np.ndarray, fold: np.ndarray
-) -> tuple[np.ndarray, list[list[int]]]:
-    """Calibrated distributions and 90 % sets of each site, with power and thresholds from the other folds alone.
+    p: np.ndarray, cn: np.ndarray, elements: np.ndarray, fold: np.ndarray, told: np.ndarray | None = None
+) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
+    """Calibrated distributions, 90 % sets and sets for each number, all fitted to the other folds alone.
 
-    Each row of p, (n, 16), is by a model that did not see the row's fold.
+    Each row of p, (n, 16), is by a model that did not see the row's fold; so is each of `told`, by composition, where
+    it is to be used.
     """
     calibrated = np.zeros_like(p, dtype=float)
     sets: list[list[int]] = [[]] * len(p)
+    each = sets.copy()
     for i in np.unique(fold):
         test, rest = np.flatnonzero(fold == i), np.flatnonzero(fold != i)
-        fitted = fit(p[rest], cn[rest], elements[rest])
+        fitted = fit(p[rest], cn[rest], elements[rest], None if told is None else {"told": told[rest]})
+        prior, use = np.array(fitted["prior"]), fitted if told is None else fitted["told"]
         calibrated[test] = temper(p[test], fitted["power"])
+        if told is not None:
+            calibrated[test] = combined(calibrated[test], told[test], prior, use["weights"])
         for row in test:
-            sets[row] = prediction_set(calibrated[row], CLASSES, fitted["thresholds"][elements[row]])
-    return calibrated, sets
+            threshold = use["thresholds"][elements[row]] * np.sqrt(prior)
+            sets[row] = prediction_set(calibrated[row], CLASSES, threshold)
+            each[row] = prediction_set(calibrated[row], CLASSES, np.array(use["each"]))
+    return calibrated, sets, each
 
 
 def calibration_error(p: np.ndarray, cn: np.ndarray, bins: int = 15) -> float:

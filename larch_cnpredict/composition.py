@@ -1,0 +1,107 @@
+"""What a sample is made of, as the user or the header of its data says, and as the models read it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import xraydb
+
+from .errors import CompositionError
+from .features import ELEMENTS
+
+_NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
+_HYDRATE = re.compile(r"\.(\d*)(?=\(?H2O\)?$)")  # CuSO4.5H2O: the point is no decimal point
+_READS = {"formula": "write it as in formula='Na2CrO4'", "elements": "write them as in elements='Na Cr O'"}
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a sample is made of: amounts by symbol, all 1 where `kind` is 'elements', which says no amounts."""
+
+    kind: str  # 'formula' or 'elements'
+    text: str  # as it was given
+    amounts: dict[str, float]
+
+
+def find_composition(
+    group: Any, name: str, absorber: str, formula: str | None, elements: str | None
+) -> tuple[Composition | None, list[str]]:
+    """The composition of a group that messages call `name`: as the user says, else as its XDI header does.
+
+    None where neither says one, or the user gave an empty formula. What is wrong with the user's word is an error;
+    with the header's, a note: it was written for other readers.
+    """
+    if formula is not None and elements is not None:
+        raise CompositionError("formula and elements are both given: pass one of them")
+    if elements is not None:
+        return read("elements", elements, name, absorber), []
+    if formula is not None:
+        return (read("formula", formula, name, absorber) if formula.strip() else None), []
+    header = getattr(group, "attrs", None)
+    sample = header.get("sample") if isinstance(header, dict) else None
+    said = sample.get("stoichiometry") if isinstance(sample, dict) else None
+    if not isinstance(said, str) or not said.strip():
+        return None, []
+    try:
+        return read("formula", said, name, absorber), []
+    except CompositionError as error:
+        return None, [f"the header's Sample.stoichiometry was not used: {str(error).rstrip('.')}"]
+
+
+def read(kind: str, text: str, name: str, absorber: str) -> Composition:
+    """A formula (with brackets and hydrates), or names of elements apart; a CompositionError where it is neither."""
+    try:
+        if kind == "formula":
+            parts = _HYDRATE.sub(r"·\1", text.replace(" ", "").translate(str.maketrans("[]{}*•", "()()··"))).split("·")
+            parts = [re.sub(r"^(\d+)(.+)$", r"(\2)\1", part) for part in parts]  # 5H2O: (H2O)5
+            amounts = {symbol: float(n) for symbol, n in xraydb.chemparse("".join(parts)).items() if n > 0}
+        else:
+            amounts = dict.fromkeys(filter(None, re.split(r"[\s,;-]+", text)), 1.0)
+        numbers = [_number(symbol) for symbol in amounts]
+    except (ValueError, KeyError, AttributeError, IndexError, RecursionError):
+        numbers = []
+    if not numbers or max(numbers) > _NOBLE[-1] or not np.isfinite(sum(amounts.values())):
+        raise CompositionError(f"{kind}={text!r:.60} cannot be read: {_READS[kind]}")
+    if absorber not in amounts:
+        raise CompositionError(f"{kind}={text!r:.60} has no {absorber}, the absorber of {name}: correct one of the two")
+    return Composition(kind, text.strip(), amounts)
+
+
+def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -> np.ndarray:
+    """What the models read of compositions, (n, 149) float32.
+
+    Fractions by atomic number; which is the absorber, and its fraction; mean, spread, highest and lowest of the periods,
+    groups and atomic numbers of the elements; how many these are.
+    """
+    shares = np.zeros((len(compositions), _NOBLE[-1] + 1))
+    for row, amounts in zip(shares, compositions, strict=True):
+        for symbol, amount in amounts.items():
+            row[_number(symbol)] = amount
+    shares /= shares.sum(1, keepdims=True)
+    places, there = _places(), shares[:, :, None] > 0
+    mean = shares @ places
+    spread = np.sqrt(np.maximum(shares @ places**2 - mean**2, 0))
+    highest, lowest = np.where(there, places, 0).max(1), np.where(there, places, _NOBLE[-1]).min(1)
+    own = shares[np.arange(len(shares)), [_number(absorber) for absorber in absorbers]]
+    which = np.array([[absorber == element for element in ELEMENTS] for absorber in absorbers])
+    columns = [shares[:, 1:], which, own, mean, spread, highest, lowest, there.sum((1, 2))]
+    return np.column_stack(columns).astype(np.float32)
+
+
+@lru_cache  # xraydb looks through all elements each time
+def _number(symbol: str) -> int:
+    if not symbol[0].isalpha():
+        raise ValueError(symbol)
+    return int(xraydb.atomic_number(symbol))
+
+
+def _places() -> np.ndarray:
+    """Period, group and atomic number of each element, by atomic number."""
+    z = np.arange(_NOBLE[-1] + 1)
+    period = np.searchsorted(_NOBLE, z) + 1
+    after, before = z - np.r_[0, _NOBLE][period - 1], _NOBLE[period - 1] - z  # places since and to a noble gas
+    group = np.where((after <= 2) & (before > 0), after, np.maximum(18 - before, 3))
+    return np.column_stack([period, group, z])
