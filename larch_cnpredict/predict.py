@@ -159,7 +159,10 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
     verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)
     out = []
     for spectrum, family, p, verdict in zip(spectra, families, probabilities, verdicts, strict=True):
-        threshold = models.calibration[family]["thresholds"][spectrum.element]
+        fitted = models.calibration[family]
+        # how common a number is in training; models of before 2026.12 have thresholds of p alone
+        prior = np.array(fitted.get("prior", np.ones(len(models.classes))))
+        threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
         mean, std = uncertainty.mean_and_std(p, models.classes)
         doubts = [*spectrum.doubts, *verdict.reasons]
         out.append(

@@ -163,8 +163,8 @@ FAULTS = (
     Fault(
         "a prediction set of one",
         "larch_cnpredict/uncertainty.py",
-        "if q >= min(threshold, p.max())",
-        "if q >= p.max()",
+        "p >= np.minimum(threshold, p.max())",
+        "p >= p.max()",
         f"{LEARN}/test_calibrate.py",
     ),
 )  # fmt: skip

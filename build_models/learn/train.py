@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from build_models.config import Config
 from build_models.data.table import replacing
-from build_models.learn import domain, families
+from build_models.learn import composition, domain, families
 from build_models.run import Run
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
@@ -26,6 +26,11 @@ def trained(run: Run, unseen: bool = False) -> dict[str, Any]:
     return {name: joblib.load(_path(run, name, unseen)) for name in _names(unseen)}
 
 
+def compositions(run: Run, unseen: bool = False) -> dict[str, families.Trees]:
+    """The forests on composition, fitted as those of `trained` are."""
+    return {kind: joblib.load(_path(run, f"composition-{kind}", unseen)) for kind in composition.KINDS}
+
+
 def fit_missing(run: Run) -> None:
     """Fit what is not there yet: all families to the whole table, the default one without the unseen formulas too."""
     jobs: list[tuple[Callable, tuple]] = []
@@ -35,11 +40,15 @@ def fit_missing(run: Run) -> None:
         for name in _names(unseen):
             path = _path(run, name, unseen)
             if not path.exists():
-                jobs.append((_fit_and_save, (path, name, spectra, rows, run.recipe, run.seed)))
+                jobs.append((_save, (path, families.fit, name, spectra, rows, run.recipe, run.seed)))
+        for kind in composition.KINDS:
+            path = _path(run, f"composition-{kind}", unseen)
+            if not path.exists():
+                jobs.append((_save, (path, composition.fit, run.data.take(rows), kind, run.seed)))
         path = domain_path(run, unseen)
         if not path.exists():
             jobs.append((_fit_domain, (path, run.data.take(rows), run.recipe.augmentation, run.seed)))
-    run_jobs(run, sorted(jobs, key=lambda job: job[1][1] not in families.LONGEST), "train")
+    run_jobs(run, sorted(jobs, key=lambda job: job[1][0].stem.split("-")[0] not in families.LONGEST), "train")
 
 
 def domain_path(run: Run, unseen: bool = False) -> Path:
@@ -55,9 +64,9 @@ def _path(run: Run, name: str, unseen: bool) -> Path:
     return run.folder / f"{name}{'-unseen' if unseen else ''}.joblib"
 
 
-def _fit_and_save(path: Path, *arguments: Any) -> None:
+def _save(path: Path, fit: Callable, *arguments: Any) -> None:
     with replacing(path) as temporary:
-        joblib.dump(families.fit(*arguments), temporary)
+        joblib.dump(fit(*arguments), temporary)
 
 
 def _fit_domain(path: Path, *arguments: Any) -> None:

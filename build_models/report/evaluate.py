@@ -24,6 +24,8 @@ from larch_cnpredict.uncertainty import temper
 TESTS = ("realistic", "ideal")
 HEADLINE = "prototype"  # the split that calibrates what ships, and that cards begin with
 
+CONVOLUTIONAL = tuple(train.DEFAULT.values())
+
 Predicted = dict[str, dict[str, dict[str, np.ndarray]]]  # trained how -> test -> family -> (n, 16)
 
 
@@ -54,12 +56,17 @@ def run(config: Config) -> None:
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": config.train.folds, "schemes": {}}
     for scheme, fold in this.schemes.items():
         predicted = cross_validate(this, scheme)
-        metrics["schemes"][scheme] = {"baselines": baselines(this, fold), **summarise(this, fold, predicted)}
+        told = {kind: composition.predict(data, fold, kind, this.seed) for kind in composition.KINDS}
+        results = summarise(this, fold, predicted, told if "shipped" in predicted else {})
+        metrics["schemes"][scheme] = {"baselines": baselines(this, fold, told["formula"]), **results}
         if scheme == HEADLINE:
             realistic = predicted["shipped"]["realistic"]
-            metrics["calibration"] = {name: calibrate.fit(p, data.cn, data.elements) for name, p in realistic.items()}
-            p, sets = calibrate.out_of_fold(realistic[train.DEFAULT["complex"]], data.cn, data.elements, fold)
-            metrics["by_number"] = scores.by_number(data, p, sets)
+            metrics["calibration"] = {
+                name: calibrate.fit(p, data.cn, data.elements, told) for name, p in realistic.items()
+            }
+            p, sets, each = calibrate.out_of_fold(realistic[train.DEFAULT["complex"]], data.cn, data.elements, fold)
+            metrics["each_size"] = float(np.mean([len(one) for one in each]))
+            metrics["by_number"] = scores.by_number(data, p, sets, each)
             figures.confusion(data, p, this.folder / "confusion.png")
     figures.importance(train.trained(this), this.folder / "importance.png")
     if this.unseen.any():
@@ -107,26 +114,32 @@ def _predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[st
     train.save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
 
 
-def baselines(this: Run, fold: np.ndarray) -> dict[str, Any]:
-    """What is right without any spectrum: always the absorber's commonest number; composition and absorber."""
+def baselines(this: Run, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:
+    """What is right without any spectrum: always the absorber's commonest number; composition and absorber (`told`)."""
     data = this.data
-    known = composition.predict(data, fold, this.seed)
-    guesses = {"majority": scores.majority(data, fold), "composition": CLASSES[known.argmax(1)]}
+    guesses = {"majority": scores.majority(data, fold), "composition": CLASSES[told.argmax(1)]}
     return {name: scores.by_absorber(data, partial(scores.rates, data, guess=guess)) for name, guess in guesses.items()}
 
 
-def summarise(this: Run, fold: np.ndarray, predicted: Predicted) -> dict[str, Any]:
-    """Scores by way of training, test and family, for all sites and for each absorber; calibrated out of fold."""
+def summarise(this: Run, fold: np.ndarray, predicted: Predicted, told: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Scores by way of training, test and family, for all sites and for each absorber; calibrated out of fold.
+
+    What ships is scored on realistic spectra once more with each of `told`, distributions by composition.
+    """
     data = this.data
 
-    def scored(raw: np.ndarray) -> dict[str, dict[str, float]]:
-        p, sets = calibrate.out_of_fold(raw, data.cn, data.elements, fold)
+    def scored(raw: np.ndarray, by_composition: np.ndarray | None = None) -> dict[str, dict[str, float]]:
+        p, sets, _ = calibrate.out_of_fold(raw, data.cn, data.elements, fold, by_composition)
         return scores.by_absorber(data, partial(scores.score, data, p=p, sets=sets))
 
-    return {
+    out = {
         name: {test: {family: scored(raw) for family, raw in answers.items()} for test, answers in tests.items()}
         for name, tests in predicted.items()
     }
+    for kind, known in told.items():
+        families = {family: raw for family, raw in predicted["shipped"]["realistic"].items() if family in CONVOLUTIONAL}
+        out[f"with {kind}"] = {"realistic": {family: scored(raw, known) for family, raw in families.items()}}
+    return out
 
 
 def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,12 +28,14 @@ def run(config: Config) -> None:
     metrics = json.loads((this.folder / "metrics.json").read_text())
     calibration = metrics["calibration"]
     models, staged = train.trained(this), this.folder / "shipped"
-    manifest = package.write(staged, this, this.data, models, train.domain_path(this), calibration)
+    manifest = package.write(
+        staged, this, this.data, models, train.compositions(this), train.domain_path(this), calibration
+    )
     metrics["agreement"] = check(Models(staged), models, this)
     if config.train.measured:
         others, rest = this.folder / "unseen", this.data.take(np.flatnonzero(~this.unseen))
-        unseen = train.trained(this, unseen=True)
-        package.write(others, this, rest, unseen, train.domain_path(this, unseen=True), calibration)
+        unseen, compositions = train.trained(this, unseen=True), train.compositions(this, unseen=True)
+        package.write(others, this, rest, unseen, compositions, train.domain_path(this, unseen=True), calibration)
         folder = Path(config.train.measured)
         metrics["measured"] = {"as shipped": measured.score(folder, staged)}
         metrics["measured"]["formulas unseen"] = measured.score(folder, others)

@@ -19,7 +19,13 @@ from larch_cnpredict.models import MANIFEST_FORMAT
 
 
 def write(
-    folder: Path, run: Run, data: Dataset, models: Mapping[str, Any], domain: Path, calibration: Mapping[str, Any]
+    folder: Path,
+    run: Run,
+    data: Dataset,
+    models: Mapping[str, Any],
+    compositions: Mapping[str, Any],
+    domain: Path,
+    calibration: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write a folder of models that were trained on `data`, in the place of what was there; its manifest.
 
@@ -27,11 +33,7 @@ def write(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    entries = {
-        name: {"reads": model.reads, "classes": model.classes.tolist()}
-        | _write(folder / f"{name}.onnx", model.onnx().SerializeToString())
-        for name, model in models.items()
-    }
+    entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
     manifest = {
         "format": MANIFEST_FORMAT,
         "version": run.config.train.version,
@@ -51,11 +53,16 @@ def write(
         "default": {reads: name for reads, name in train.DEFAULT.items() if name in models},
         "families": entries,
         "calibration": {name: calibration[name] for name in models},
+        "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
         "domain": _write(folder / "domain.npz", domain.read_bytes()),
     }
     text = json.dumps(manifest, indent=1)
     (folder / "manifest.json").write_text(text + "\n")
     return json.loads(text)  # as whoever reads it has it: lists for tuples
+
+
+def _model(path: Path, model: Any) -> dict[str, Any]:
+    return {"classes": model.classes.tolist()} | _write(path, model.onnx().SerializeToString())
 
 
 def _write(path: Path, content: bytes) -> dict[str, str]:

@@ -71,8 +71,13 @@ def majority(data: Dataset, fold: np.ndarray) -> np.ndarray:
     return guess
 
 
-def by_number(data: Dataset, p: np.ndarray, sets: list[list[int]]) -> dict[str, dict[str, float]]:
-    """For each coordination number: sites, share found, share that the sets hold, what it is mostly taken for else."""
+def by_number(
+    data: Dataset, p: np.ndarray, sets: list[list[int]], each: list[list[int]]
+) -> dict[str, dict[str, float]]:
+    """For each coordination number: sites, share found, shares that the sets hold, what it is mostly taken for else.
+
+    `each` are the sets that are to hold each number nine times in ten.
+    """
     out = {}
     guess = CLASSES[p.argmax(1)]
     for cn in CLASSES[np.isin(CLASSES, data.cn)]:
@@ -82,6 +87,7 @@ def by_number(data: Dataset, p: np.ndarray, sets: list[list[int]]) -> dict[str, 
             "sites": len(rows),
             "found": float((guess[rows] == cn).mean()),
             "coverage": float(np.mean([cn in sets[row] for row in rows])),
+            "each": float(np.mean([cn in each[row] for row in rows])),
             "taken_for": int(np.bincount(wrong).argmax()) if len(wrong) else int(cn),
         }
     return out

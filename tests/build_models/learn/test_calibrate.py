@@ -5,7 +5,7 @@ import pytest
 
 from build_models.learn import calibrate
 from build_models.spectra.dataset import CLASSES
-from larch_cnpredict.uncertainty import mean_and_std, prediction_set, temper
+from larch_cnpredict.uncertainty import agreement, mean_and_std, prediction_set, temper
 
 
 def honest(n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
@@ -28,21 +28,27 @@ def test_the_power_undoes_what_made_a_family_too_sure_or_too_shy(power):
 def test_the_threshold_leaves_out_one_in_ten():
     p = np.zeros((100, 16))
     p[:, 5] = np.arange(1, 101) / 100  # what each site's own number, 6, is given
-    thresholds = calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"))
+    flat = np.full(16, 1 / 16)
+    thresholds = {
+        element: value / 4  # in units of the root of the prior
+        for element, value in calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"), flat)["thresholds"].items()
+    }
     assert thresholds["Fe"] == thresholds["all"] == pytest.approx(0.10)  # rank floor(101 * 0.1) = 10
     assert thresholds["Ni"] == thresholds["all"]  # no nickel: that of all
-    outside = calibrate.fit_thresholds(p, np.full(100, 24), np.full(100, "Fe"))
-    assert outside["all"] == 0.0  # a number that is no class can be in no set
+    outside = calibrate.fit_thresholds(p, np.full(100, 24), np.full(100, "Fe"), flat)
+    assert outside["thresholds"]["all"] == 0.0  # a number that is no class can be in no set
 
 
 def test_sets_hold_the_truth_nine_times_in_ten():
     p, cn = honest(8000)
     elements = np.array(["Fe", "Ni"])[np.arange(len(cn)) % 2]
     fold = np.arange(len(cn)) // 2 % 4
-    calibrated, sets = calibrate.out_of_fold(p, cn, elements, fold)
+    calibrated, sets, each = calibrate.out_of_fold(p, cn, elements, fold)
     held = np.array([c in s for c, s in zip(cn, sets, strict=True)])
     for element in ("Fe", "Ni"):
         assert held[elements == element].mean() == pytest.approx(0.9, abs=0.012)
+    for number in CLASSES:
+        assert np.mean([number in each[row] for row in np.flatnonzero(cn == number)]) == pytest.approx(0.9, abs=0.03)
     np.testing.assert_allclose(calibrated.sum(1), 1)
 
 
@@ -52,10 +58,54 @@ def test_calibration_of_a_fold_comes_from_the_others_alone():
     sure[:, 5] = 0.98
     fold = np.arange(400) % 2
     cn = np.where(fold == 0, 4, 6)
-    calibrated, sets = calibrate.out_of_fold(sure, cn, np.full(400, "Fe"), fold)
+    calibrated, sets, _ = calibrate.out_of_fold(sure, cn, np.full(400, "Fe"), fold)
     assert calibrated[fold == 0, 5].min() > 0.98  # by fold 1, which is always right
     assert sets[0] == [6]
     assert calibrated[fold == 1, 5].max() < 0.5  # by fold 0, which never is
+
+
+def two_witnesses(n: int = 6000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What two independent witnesses say of numbers that are mostly 6, each by Bayes' rule, and the numbers."""
+    rng = np.random.default_rng(1)
+    prior = np.r_[np.full(15, 0.02), 0.7][np.roll(np.arange(16), 6)]
+    cn = rng.choice(CLASSES, n, p=prior)
+    witnesses = []
+    for noise in (0.8, 1.5):
+        seen = cn + rng.normal(0, noise, n)
+        p = prior * np.exp(-((seen[:, None] - CLASSES) ** 2) / 2 / noise**2)
+        witnesses.append(p / p.sum(1, keepdims=True))
+    return *witnesses, cn
+
+
+def test_what_two_witnesses_know_alike_is_counted_once():
+    """For independent witnesses the product over the prior is exact: the weights must come out as 1, 1 and 1."""
+    first, second, cn = two_witnesses()
+    weights = calibrate.fit_weights(first, second, calibrate.shares(cn), cn)
+    assert weights == pytest.approx([1, 1, 1], abs=0.15)
+    elements, fold = np.full(len(cn), "Fe"), np.arange(len(cn)) % 5
+    alone, _, _ = calibrate.out_of_fold(first, cn, elements, fold)
+    both, sets, _ = calibrate.out_of_fold(first, cn, elements, fold, second)
+    right = [(CLASSES[p.argmax(1)] == cn).mean() for p in (alone, both)]
+    assert right[1] > right[0] + 0.01
+    assert calibrate.calibration_error(both, cn) < 0.03
+    assert np.mean([c in s for c, s in zip(cn, sets, strict=True)]) > 0.89
+
+
+def test_rare_numbers_are_not_those_that_sets_leave_out():
+    first, _, cn = two_witnesses()
+    _, sets, _ = calibrate.out_of_fold(first, cn, np.full(len(cn), "Fe"), np.arange(len(cn)) % 5)
+    flat = calibrate.fit_thresholds(first, cn, np.full(len(cn), "Fe"), np.ones(16))["thresholds"]["Fe"]
+    plain = [prediction_set(p, CLASSES, flat) for p in first]
+    rare = np.flatnonzero(cn != CLASSES[np.bincount(cn, minlength=17)[1:].argmax()])
+    held, without = (np.mean([cn[row] in s[row] for row in rare]) for s in (sets, plain))
+    assert held > without + 0.05
+
+
+def test_one_site_in_two_hundred_contradicts_its_composition():
+    first, second, cn = two_witnesses()
+    fitted = calibrate.fit(first, cn, np.full(len(cn), "Fe"), {"formula": second})
+    below = agreement(temper(first, fitted["power"]), second) < fitted["formula"]["agreement"]
+    assert below.mean() == pytest.approx(0.005, abs=0.001)
 
 
 def test_calibration_error_by_hand():
@@ -72,6 +122,7 @@ def test_prediction_sets_by_hand():
     assert prediction_set(p, classes, 0.2) == [5, 6]
     assert prediction_set(p, classes, 0.9) == [5]  # never empty
     assert prediction_set(p, classes, 0.05) == [4, 5, 6, 8]
+    assert prediction_set(p, classes, np.array([0.04, 0.7, 0.7, 0.04])) == [4, 5, 8]  # a threshold for each
 
 
 def test_mean_and_std_are_the_distributions():

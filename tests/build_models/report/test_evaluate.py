@@ -62,19 +62,20 @@ def test_metrics_are_those_of_the_answers(run, monkeypatch):
     data, fold = run.data, run.schemes["prototype"]
     p = np.eye(16, dtype=np.float32)[np.where(data.elements == "Fe", data.cn, 1) - 1]
     predicted = {"shipped": {"ideal": {"forest": p}}}
-    results = evaluate.summarise(run, fold, predicted)["shipped"]["ideal"]["forest"]
+    results = evaluate.summarise(run, fold, predicted, {})["shipped"]["ideal"]["forest"]
     assert results["Fe"]["accuracy"] == 1
     assert results["Ni"]["accuracy"] == 0
     assert results["all"]["accuracy"] == pytest.approx(0.5)
 
 
 def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run):
-    found = evaluate.baselines(run, run.schemes["formula"])
+    fold = run.schemes["formula"]
+    found = evaluate.baselines(run, fold, composition.predict(run.data, fold, "formula", seed=0))
     assert set(found) == {"majority", "composition"}
     for values in found.values():
         assert 0.15 < values["all"]["accuracy"] < 0.55  # a third by chance
     told = replace(run.data, cn=np.where(run.data.elements == "Fe", 6, 4))
-    p = composition.predict(told, run.schemes["formula"], seed=0)
+    p = composition.predict(told, fold, "formula", seed=0)
     assert (CLASSES[p.argmax(1)] == told.cn).all()
 
 

@@ -75,10 +75,11 @@ def test_every_absorber_has_its_own_line(five):
 
 def test_what_becomes_of_each_number(five):
     sets = [[6], [4, 6], [4, 6], [4], [6]]
-    lines = scores.by_number(five, certain([6, 4, 6, 4, 6]), sets)
-    assert lines["4"] == {"sites": 2, "found": 0.0, "coverage": 0.5, "taken_for": 6}
-    assert lines["6"] == {"sites": 2, "found": 0.5, "coverage": 1.0, "taken_for": 4}
-    assert lines["12"] == {"sites": 1, "found": 0.0, "coverage": 0.0, "taken_for": 4}
+    each = [[4, 6], [4, 6], [6, 4], [12], [6]]
+    lines = scores.by_number(five, certain([6, 4, 6, 4, 6]), sets, each)
+    assert lines["4"] == {"sites": 2, "found": 0.0, "coverage": 0.5, "each": 0.5, "taken_for": 6}
+    assert lines["6"] == {"sites": 2, "found": 0.5, "coverage": 1.0, "each": 1.0, "taken_for": 4}
+    assert lines["12"] == {"sites": 1, "found": 0.0, "coverage": 0.0, "each": 1.0, "taken_for": 4}
     assert set(lines) == {"4", "6", "12"}
 
 
