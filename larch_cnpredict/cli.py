@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
     command.add_argument("--element", help="the absorber of all the spectra, where the files do not say")
+    command.add_argument("--formula", help="what all the samples are made of, such as Na2CrO4")
+    command.add_argument("--elements", help="the same where amounts are not known, such as 'Na Cr O'")
     command.add_argument("--model", default="default", help="name of the model")
     command.set_defaults(run=_predict)
     command = commands.add_parser("info", help="versions, and the card of the shipped models")
@@ -100,7 +102,8 @@ def _predict(args: argparse.Namespace) -> int:
     elif args.x:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
-        rows, groups = _rows_and_groups(args.files, element=args.element, model=args.model)
+        asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
+        rows, groups = _rows_and_groups(args.files, **asked)
     _print_table(rows)
     if args.csv:
         from .result import safe_cells
@@ -152,17 +155,18 @@ def _check_new_file(path: Path, data_files: Sequence[str], overwrite: bool) -> N
 
 
 def predict_files(
-    paths: Sequence[str | Path], *, element: str | None = None, model: str = "default"
+    paths: Sequence[str | Path],
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Predict for every spectrum of the files, all in one batch: rows with the keys `COLUMNS`.
 
-    A file or spectrum that fails is a row without `cn`, whose `notes` say why.
+    `options` are element, model, formula and elements, of `predict_cn`. A file or spectrum that fails is a row without `cn`, whose `notes` say why.
     """
-    return _rows_and_groups(paths, element=element, model=model)[0]
+    return _rows_and_groups(paths, **options)[0]
 
 
 def _rows_and_groups(
-    paths: Sequence[str | Path], *, element: str | None, model: str
+    paths: Sequence[str | Path], *, model: str = "default", **options: Any
 ) -> tuple[list[dict[str, Any]], list[Any]]:
     """The rows of `predict_files`, and the groups that could be processed."""
     from tqdm import tqdm
@@ -189,13 +193,14 @@ def _rows_and_groups(
             ready.append((row, files.process(group)))
         except FileError as error:
             row["notes"] = str(error)
-    answers = predict_cn([group for _, group in ready], element=element, model=model, errors="collect") if ready else []
+    groups = [group for _, group in ready]
+    answers = predict_cn(groups, model=model, errors="collect", **options) if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
         if isinstance(answer, CNPredictError):
             row["notes"] = str(answer)
         else:
             row.update(answer.row())
-    return rows, [group for _, group in ready]
+    return rows, groups
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -71,9 +71,9 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
 
 
 def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -> np.ndarray:
-    """What the models read of compositions, (n, 149) float32.
+    """What the models read of compositions, (n, 142) float32.
 
-    Fractions by atomic number; which is the absorber, and its fraction; mean, spread, highest and lowest of the periods,
+    Fractions by atomic number; which is the absorber, and its fraction; mean, spread, highest and lowest of periods,
     groups and atomic numbers of the elements; how many these are.
     """
     shares = np.zeros((len(compositions), _NOBLE[-1] + 1))

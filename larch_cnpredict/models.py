@@ -76,6 +76,8 @@ class Models:
             # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
             self.calibration: dict[str, Any] = self.manifest["calibration"]
             self.families: tuple[str, ...] = tuple(self.manifest["families"])
+            # forests that know the composition alone, by how much of it; models of before 2026.12 have none
+            self._entries: dict[str, Any] = self.manifest["families"] | self.manifest.get("composition", {})
             with np.load(io.BytesIO(self._checked(self.manifest["domain"])), allow_pickle=False) as stored:
                 self.domain: dict[str, np.ndarray] = dict(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -92,9 +94,16 @@ class Models:
         """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
         return str(self.manifest["families"][family]["reads"])
 
+    def knows(self, kind: str) -> bool:
+        """Whether there is a model of compositions of this kind."""
+        return kind in self.manifest.get("composition", {})
+
     def probabilities(self, family: str, x: np.ndarray) -> np.ndarray:
-        """A family's own distribution over `classes`, (n, n_classes), for the inputs of n spectra."""
-        entry = self.manifest["families"][family]
+        """A family's own distribution over `classes`, (n, n_classes), for the inputs of n spectra.
+
+        So do 'formula' and 'elements' give theirs, for `composition.inputs`.
+        """
+        entry = self._entries[family]
         with self._opening:
             if family not in self._sessions:
                 self._sessions[family] = self._session(family)
@@ -136,5 +145,5 @@ class Models:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # these models take less time than waking threads does
         options.log_severity_level = 3
-        content = self._checked(self.manifest["families"][family])
+        content = self._checked(self._entries[family])
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

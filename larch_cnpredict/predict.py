@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from larch import isgroup
 
-from . import domain, features, uncertainty
+from . import composition, domain, features, uncertainty
 from .errors import (
     CNPredictError,
+    CompositionError,
     InputError,
     MissingArrayError,
     OptionError,
@@ -23,6 +24,10 @@ from .request import Request
 from .result import Prediction, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
 
+CONTRADICTION = (
+    "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
+    "is the sample what it is taken for?"
+)
 ERROR_CHOICES = ("raise", "collect")
 
 
@@ -37,6 +42,8 @@ def predict_cn(
     chi: Any = None,
     errors: str = "raise",
     models: str | Path | None = None,
+    formula: str | None = None,
+    elements: str | None = None,
     _larch: Any = None,
 ) -> Any:
     """Predict how many nearest neighbours the absorbing atom has.
@@ -75,6 +82,12 @@ def predict_cn(
         what happens when one of several groups fails: 'collect' puts the error in its place
     models : path, optional
         a folder of models made by build_models, instead of the shipped ones
+    formula, elements : str, optional
+        what the sample is made of: formula='Na2CrO4' (brackets and hydrates too), or elements='Na Cr O' where the
+        amounts are not known. The answer is then by spectrum and composition together, of held-out structure types
+        4 % more are right (2 % by the elements alone), and a note says what the spectrum alone gives. It is in doubt
+        where the two contradict each other. By default the Sample.stoichiometry of an XDI header; formula='' asks for
+        the spectrum alone
 
     Returns
     -------
@@ -88,8 +101,10 @@ def predict_cn(
     Notes
     -----
     Written to each group: `group.cn_predict`, a Group with cn, cn_mean, cn_std, classes, probabilities, cn_set (90 %
-    prediction set), element, edge, model, family (of models, that answered), model_version, in_domain, domain_score,
-    notes, xftf, fingerprint, neighbours, request; and an entry in `group.journal`. No array of the group is changed.
+    prediction set), cn_set_each (a larger one that holds each number, also a rare one, nine times in ten), composition,
+    spectrum_probabilities, element, edge, model, family (of models, that answered), model_version, in_domain,
+    domain_score, notes, xftf, fingerprint, neighbours, request; and an entry in `group.journal`. No array of the group
+    is changed.
 
     The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), with which the sites of
     the Materials Project structures are labelled whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao
@@ -98,7 +113,7 @@ def predict_cn(
     if not isinstance(errors, str) or errors not in ERROR_CHOICES:
         raise OptionError("errors", errors, ERROR_CHOICES)
     with boundary("what was given"):
-        request = Request.checked(element, edge, model, transform, models)
+        request = Request.checked(element, edge, model, transform, models, formula, elements)
         loaded = load_models(request.models)
         check_model(request.model, loaded)
         several = isinstance(group, list | tuple) and not _is_numbers(group)
@@ -127,6 +142,10 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
         spectrum = read_spectrum(group, request, **arrays)
         if spectrum.element not in models.absorbers:  # of models that somebody built from a few structures
             raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(models.absorbers))
+        if (told := spectrum.composition) and not models.knows(told.kind):
+            if request.formula or request.elements:
+                raise CompositionError(f"models {models.version} know no composition: leave {told.kind} out")
+            spectrum = replace(spectrum, composition=None)
         if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
             missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
             what_to_do = f"the model {request.model!r} reads them; use model='default'"
@@ -154,17 +173,31 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
         p = models.probabilities(family, (magnitude if models.reads(family) == "magnitude" else phases)[rows])
         probabilities[rows] = uncertainty.temper(p, models.calibration[family]["power"])
 
+    alone, told = probabilities, by_composition(spectra, models)
+    probabilities = alone.copy()
+    for i, known in told.items():
+        fitted = models.calibration[families[i]]
+        weights = fitted[spectra[i].composition.kind]["weights"]  # type: ignore[union-attr]
+        probabilities[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
+
     sure = probabilities.max(1) >= domain.SURE
     pooled = magnitude[:, : len(features.R_POOLED)]
     verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)
     out = []
-    for spectrum, family, p, verdict in zip(spectra, families, probabilities, verdicts, strict=True):
+    for i, (spectrum, family, p, verdict) in enumerate(zip(spectra, families, probabilities, verdicts, strict=True)):
         fitted = models.calibration[family]
         # how common a number is in training; models of before 2026.12 have thresholds of p alone
         prior = np.array(fitted.get("prior", np.ones(len(models.classes))))
+        doubts, notes = [*spectrum.doubts, *verdict.reasons], spectrum.notes
+        if i in told:
+            fitted = fitted[spectrum.composition.kind]  # type: ignore[union-attr]
+            text, guess = spectrum.composition.text, models.classes[alone[i].argmax()]  # type: ignore[union-attr]
+            notes = [f"with the composition {text}; without it: CN {guess} (p = {alone[i].max():.2f})", *notes]
+            if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
+                words = CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, alone[i].max())
+                doubts.append(words)
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
         mean, std = uncertainty.mean_and_std(p, models.classes)
-        doubts = [*spectrum.doubts, *verdict.reasons]
         out.append(
             Prediction(
                 cn=int(models.classes[p.argmax()]),
@@ -180,7 +213,10 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
                 model_version=models.version,
                 in_domain=not doubts,
                 domain_score=verdict.score,
-                notes=[*doubts, *spectrum.notes],
+                notes=[*doubts, *notes],
+                cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted.get("each", 0.0))),
+                composition=spectrum.composition.text if spectrum.composition else "",
+                spectrum_probabilities=alone[i].tolist() if i in told else [],
                 xftf=spectrum.xftf,
                 fingerprint=spectrum.fingerprint,
                 neighbours=verdict.neighbours,
@@ -191,6 +227,18 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
                 ),
             )
         )
+    return out
+
+
+def by_composition(spectra: Sequence[Spectrum], models: Models) -> dict[int, np.ndarray]:
+    """Distributions by composition alone, by the place of the spectrum, of those whose composition is told."""
+    out: dict[int, np.ndarray] = {}
+    for kind in ("formula", "elements"):
+        rows = [i for i, spectrum in enumerate(spectra) if spectrum.composition and spectrum.composition.kind == kind]
+        if rows:
+            amounts = [spectra[i].composition.amounts for i in rows]  # type: ignore[union-attr]
+            x = composition.inputs(amounts, [spectra[i].element for i in rows])
+            out |= dict(zip(rows, models.probabilities(kind, x), strict=True))
     return out
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .errors import OptionError
 
+BEFORE = {"element", "edge", "model", "transform", "models"}  # what earlier versions kept, who asked nothing else
 TRANSFORM_CHOICES = ("auto", "own", "training")
 
 
@@ -18,10 +19,14 @@ class Request:
     model: str = "default"
     transform: str = "auto"
     models: str | None = None  # folder of models, where not the shipped ones
+    formula: str | None = None  # what the sample is made of; '': not even what the header of the data says
+    elements: str | None = None
 
     @classmethod
-    def checked(cls, element: Any, edge: Any, model: Any, transform: Any, models: Any) -> "Request":
-        """From what a user gave; element and edge are checked with the spectrum, the model with the models."""
+    def checked(
+        cls, element: Any, edge: Any, model: Any, transform: Any, models: Any, formula: Any, elements: Any
+    ) -> "Request":
+        """From what a user gave; absorber and composition are checked with the spectrum, the model with the models."""
         if not isinstance(transform, str) or transform not in TRANSFORM_CHOICES:
             raise OptionError("transform", transform, TRANSFORM_CHOICES)
         if models is not None:
@@ -29,13 +34,16 @@ class Request:
                 models = str(Path(models).expanduser().absolute())
             except (TypeError, ValueError, RuntimeError):
                 raise OptionError("models", models, ["None or the path of a folder"]) from None
-        return cls(element, edge, model, transform, models)
+        for option, given in (("formula", formula), ("elements", elements)):
+            if given is not None and not isinstance(given, str):
+                raise OptionError(option, given, ["a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)"])
+        return cls(element, edge, model, transform, models, formula, elements)
 
     @classmethod
     def stored(cls, made: Any) -> "Request | None":
         """What was asked when `made`, a group's cn_predict, was written; None where it does not say."""
         values = getattr(made, "request", None)
-        if not isinstance(values, dict) or set(values) != {f.name for f in fields(cls)}:
+        if not isinstance(values, dict) or not BEFORE <= set(values) <= {f.name for f in fields(cls)}:
             return None
         known = all(value is None or isinstance(value, str) for value in values.values())
         return cls(**values) if known else None

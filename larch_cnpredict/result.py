@@ -45,7 +45,10 @@ class Prediction:
     probabilities : list of float
         the distribution: one probability for each class, their sum is 1
     cn_set : list of int
-        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration
+        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration. That is a mean
+        over all numbers; rare ones are missing more often
+    cn_set_each : list of int
+        a larger set, which holds every number, rare ones too, nine times in ten: what is not in it can be ruled out
     element, edge : str
     model, family, model_version : str
         the model that was asked, such as 'default'; the family of models that answered, such as 'phase'; their version
@@ -60,8 +63,12 @@ class Prediction:
         of the arrays and settings that the answer depends on: see `is_stale`
     neighbours : list of dict
         the training sites that look most like it: site, formula, cn, shell, distance
+    composition : str
+        what the sample is made of, where it was told and is part of the answer; else empty
+    spectrum_probabilities : list of float
+        then the distribution by the spectrum alone
     request : Request
-        what was asked: element, edge, model, transform, models
+        what was asked: element, edge, model, transform, models, formula, elements
     """
 
     cn: int
@@ -84,6 +91,9 @@ class Prediction:
     cn_mean_interval: list[float] = field(default_factory=list)
     mixture: float | None = None
     kind: str = ONE_SITE
+    cn_set_each: list[int] = field(default_factory=list)
+    composition: str = ""
+    spectrum_probabilities: list[float] = field(default_factory=list)
     request: Request = field(default_factory=Request)
 
     @property

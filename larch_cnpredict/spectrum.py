@@ -9,6 +9,7 @@ from larch import Group, isgroup
 
 from . import errors
 from .absorber import as_number, find_absorber
+from .composition import Composition, find_composition
 from .features import R_MAX
 from .request import Request
 from .transform import OTHER_TRANSFORM, is_training, training_transform
@@ -33,6 +34,7 @@ class Spectrum:
     rbkg: float | None  # of autobk, Å, where the group says it
     xftf: dict[str, Any]  # the settings that made chir_mag: kmin, kmax, kweight, dk, dk2, window, kstep, nfft
     doubts: list[str]  # what makes any answer doubtful, however much the spectrum is like those that the models know
+    composition: Composition | None  # of the sample, where the user or the header of the data says it
     notes: list[str]  # what was done, and what a careful user should know
     fingerprint: str  # changes with whatever the answer depends on
 
@@ -53,6 +55,7 @@ def read_spectrum(
         source, name = Group(r=group, **given), "the spectrum"
     arrays = _arrays(source, name)
     absorber = find_absorber(source, name, request.element, request.edge)
+    told, remarks = find_composition(source, name, absorber.element, request.formula, request.elements)
     recorded = getattr(getattr(source, "callargs", None), "xftf", None)
     r, magnitude, settings, notes = training_transform(name, arrays, recorded, request.transform)
     if request.transform == "own":
@@ -60,6 +63,7 @@ def read_spectrum(
     doubts = [*absorber.doubts, *([] if is_training(settings) else [OTHER_TRANSFORM])]
     rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{absorber.element} {absorber.edge} {sorted(settings.items())} {doubts}".encode())
+    digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
     for part in (r, magnitude, arrays.get("k"), arrays.get("chi")):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     return Spectrum(
@@ -74,7 +78,8 @@ def read_spectrum(
         rbkg=rbkg if rbkg is not None and 0 <= rbkg <= R_MAX else None,
         xftf=settings,
         doubts=doubts,
-        notes=[*absorber.notes, *notes],
+        composition=told,
+        notes=[*absorber.notes, *remarks, *notes],
         fingerprint=digest.hexdigest()[:16],
     )
 

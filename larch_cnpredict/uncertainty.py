@@ -17,12 +17,12 @@ def temper(p: np.ndarray, power: float) -> np.ndarray:
 def combined(p: np.ndarray, composition: np.ndarray, prior: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Calibrated distributions by spectrum and by composition, (n, n_classes) each, as one: a product of experts.
 
-    p^a composition^b / prior^c, normalised: what both know without looking is not to count twice. The weights a, b and c
-    were fitted to held-out materials.
+    p^a composition^b / prior^c, normalised: what both know without looking is not to count twice. The weights a, b
+    and c were fitted to held-out materials.
     """
     a, b, c = weights
     product = p**a * np.maximum(composition, FLOOR) ** b / prior**c
-    return np.asarray(product / product.sum(1, keepdims=True))
+    return np.asarray(product / product.sum(-1, keepdims=True))
 
 
 def agreement(p: np.ndarray, composition: np.ndarray) -> np.ndarray:

@@ -69,7 +69,9 @@ def _threshold(own: np.ndarray) -> float:
     return float(np.sort(own)[max(rank - 1, 0)]) if n else 0.0
 
 
-def fit(p: np.ndarray, cn: np.ndarray, elements: np.ndarray, told: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
+def fit(
+    p: np.ndarray, cn: np.ndarray, elements: np.ndarray, told: dict[str, np.ndarray] | None = None
+) -> dict[str, Any]:
     """Power and thresholds of one family, as the manifest holds them.
 
     `told` are distributions by composition, (n, 16), by what was known of it; for each of them the same again, with the

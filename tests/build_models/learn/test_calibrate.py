@@ -31,7 +31,9 @@ def test_the_threshold_leaves_out_one_in_ten():
     flat = np.full(16, 1 / 16)
     thresholds = {
         element: value / 4  # in units of the root of the prior
-        for element, value in calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"), flat)["thresholds"].items()
+        for element, value in calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"), flat)[
+            "thresholds"
+        ].items()
     }
     assert thresholds["Fe"] == thresholds["all"] == pytest.approx(0.10)  # rank floor(101 * 0.1) = 10
     assert thresholds["Ni"] == thresholds["all"]  # no nickel: that of all
