@@ -160,7 +160,8 @@ def predict_files(
 ) -> list[dict[str, Any]]:
     """Predict for every spectrum of the files, all in one batch: rows with the keys `COLUMNS`.
 
-    `options` are element, model, formula and elements, of `predict_cn`. A file or spectrum that fails is a row without `cn`, whose `notes` say why.
+    `options` are element, model, formula and elements, of `predict_cn`. A file or spectrum that fails is a row
+    without `cn`, whose `notes` say why.
     """
     return _rows_and_groups(paths, **options)[0]
 
