@@ -9,12 +9,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 _HOME = {
+    "cn_report": "report",
     "predict_cn": "predict",
     "explain": "explanation",
     "plot_cn": "plot",
     "plot_cn_series": "series",
     "cn_components": "components",
     "first_shell": "feffit_start",
+    "plot_cn_compare": "plot",
     "Prediction": "result",
     "register": "larch_hooks",
     "CNPredictError": "errors",

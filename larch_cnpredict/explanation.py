@@ -15,8 +15,8 @@ from .errors import boundary
 from .models import load_models
 from .predict import check_model, predict_spectra, read, resolve
 from .request import Request
-from .result import Prediction, write
-from .spectrum import Spectrum
+from .result import Prediction, is_stale, write
+from .spectrum import Spectrum, read_spectrum, spectrum_name
 
 # Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
 WIDTH = 0.6  # Å
@@ -118,6 +118,15 @@ def explain(
         write(group, whole)
         group.cn_predict.importance_r, group.cn_predict.importance = out.r.copy(), out.importance.copy()
     return out
+
+
+def explained(group: Any, _larch: Any) -> tuple[str, Prediction, Spectrum, Any]:
+    """Name, answer and spectrum of a group, and its cn_predict; `explain` is run where none holds."""
+    group = resolve(group, _larch)
+    if not hasattr(getattr(group, "cn_predict", None), "importance") or is_stale(group):
+        explain(group)
+    answer = Prediction.from_group(group.cn_predict)
+    return spectrum_name(group).strip("'"), answer, read_spectrum(group, answer.request), group.cn_predict
 
 
 def part(centers: np.ndarray) -> np.ndarray:

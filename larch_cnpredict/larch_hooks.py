@@ -9,7 +9,8 @@ from typing import Any
 
 import larch_cnpredict
 
-FUNCTIONS = ("predict_cn", "explain", "plot_cn", "plot_cn_series", "cn_components", "first_shell")
+PLOTS = ("plot_cn", "plot_cn_compare", "plot_cn_series")
+FUNCTIONS = ("predict_cn", "explain", *PLOTS, "cn_components", "cn_report", "first_shell")
 _BEGIN, _END = "# >>> larch-cnpredict >>>", "# <<< larch-cnpredict <<<"
 # find_spec is the guard: a failed import would end init.lar there and then, silently, and try/except does not catch it.
 # Names are deleted again because a module or function left in the session would be written into .larix files.

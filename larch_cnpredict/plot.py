@@ -1,14 +1,13 @@
-"""One figure of an answer: |chi(R)| with the parts that carried it, and how probable each coordination number is."""
+"""Figures of one answer and of two: |chi(R)| with the parts that carried it, and how probable each number is."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import OptionError, boundary
-from .explanation import explain
-from .predict import resolve
-from .result import Prediction, is_stale
-from .spectrum import Spectrum, read_spectrum, spectrum_name
+from .explanation import explained
+from .result import ONE_SITE, Prediction
+from .spectrum import Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 BLUE, RED = "#1f77b4", "#d62728"  # the first two line colours of Larch's own plots
 GREY, GRID = "#c8c8c8", "#e5e5e5"
 NOTABLE = 0.5  # where ln p falls by less than this, the shade stays paler, whatever the largest is
+DEEPEST = 0.55  # opacity of the darkest shade, through which lines are seen
 R_SHOWN = 6.0  # Å
 
 
@@ -24,7 +24,8 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
     """Plot |chi(R)| of a group as the models read it, what of it carried the answer, and how probable each number is.
 
     Shaded are the parts of R without which the answer would be less probable, the darkest where ln p falls most. Of
-    the bars, those of the 90 % prediction set are blue.
+    the bars, those of the 90 % prediction set are coloured; where the sample has more than one kind of site, the
+    mean of all of them and its 90 % interval are above the bars.
 
     Parameters
     ----------
@@ -48,62 +49,126 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
     -----
     Writes `group.cn_predict` where `explain` has to be run, and nothing else.
     """
-    from matplotlib.figure import Figure
-
-    if not isinstance(figure, Figure | None):
-        raise OptionError("figure", figure, ["None or a matplotlib Figure"])
+    check_figure(figure)
     with boundary("what was given"):
-        group = resolve(group, _larch)
-        if not hasattr(getattr(group, "cn_predict", None), "importance") or is_stale(group):
-            explain(group)
-        answer, made = Prediction.from_group(group.cn_predict), group.cn_predict
-        spectrum = read_spectrum(group, answer.request)
-        if figure is None:
-            from matplotlib import pyplot
-
-            figure = pyplot.figure(figsize=(8, 3.6))
-        else:
-            figure.clear()
-        figure.set_layout_engine("constrained")
+        name, answer, spectrum, made = explained(group, _larch)
+        figure = emptied(figure, (8, 3.6))
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        name = spectrum_name(group).strip("'")
         figure.suptitle(str(title) if title else f"{name}\n{answer}", fontsize="medium", wrap=True)
-        draw_chir(left, spectrum, made.importance_r, made.importance)
+        draw_chir(left, spectrum)
+        words = shade(left, spectrum, made.importance_r, made.importance)
+        left.set_title(words, fontsize="small", color=RED)
         draw_probabilities(right, answer)
     return figure
 
 
-def draw_chir(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> None:
-    """|chi(R)| with the important parts shaded."""
+def plot_cn_compare(a: Any, b: Any, figure: "Figure | None" = None, _larch: Any = None) -> "Figure":
+    """Plot two groups over each other: |chi(R)|, what of it carried each answer, and how probable each number is.
+
+    Parameters
+    ----------
+    a, b : Group, or its name
+        the first is blue, the second red; as for plot_cn
+    figure : matplotlib Figure, optional
+        as for plot_cn
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    CNPredictError
+        as predict_cn
+
+    Notes
+    -----
+    Writes `group.cn_predict` where `explain` has to be run, and nothing else. The share of the answer's probability
+    that is lost without a part of R is 1 - exp(-importance). Bars of the 90 % prediction set are coloured.
+    """
+    check_figure(figure)
+    with boundary("what was given"):
+        both = [explained(group, _larch) for group in (a, b)]
+        figure = emptied(figure, (9, 4.5))
+        axes = figure.subplot_mosaic([["chir", "cn"], ["lost", "cn"]], width_ratios=(3, 2), height_ratios=(2, 1))
+        for (name, answer, spectrum, made), colour, side in zip(both, (BLUE, RED), (-0.2, 0.2), strict=True):
+            draw_chir(axes["chir"], spectrum, colour, f"{name}: {answer.headline}")
+            lost = 100 * (1 - np.exp(-np.clip(made.importance, 0, None)))
+            axes["lost"].plot(made.importance_r, lost, color=colour, linewidth=2)
+            draw_probabilities(axes["cn"], answer, colour, side)
+        axes["chir"].set(ylim=(0, 1.08 * max(one[2].chir_mag[one[2].r <= R_SHOWN].max() for one in both)), xlabel="")
+        axes["chir"].legend(fontsize="small")
+        axes["lost"].set(xlim=(0, R_SHOWN), ylim=(0, None), xlabel=r"$R \rm\,(\AA)$", ylabel="% of p")
+        axes["lost"].set_title("how much less probable each answer is without this part of R", fontsize="small")
+        axes["lost"].grid(color=GRID)
+        axes["cn"].set_title("coloured: 90 % prediction sets", fontsize="small")
+    return figure
+
+
+def check_figure(figure: Any) -> None:
+    """Refuse what cannot be drawn into."""
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure | None):
+        raise OptionError("figure", figure, ["None or a matplotlib Figure"])
+
+
+def emptied(figure: "Figure | None", size: tuple[float, float]) -> "Figure":
+    """The figure that was given, with nothing in it, or a new one."""
+    if figure is None:
+        from matplotlib import pyplot
+
+        figure = pyplot.figure(figsize=size)
+    else:
+        figure.clear()
+    figure.set_layout_engine("constrained")
+    return figure
+
+
+def draw_chir(axes: "Axes", spectrum: Spectrum, colour: str = BLUE, label: str | None = None) -> None:
+    """|chi(R)| as the models read it."""
     shown = spectrum.r <= R_SHOWN
-    top = 1.08 * spectrum.chir_mag[shown].max() or 1.0
-    shades = np.clip(np.asarray(importance), 0, None)
-    half = np.diff(importance_r)[0] / 2
-    image = axes.imshow(
-        shades[None] / max(shades.max(), NOTABLE),
-        extent=(importance_r[0] - half, importance_r[-1] + half, 0, top),
-        aspect="auto",
-        interpolation="bilinear",
-        cmap="Reds",
-        vmin=0,
-        vmax=1.5,  # the darkest reds would hide the line
-    )
-    area = axes.fill_between(spectrum.r, spectrum.chir_mag, color="none")
-    image.set_clip_path(area.get_paths()[0], transform=axes.transData)
-    axes.plot(spectrum.r[shown], spectrum.chir_mag[shown], color=BLUE, linewidth=2)
-    unit = spectrum.xftf["kweight"] + 1
+    axes.plot(spectrum.r[shown], spectrum.chir_mag[shown], color=colour, linewidth=2, label=label)
+    top, unit = 1.08 * spectrum.chir_mag[shown].max() or 1.0, spectrum.xftf["kweight"] + 1
     axes.set(xlim=(0, R_SHOWN), ylim=(0, top), xlabel=r"$R \rm\,(\AA)$", ylabel=rf"$|\chi(R)| \rm\,(\AA^{{-{unit}}})$")
-    axes.set_title("red: without it the answer would be less probable", fontsize="small", color=RED)
     axes.grid(color=GRID)
 
 
-def draw_probabilities(axes: "Axes", answer: Prediction) -> None:
-    """A bar for each coordination number, with the 90 % prediction set in blue."""
-    colours = [BLUE if cn in answer.cn_set else GREY for cn in answer.classes]
-    axes.bar(answer.classes, answer.probabilities, color=colours)
+def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:
+    """Red under |chi(R)| where the answer is less probable without that part of R; returns the legend, with a scale."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    shades, half = np.clip(importance, 0, None), np.diff(importance_r)[0] / 2
+    darkest = max(shades.max(), NOTABLE)
+    image = axes.imshow(
+        shades[None] / darkest,
+        extent=(importance_r[0] - half, importance_r[-1] + half, 0, spectrum.chir_mag.max()),
+        aspect="auto",
+        interpolation="bilinear",
+        cmap=LinearSegmentedColormap.from_list("importance", [to_rgba(RED, 0), to_rgba(RED, DEEPEST)]),
+        vmin=0,
+        vmax=1,
+    )
+    area = axes.fill_between(spectrum.r, spectrum.chir_mag, color="none")
+    image.set_clip_path(area.get_paths()[0], transform=axes.transData)
+    return f"red: what the answer rests on; darkest: without it p falls by {100 * (1 - np.exp(-darkest)):.0f} %"
+
+
+def draw_probabilities(axes: "Axes", answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:
+    """A bar for each number, in colour those of the 90 % set; the mean where the sample has no single number.
+
+    `side`: how far the bars are to the left or right, where those of another answer are beside them.
+    """
+    colours = [colour if cn in answer.cn_set else GREY for cn in answer.classes]
+    axes.bar(np.add(answer.classes, side), answer.probabilities, width=0.4 if side else 0.8, color=colours)
+    title = "coloured: 90 % prediction set"
+    if answer.kind != ONE_SITE:
+        low, high = answer.interval
+        axes.plot([low, answer.cn_mean, high], [0.9] * 3, "o-", markevery=[1], color=colour)
+        title = "point: mean of all atoms, 90 % interval"
     axes.set(ylim=(0, 1), xlabel="coordination number", ylabel="probability")
     axes.set_xticks(answer.classes, minor=True)
     axes.set_xticks([cn for cn in answer.classes if cn % 2 == 0])
-    axes.set_title("blue: 90 % prediction set", fontsize="small", color=BLUE)
+    axes.set_title(title, fontsize="small")
     axes.grid(color=GRID, axis="y")
     axes.set_axisbelow(True)

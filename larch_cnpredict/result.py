@@ -16,6 +16,11 @@ from .request import Request
 from .spectrum import read_spectrum
 
 ONE_SITE, SEVERAL, PARTICLE = KINDS = ("one site", "several sites or phases", "particle or strongly disordered")
+MEANING = {
+    SEVERAL: "The absorbing atoms do not all have the same number of neighbours: the mean is over all of them.",
+    PARTICLE: "Atoms at surfaces have fewer neighbours than those inside, and disorder hides some of these: "
+    "the mean is over all absorbing atoms.",
+}
 ADVICE = {
     "ok": "Like the spectra that the models know: one number is left in the 90 % set.",
     "several": "No one number describes this sample: quote the mean with its 90 % interval.",
@@ -111,6 +116,11 @@ class Prediction:
         return "ok" if len(self.cn_set) == 1 else "undecided"
 
     @property
+    def headline(self) -> str:
+        """What to quote: 'CN 6', or where no one number describes the sample 'mean CN 8.3 [7.1, 9.4]'."""
+        return f"CN {self.cn}" if self.kind == ONE_SITE else f"mean CN {self.mean_text}"
+
+    @property
     def advice(self) -> str:
         """How far to trust it, in a sentence."""
         return ADVICE[self.verdict]
@@ -159,11 +169,11 @@ class Prediction:
         }
 
     def __str__(self) -> str:
-        text, one = f"{self.element} {self.edge}: ", f"CN {self.cn} (p = {self.p:.2f}, 90 % set {self.set_text})"
+        text, p = f"{self.element} {self.edge}: {self.headline}", f"(p = {self.p:.2f}, 90 % set {self.set_text})"
         if self.kind == ONE_SITE:
-            text += f"{one}, mean {self.mean_text}"
+            text += f" {p}, mean {self.mean_text}"
         else:
-            text += f"mean CN {self.mean_text}, {self.kind}; were it one site, {one}"
+            text += f", {self.kind}; were it one site, CN {self.cn} {p}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 
     __repr__ = __str__

@@ -39,7 +39,7 @@ class Answers:
         except CNPredictError:
             return None, "The result was written by another version: predict again"
         if not failure and self._is_stale(group):
-            failure = f"Stale, predict again: data or settings have changed since CN {found.cn} was predicted"
+            failure = f"Stale, predict again: data or settings have changed since {found.headline} was predicted"
         return found, failure
 
     def current(self, group: Any) -> Prediction | None:

@@ -7,6 +7,7 @@ from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_font
 from ..features import ELEMENTS
 from .table import AUTO, COLUMNS, SITES, TRANSFORMS
 
+SAMPLE = "CN 16"  # what the place of the answer always has room for
 USUAL = 79  # px that ten digits take at the text size for which widths are written here
 TIPS = {
     "predict_one": "Predict the coordination number of the current group (Enter)",
@@ -15,6 +16,7 @@ TIPS = {
     "progress": "Groups that are done, of those asked for",
     "plot_one": "Plot |chi(R)| of the current group, what of it carried the answer, and how probable each number is",
     "plot_sel": "Plot |chi(R)| of all checked groups, each with its number",
+    "compare": "Two checked groups over each other: |chi(R)|, what carried each answer, how probable each number is",
     "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
     "absorber": "The absorber of this group, where the one that was found is wrong",
     "copy_absorber": "Set this absorber for all checked groups",
@@ -28,6 +30,8 @@ TIPS = {
     "table": "Click a heading to sort, double-click a line to make it the current group",
     "copy": "Copy the table, to be pasted into a spreadsheet",
     "export": "Save the table with all numbers and notes",
+    "report": "Copy a paragraph on the current group's answer, for a paper's supplement: data, transform, models,\n"
+    "number and interval, what to cite",
 }
 
 
@@ -79,6 +83,8 @@ def build(tab, config, models) -> None:
         panel, default=bool(config["auto_plot"]), label="Auto-Plot when choosing Current Group?"
     )
     line("plot_one", "plot_sel", "plot_on_choose")
+    button("compare", "Compare Two Groups", 185, tab.onCompare)
+    line("compare")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onAbsorber)
     button("copy_absorber", "Copy Absorber to Selected Groups", 185, tab.onCopyAbsorber)
     line("Absorber:", "absorber", "copy_absorber")
@@ -90,7 +96,7 @@ def build(tab, config, models) -> None:
     wids["transform"].SetStringSelection(str(config.get("transform", AUTO)))
     line("Model:", "model", "Fourier transform:", "transform", "Saved:", "conf_choice", "conf_save")
     ruler()
-    text("answer", 150, 8, sample="CN 16")
+    text("answer", 150, 8, sample=SAMPLE)
     text("numbers", 590, 2)
     text("status", 760, 0)
     line("answer", "numbers")
@@ -103,7 +109,8 @@ def build(tab, config, models) -> None:
     wids["table_title"] = heading("Selected Groups", 200)
     button("copy", "Copy Table", 120, tab.onCopy)
     button("export", "Export to CSV File", 160, tab.onExport)
-    line("table_title", "copy", "export")
+    button("report", "Copy Report on Current Group", 185, tab.onReport)
+    line("table_title", "copy", "export", "report")
     panel.pack()
     wids["table"] = make_grid(tab, COLUMNS, scaled, 170)
     wids["table"].Bind(wx.EVT_SIZE, lambda event: widen_last(wids["table"], scaled, event))
@@ -117,6 +124,15 @@ def build(tab, config, models) -> None:
     sizer.Add(panel, 0, LEFT, 3)
     sizer.Add(wids["table"], 1, wx.EXPAND | wx.LEFT | wx.BOTTOM, 3)
     pack(tab, sizer)
+
+
+def share_line(answer, numbers) -> None:
+    """As much of their line for the answer as it needs, the rest for what stands beside it."""
+    both = answer.MinWidth + numbers.MinWidth
+    width = max(answer.GetTextExtent(words).width for words in (answer.Label, SAMPLE))
+    answer.SetMinSize((width, -1))
+    numbers.SetMinSize((both - width, -1))
+    answer.ContainingSizer.Layout()
 
 
 def make_grid(parent, columns, scaled, height):

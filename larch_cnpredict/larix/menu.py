@@ -6,8 +6,9 @@ from larch.wxlib import MenuItem
 from larch.wxxas import config as larix_config
 from larch.wxxas.config import CVar
 
+from .host import say
 from .pages import show_card, show_guide
-from .panel import DESCRIPTION, PANEL, TITLE, CNPanel, say
+from .panel import DESCRIPTION, PANEL, TITLE, CNPanel
 from .table import AUTO, TRANSFORMS, model_choices
 
 MODES = ("all", "xas", "exafs")
@@ -109,6 +110,11 @@ def _add_menu(frame) -> None:
     entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", shown)
     what = "Save coordination numbers to a CSV File"
     entry("&Export CN of Selected Groups to CSV File", what, lambda: cn_page(frame).onExport())
+    what = "Copy a paragraph on this Group's answer, for a paper's supplement"
+    entry("Copy &Report on Current Group", what, lambda: cn_page(frame).onReport())
+    menu.AppendSeparator()
+    what = "Plot two checked Groups over each other: chi(R), what carried each answer, how probable each number is"
+    entry("&Compare Two Groups", what, lambda: shown().onCompare())
     menu.AppendSeparator()
     entry("Show &Model Card", "What the models were trained on, and how good they are", lambda: show_card(frame))
     if bar.FindMenu("Help") != wx.NOT_FOUND:

@@ -11,13 +11,12 @@ from larch.site_config import user_larchdir
 from larch.wxlib import FileSave, Popup, get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
-from ..errors import CNPredictError
 from ..request import Request
 from ..spectrum import spectrum_name
-from . import plots, table
+from . import host, plots, table
 from .answers import NOT_YET, Answers
 from .batch import Batch, count
-from .display import build, fill
+from .display import build, fill, share_line
 from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, TRANSFORMS, model_choices
 
 PANEL = "cnpredict"
@@ -28,17 +27,6 @@ NO_GROUP = "No group: read data first"
 NONE_SELECTED = "No groups selected: check them in the list at the left"
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
-
-
-def say(frame, problem: str | Exception) -> None:
-    """Write an error to the Larch buffer and to the status bar."""
-    message = str(problem)
-    if not isinstance(problem, str | CNPredictError):
-        message = f"larch-cnpredict failed, please report this: {type(problem).__name__}: {problem}"
-    frame.larch.set_textstyle("error")
-    frame.larch.write(f"{message}\n")
-    frame.larch.set_textstyle("text")
-    frame.write_message(message)
 
 
 class CNPanel(TaskPanel):
@@ -98,7 +86,13 @@ class CNPanel(TaskPanel):
             return self.write_message("Still predicting: wait or cancel")
         for dgroup in groups:
             self.answers.forget(dgroup)
-        self.batch = Batch(groups, self.request, self.exists, self.make_chi, self.evaluate)
+        self.batch = Batch(
+            groups,
+            self.request,
+            exists=lambda dgroup: host.exists(self.controller, dgroup),
+            process=lambda dgroup: host.make_chi(self, dgroup),
+            evaluate=lambda command: host.evaluate(self, command),
+        )
         self.show_progress()
         return wx.CallLater(PAUSE, self.onBatch, self.batch)
 
@@ -109,7 +103,7 @@ class CNPanel(TaskPanel):
         try:
             batch.step()
         except Exception as err:  # noqa: BLE001  (said; the batch must not look as if it were running)
-            say(self.parent, err)
+            host.say(self.parent, err)
             batch.cancel()
         for dgroup, problem in batch.failed:
             self.answers.failed(dgroup, table.in_words_of_the_tab(problem, spectrum_name(dgroup)))
@@ -141,48 +135,6 @@ class CNPanel(TaskPanel):
             model=self.wids["model"].GetStringSelection(),
             transform=TRANSFORMS[self.wids["transform"].GetStringSelection()],
         )
-
-    def exists(self, dgroup) -> bool:
-        """Whether Larix still lists the group; one that is removed from the list stays among Larch's variables."""
-        there = dgroup.groupname in self.controller.file_groups.values()
-        return there and dgroup is getattr(self.controller.symtable, dgroup.groupname, None)
-
-    def evaluate(self, command):
-        """The value of a Larch command, or the error that ended it."""
-        system = self.controller.symtable._sys
-        system.last_error = None
-        answer = self.larch_eval(command)
-        error = system.last_error
-        return answer if error is None else CNPredictError(str(error.exc_info[1] or error.msg))
-
-    def make_chi(self, dgroup) -> tuple[bool, str]:
-        """See that the group has chi(R), from the EXAFS tab and its settings: whether there was work, and a problem."""
-        if getattr(dgroup, "chir_mag", None) is not None or not self.is_xasgroup(dgroup):
-            return False, ""
-        problem = ""
-        if getattr(dgroup, "is_frozen", False):
-            problem = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
-        else:
-            try:
-                if not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
-                    self.page("xasnorm").process(dgroup, force=True, use_form=False)
-                exafs = self.page("exafs")
-                exafs.get_config(dgroup)  # sets the k limits, which are -1 in a group just read
-                exafs.process(dgroup)
-            except Exception as err:  # noqa: BLE001  (whatever Larix meets in bad data, the other groups go on)
-                problem = f"Larix could not process this group on the EXAFS tab: {err}"
-        if problem:
-            say(self.parent, f"{dgroup.filename}: {problem}")
-        return True, problem
-
-    def page(self, key):
-        """Another tab, which may have to be opened; the one that is shown stays."""
-        book = self.parent.nb
-        shown = book.GetSelection()
-        page = self.parent.get_nbpage(key)[1]
-        if book.GetSelection() != shown:
-            book.SetSelection(shown)
-        return page
 
     # --- settings
 
@@ -253,22 +205,18 @@ class CNPanel(TaskPanel):
     def show_answer(self):
         wids, dgroup = self.wids, self.controller.get_group()
         found, problem = self.answers.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
-        if found is None or problem:
-            answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
-            first_sight = problem in (NOT_YET, NO_GROUP)
-            colour = "text" if first_sight else "title_red"
-            details = HINT if first_sight else problem
-        else:
-            answer, status, colour = f"CN {found.cn}", found.advice, COLOURS[found.verdict]
-            numbers = f"{found.element} {found.edge}:  p = {found.p:.2f},  90 % set {found.set_text},  "
-            numbers += f"mean {found.mean_text}"
-            notes = [*found.notes, f"model: {found.model}, version {found.model_version}"]
-            details = "\n".join(f"• {line}" for line in notes)
+        first_sight = problem in (NOT_YET, NO_GROUP)
+        answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
+        colour, details = ("text", HINT) if first_sight else ("title_red", problem)
+        if found is not None and not problem:
+            answer, colour = found.headline, COLOURS[found.verdict]
+            numbers, status, details = table.answer_texts(found)
             sites = [table.site_row(site) for site in found.neighbours]
         for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
             wids[name].SetLabel(label)
             wids[name].SetToolTip(label)
             wids[name].SetForegroundColour(get_color(colour))
+        share_line(wids["answer"], wids["numbers"])
         wids["details"].ChangeValue(details)
         fill(wids["sites"], sites)
 
@@ -294,6 +242,15 @@ class CNPanel(TaskPanel):
     def onPlotOne(self, event=None):
         self.plot(why=True)
 
+    def onCompare(self, event=None):
+        """Two groups over each other, in a window of its own."""
+        names = [dgroup.groupname for dgroup in self.selected()]
+        if len(names) != 2:
+            return self.write_message(
+                f"Check the two groups to compare in the list at the left, not {count(len(names))}"
+            )
+        return host.show_figure(self, "cn_compare", f"plot_cn_compare({', '.join(names)})")
+
     def plot(self, dgroup=None, why=False, **kws):
         """|chi(R)| as Larix plots it, the parts that carried the answer shaded, class probabilities in its corner.
 
@@ -318,10 +275,21 @@ class CNPanel(TaskPanel):
     # --- handing on
 
     def onCopy(self, event=None):
+        self.copy(table.as_text(self.rows, COLUMNS, "excel-tab"), f"Copied {len(self.rows)} rows")
+
+    def onReport(self, event=None):
+        """The answer of the current group, as a paragraph for a paper's supplement."""
+        dgroup = self.controller.get_group()
+        if dgroup is None or self.answers.current(dgroup) is None:
+            return self.write_message("Predict the current group first: there is no answer to report")
+        text = host.evaluate(self, f"cn_report({dgroup.groupname})")
+        return host.say(self.parent, text) if isinstance(text, Exception) else self.copy(text, "Copied the report")
+
+    def copy(self, text, message):
         if wx.TheClipboard.Open():
-            wx.TheClipboard.SetData(wx.TextDataObject(table.as_text(self.rows, COLUMNS, "excel-tab")))
+            wx.TheClipboard.SetData(wx.TextDataObject(text))
             wx.TheClipboard.Close()
-            self.write_message(f"Copied {len(self.rows)} rows")
+            self.write_message(message)
 
     def onExport(self, event=None):
         self.refresh()
@@ -335,6 +303,6 @@ class CNPanel(TaskPanel):
             Path(path).write_text(table.as_text(self.rows, CSV_COLUMNS, "excel"), encoding="utf-8")
         except OSError as err:
             message = f"{path} could not be written: {err.strerror}"
-            say(self.parent, message)
+            host.say(self.parent, message)
             return Popup(self, message, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
         return self.write_message(f"Wrote {len(self.rows)} rows to {path}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plot import NOTABLE, R_SHOWN, RED, draw_probabilities
+from ..plot import R_SHOWN, RED, draw_probabilities, shade
 from ..result import Prediction
 from ..spectrum import read_spectrum
 
@@ -32,7 +32,7 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
     commands: list[str] = []
     for group in groups:
         found = tab.answers.current(group)
-        label = group.filename + (f": CN {found.cn}" if found else "")
+        label = group.filename + (f": {found.headline}" if found else "")
         commands.append(chir_command(group, title, label=label, new=not commands, delay_draw=True))
     tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
     say_unit(tab.controller.get_display(win=1).panel, groups[0])
@@ -67,24 +67,15 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
         axes.plot(read.r, read.chir_mag, "--", color=panel.conf.textcolor, linewidth=1.5, zorder=5)
         remark(axes, 0.87, "dashed: as the models read it", panel.conf.textcolor)
         highest = max(highest, read.chir_mag.max())
+    if hasattr(made, "importance"):
+        words = shade(axes, read, np.asarray(made.importance_r), np.asarray(made.importance))
+        remark(axes, 0.97, words.replace("; ", ",\n"), RED)
     panel.conf.draw_legend(show=False)
     panel.set_xylims([0, R_SHOWN, 0, HEADROOM * highest])
-    if hasattr(made, "importance"):
-        shade(axes, np.asarray(made.importance_r), np.asarray(made.importance))
     corner = axes.inset_axes([0.58, 0.6, 0.4, 0.3])
     draw_probabilities(corner, found)
     in_colours_of(panel, corner)
     panel.canvas.draw()
-
-
-def shade(axes: Axes, r: np.ndarray, importance: np.ndarray) -> None:
-    """Red where the answer would be less probable without that part of R, with the scale of it in words."""
-    shades = np.clip(importance, 0, None)
-    half, darkest = (r[1] - r[0]) / 2, max(shades.max(), NOTABLE)
-    for middle, depth in zip(r, shades / darkest, strict=True):
-        axes.axvspan(middle - half, middle + half, ymax=1 / HEADROOM, color=RED, alpha=0.4 * depth, linewidth=0)
-    lost = 100 * (1 - np.exp(-darkest))
-    remark(axes, 0.97, f"red: what the answer rests on,\ndarkest: without it p falls by {lost:.0f} %", RED)
 
 
 def remark(axes: Axes, height: float, words: str, colour: str) -> None:
@@ -97,9 +88,7 @@ def in_colours_of(panel: Any, corner: Axes) -> None:
     corner.set_facecolor(conf.facecolor)
     corner.tick_params(labelsize="x-small", which="both", colors=conf.textcolor)
     for item in (corner.title, corner.xaxis.label, corner.yaxis.label):
-        item.set_fontsize("x-small")
-    for item in (corner.xaxis.label, corner.yaxis.label):
-        item.set_color(conf.textcolor)
+        item.set(fontsize="x-small", color=conf.textcolor)
     for spine in corner.spines.values():
         spine.set_color(conf.textcolor)
     corner.grid(color=conf.gridcolor, axis="y")

@@ -10,20 +10,22 @@ from typing import Any
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
-from ..result import Prediction, safe_cells
+from ..result import MEANING, ONE_SITE, Prediction, safe_cells
 
 AUTO = "<Auto>"
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
-COLUMNS = {"Group": 190, "Absorber": 75, "CN": 45, "90 % set": 85, "Mean": 95, "Status": 255}
+COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}
 SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
 CSV_COLUMNS = (
-    *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Sigma"),
-    *("Status", "Model", "Version", "Notes"),
+    *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Mean low", "Mean high"),
+    *("Kind of sample", "Mixture", "Status", "Model", "Version", "Notes"),
 )
 # column: its cell in `Prediction.row`
-CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Sigma": "cn_std"}
-CELLS |= {"Model": "model", "Version": "model_version", "Notes": "notes"}
+CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Mean low": "cn_mean_low"}
+CELLS |= {"Mean high": "cn_mean_high", "Kind of sample": "kind", "Mixture": "mixture", "Model": "model"}
+CELLS |= {"Version": "model_version", "Notes": "notes"}
+ONE_NUMBER = ("CN", "Probability", "90 % set")  # what is left empty where the sample has no one number
 # column: what it is sorted by, where that is not its text
 KEYS: dict[str, Callable[[dict], Any]] = {
     "CN": lambda row: row["CN"],
@@ -74,6 +76,8 @@ def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
         cells = found.row()
         out |= {heading: cells[key] for heading, key in CELLS.items()}
         out |= {"90 % set": found.set_text, "Mean": found.mean_text, "verdict": found.verdict, "found": found}
+        out["Kind"] = found.kind.split(" or ")[0]
+        out |= dict.fromkeys(ONE_NUMBER if found.kind != ONE_SITE else (), "")
         out["Status"] = f"outside: {found.reason}" if found.reason else found.verdict
     return out
 
@@ -98,6 +102,19 @@ def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
     writer.writeheader()
     writer.writerows(map(safe_cells, rows))
     return out.getvalue()
+
+
+def answer_texts(found: Prediction) -> tuple[str, str, str]:
+    """What the tab says of an answer: the line beside its number, how far to trust it, and all there is to know."""
+    single, notes = f"p = {found.p:.2f},  90 % set {found.set_text}", found.notes
+    if found.kind == ONE_SITE:
+        numbers = f"{single},  mean {found.mean_text}"
+    else:
+        numbers = found.kind
+        meaning = [MEANING.get(found.kind, numbers), f"were it one site: CN {found.cn},  {single}"]
+        notes = [*meaning, *notes] if found.in_domain else [*notes, *meaning]  # why it is outside comes first
+    notes = [*notes, f"model: {found.model}, version {found.model_version}"]
+    return f"{found.element} {found.edge}:  {numbers}", found.advice, "\n".join(f"• {note}" for note in notes)
 
 
 def site_row(site: dict) -> list[str]:

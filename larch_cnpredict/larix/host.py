@@ -1,0 +1,73 @@
+"""What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, a window for a figure."""
+
+from ..errors import CNPredictError
+
+
+def say(frame, problem: str | Exception) -> None:
+    """Write an error to the Larch buffer and to the status bar."""
+    message = str(problem)
+    if not isinstance(problem, str | CNPredictError):
+        message = f"larch-cnpredict failed, please report this: {type(problem).__name__}: {problem}"
+    frame.larch.set_textstyle("error")
+    frame.larch.write(f"{message}\n")
+    frame.larch.set_textstyle("text")
+    frame.write_message(message)
+
+
+def exists(controller, dgroup) -> bool:
+    """Whether Larix still lists the group; one that is removed from the list stays among Larch's variables."""
+    there = dgroup.groupname in controller.file_groups.values()
+    return there and dgroup is getattr(controller.symtable, dgroup.groupname, None)
+
+
+def evaluate(tab, command):
+    """The value of a Larch command, or the error that ended it."""
+    system = tab.controller.symtable._sys
+    system.last_error = None
+    answer = tab.larch_eval(command)
+    error = system.last_error
+    return answer if error is None else CNPredictError(str(error.exc_info[1] or error.msg))
+
+
+def show_figure(tab, key, command):
+    """The figure that a Larch command makes, in a window that closes with Larix; None where there is an error."""
+    figure = evaluate(tab, command)
+    if isinstance(figure, Exception):
+        tab.write_message(str(figure))
+        return None
+    windows = tab.parent.subframes
+    if windows.get(key):  # wx: false where the user has closed it
+        windows[key].Close()
+    windows[key] = figure.canvas.manager.frame
+    windows[key].Show()
+    return figure
+
+
+def make_chi(tab, dgroup) -> tuple[bool, str]:
+    """See that the group has chi(R), from the EXAFS tab and its settings: whether there was work, and a problem."""
+    if getattr(dgroup, "chir_mag", None) is not None or not tab.is_xasgroup(dgroup):
+        return False, ""
+    problem = ""
+    if getattr(dgroup, "is_frozen", False):
+        problem = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
+    else:
+        try:
+            if not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
+                page(tab.parent, "xasnorm").process(dgroup, force=True, use_form=False)
+            exafs = page(tab.parent, "exafs")
+            exafs.get_config(dgroup)  # sets the k limits, which are -1 in a group just read
+            exafs.process(dgroup)
+        except Exception as err:  # noqa: BLE001  (whatever Larix meets in bad data, the other groups go on)
+            problem = f"Larix could not process this group on the EXAFS tab: {err}"
+    if problem:
+        say(tab.parent, f"{dgroup.filename}: {problem}")
+    return True, problem
+
+
+def page(frame, key):
+    """Another tab, which may have to be opened; the one that is shown stays."""
+    shown = frame.nb.GetSelection()
+    page = frame.get_nbpage(key)[1]
+    if frame.nb.GetSelection() != shown:
+        frame.nb.SetSelection(shown)
+    return page

@@ -1,0 +1,67 @@
+"""cn_report: one group's answer as the paragraph that a paper's supplement needs."""
+
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from .errors import boundary
+from .explanation import WIDTH, explained
+from .result import MEANING, ONE_SITE
+
+CITE = (
+    f"larch-cnpredict {__version__}",
+    "Larch (Newville, J. Phys.: Conf. Ser. 430 (2013) 012007)",
+    "CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063)",
+    "the Materials Project (Jain et al., APL Mater. 1 (2013) 011002)",
+    "the idea (Zeng, Hu and Yao, ChinaXiv 202511.00010)",
+)
+
+
+def cn_report(group: Any, _larch: Any = None) -> str:
+    """Say in a paragraph how the coordination number of a group was found, how sure it is, and what to cite.
+
+    Parameters
+    ----------
+    group : Group, or its name
+        `explain` is run first where it was not, or where the group has changed since
+
+    Returns
+    -------
+    str : data, transform, models, number and set, mean with its interval, domain, what to cite
+
+    Raises
+    ------
+    CNPredictError
+        as predict_cn
+
+    Notes
+    -----
+    Writes `group.cn_predict` where `explain` has to be run, and nothing else.
+    """
+    with boundary("what was given"):
+        name, answer, spectrum, made = explained(group, _larch)
+    x, best = answer.xftf, int(np.argmax(made.importance))
+    background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
+    low, high = answer.interval
+    number = f"coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})"
+    sentences = [
+        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; k^{x['kweight']} chi(k) was Fourier "
+        f"transformed from k = {x['kmin']:g} to {x['kmax']:g} Å^-1 ({x['window']} window, dk = {x['dk']:g} Å^-1).",
+        f"The model {answer.family!r} of larch-cnpredict {__version__}, version {answer.model_version}, learnt from "
+        "FEFF spectra of structures of the Materials Project, whose sites CrystalNN had labelled.",
+        f"It finds {number}." if answer.kind == ONE_SITE else f"It finds {answer.kind}. {MEANING.get(answer.kind, '')}",
+        f"The mean coordination number of all absorbing atoms is {answer.cn_mean:.1f} (90 % interval {low:.1f} to "
+        f"{high:.1f}).",
+    ]
+    if answer.kind != ONE_SITE:
+        sentences.append(f"Were it one site, it would be {number}.")
+    if made.importance[best] > 0:
+        ends = (made.importance_r[best] + side * WIDTH / 2 for side in (-1, 1))
+        sentences.append(
+            "What carries this most is chi(R) from {:.1f} to {:.1f} Å, uncorrected for phase.".format(*ends)
+        )
+    domain = "The spectrum is like those that the models know."
+    if not answer.in_domain:
+        domain = f"THIS SPECTRUM IS OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: {answer.reason}."
+    return " ".join([*sentences, domain, f"To cite: {'; '.join(CITE)}."])
