@@ -5,7 +5,7 @@ import wx.grid
 from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_font, pack
 
 from ..features import ELEMENTS
-from .table import AUTO, COLUMNS, SITES, TRANSFORMS
+from .table import AUTO, COLUMNS, SCAN_NUMBER, SITES, TRANSFORMS
 
 SAMPLE = "CN 16"  # what the place of the answer always has room for
 USUAL = 79  # px that ten digits take at the text size for which widths are written here
@@ -16,6 +16,9 @@ TIPS = {
     "progress": "Groups that are done, of those asked for",
     "plot_one": "Plot |chi(R)| of the current group, what of it carried the answer, and how probable each number is",
     "plot_sel": "Plot |chi(R)| of all checked groups, each with its number",
+    "series": "Plot the mean coordination number of all checked groups, with its interval, in a window of its own.\n"
+    "A click on a point makes its group the current one",
+    "series_x": "What the series is drawn against: the number in the names, or what is known of each checked group",
     "compare": "Two checked groups over each other: |chi(R)|, what carried each answer, how probable each number is",
     "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
     "absorber": "The absorber of this group, where the one that was found is wrong",
@@ -30,6 +33,7 @@ TIPS = {
     "table": "Click a heading to sort, double-click a line to make it the current group",
     "copy": "Copy the table, to be pasted into a spreadsheet",
     "export": "Save the table with all numbers and notes",
+    "export_series": "Plot the series of all checked groups, and save it with all numbers and what it is drawn against",
     "report": "Copy a paragraph on the current group's answer, for a paper's supplement: data, transform, models,\n"
     "number and interval, what to cite",
 }
@@ -83,8 +87,10 @@ def build(tab, config, models) -> None:
         panel, default=bool(config["auto_plot"]), label="Auto-Plot when choosing Current Group?"
     )
     line("plot_one", "plot_sel", "plot_on_choose")
+    button("series", "Plot Series of Selected Groups", 185, tab.onSeries)
+    choice("series_x", [SCAN_NUMBER], 150, None)
     button("compare", "Compare Two Groups", 185, tab.onCompare)
-    line("compare")
+    line("series", "against:", "series_x", "compare")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onAbsorber)
     button("copy_absorber", "Copy Absorber to Selected Groups", 185, tab.onCopyAbsorber)
     line("Absorber:", "absorber", "copy_absorber")
@@ -110,7 +116,8 @@ def build(tab, config, models) -> None:
     button("copy", "Copy Table", 120, tab.onCopy)
     button("export", "Export to CSV File", 160, tab.onExport)
     button("report", "Copy Report on Current Group", 185, tab.onReport)
-    line("table_title", "copy", "export", "report")
+    button("export_series", "Export Series", 110, tab.onExportSeries)
+    line("table_title", "copy", "export", "export_series", "report")
     panel.pack()
     wids["table"] = make_grid(tab, COLUMNS, scaled, 170)
     wids["table"].Bind(wx.EVT_SIZE, lambda event: widen_last(wids["table"], scaled, event))

@@ -1,4 +1,9 @@
-"""What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, a window for a figure."""
+"""What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, windows and files."""
+
+from pathlib import Path
+
+import wx
+from larch.wxlib import FileSave, Popup
 
 from ..errors import CNPredictError
 
@@ -41,6 +46,29 @@ def show_figure(tab, key, command):
     windows[key] = figure.canvas.manager.frame
     windows[key].Show()
     return figure
+
+
+def copy(tab, text, message) -> None:
+    """Text to the clipboard."""
+    if wx.TheClipboard.Open():
+        wx.TheClipboard.SetData(wx.TextDataObject(text))
+        wx.TheClipboard.Close()
+        tab.write_message(message)
+
+
+def save(tab, text, name, message):
+    """A table to a file that the user chooses."""
+    path = FileSave(tab, "Save Coordination Numbers", name, wildcard="CSV Files (*.csv)|*.csv")
+    question = f"Overwrite {path}?", "Overwrite existing file?"
+    if not path or (Path(path).exists() and Popup(tab, *question, style=wx.YES_NO) != wx.ID_YES):
+        return None
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as err:
+        problem = f"{path} could not be written: {err.strerror}"
+        say(tab.parent, problem)
+        return Popup(tab, problem, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
+    return tab.write_message(f"{message} {path}")
 
 
 def make_chi(tab, dgroup) -> tuple[bool, str]:

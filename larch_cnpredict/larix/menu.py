@@ -105,7 +105,7 @@ def _add_menu(frame) -> None:
     what = "Predict the coordination number of this Group"
     entry("&Predict CN for Current Group", what, lambda: shown().onPredictOne())
     what = "Predict the coordination numbers of all checked Groups"
-    entry("Predict CN for &Selected Groups", what, lambda: shown().onPredictSelected())
+    entry("Predict CN for Se&lected Groups", what, lambda: shown().onPredictSelected())
     menu.AppendSeparator()
     entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", shown)
     what = "Save coordination numbers to a CSV File"
@@ -113,6 +113,8 @@ def _add_menu(frame) -> None:
     what = "Copy a paragraph on this Group's answer, for a paper's supplement"
     entry("Copy &Report on Current Group", what, lambda: cn_page(frame).onReport())
     menu.AppendSeparator()
+    what = "Plot the mean coordination number of all checked Groups, with its interval"
+    entry("Plot &Series of Selected Groups", what, lambda: shown().onSeries())
     what = "Plot two checked Groups over each other: chi(R), what carried each answer, how probable each number is"
     entry("&Compare Two Groups", what, lambda: shown().onCompare())
     menu.AppendSeparator()

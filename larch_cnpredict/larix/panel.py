@@ -8,16 +8,17 @@ import wx.grid
 from larch import Group
 from larch.larchlib import read_config, save_config
 from larch.site_config import user_larchdir
-from larch.wxlib import FileSave, Popup, get_color, set_widget_value
+from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
 from ..request import Request
+from ..scans import series_names
 from ..spectrum import spectrum_name
 from . import host, plots, table
 from .answers import NOT_YET, Answers
 from .batch import Batch, count
 from .display import build, fill, share_line
-from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, TRANSFORMS, model_choices
+from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, SCAN_NUMBER, TRANSFORMS, model_choices
 
 PANEL = "cnpredict"
 TITLE = "CN"
@@ -35,8 +36,9 @@ class CNPanel(TaskPanel):
     def __init__(self, parent, controller, **kws):
         self.answers = Answers()
         self.batch: Any = None  # the one that is running
+        self.then: Any = None  # what is to be done when it has ended
         self.sorting = None  # (column, whether it rises)
-        self.rows, self.seen = [], None
+        self.rows, self.seen, self.of_series = [], None, set()
         self.configs = {"default": {}} | ((read_config(CONFIG_FILE) or {}) if CONFIG_FILE.exists() else {})
         super().__init__(parent, controller, panel=PANEL, **kws)
         self.Bind(wx.EVT_IDLE, self.onIdle)
@@ -78,8 +80,8 @@ class CNPanel(TaskPanel):
         groups = self.selected()
         return self.predict(groups) if groups else self.write_message(NONE_SELECTED)
 
-    def predict(self, groups):
-        """Predict these groups, a few at a time between the user's events."""
+    def predict(self, groups, then=None):
+        """Predict these groups, a few at a time between the user's events, then do what is to be done with them."""
         if not self:  # closed since this was asked for
             return None
         if self.batch:
@@ -93,6 +95,7 @@ class CNPanel(TaskPanel):
             process=lambda dgroup: host.make_chi(self, dgroup),
             evaluate=lambda command: host.evaluate(self, command),
         )
+        self.then = then
         self.show_progress()
         return wx.CallLater(PAUSE, self.onBatch, self.batch)
 
@@ -126,7 +129,9 @@ class CNPanel(TaskPanel):
         self.show_progress()
         self.refresh()
         self.write_message(batch.summary)
-        if batch.answered == [self.controller.get_group()] and self.wids["plot_on_choose"].IsChecked():
+        if self.then and not batch.cancelled:
+            self.then()
+        elif batch.answered == [self.controller.get_group()] and self.wids["plot_on_choose"].IsChecked():
             self.plot(why=True)
 
     def request(self, dgroup) -> Request:
@@ -191,6 +196,16 @@ class CNPanel(TaskPanel):
         self.show_answer()
         self.rows = [table.row(dgroup.filename, *self.answers.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()
+        self.show_series_names()
+
+    def show_series_names(self):
+        """What the selected groups can be drawn against, where others are selected than the last time."""
+        groups, choice = self.selected(), self.wids["series_x"]
+        names = {dgroup.groupname for dgroup in groups}
+        if names != self.of_series:
+            self.of_series, chosen = names, choice.GetStringSelection()
+            choice.SetItems([SCAN_NUMBER, *series_names(groups)])
+            choice.SetStringSelection(chosen) or choice.SetSelection(0)
 
     def show_progress(self):
         batch, wids = self.batch, self.wids
@@ -242,14 +257,40 @@ class CNPanel(TaskPanel):
     def onPlotOne(self, event=None):
         self.plot(why=True)
 
+    def onSeries(self, event=None, then=None):
+        """The selected groups as a series, in a window of its own; `then`: what is done with its figure."""
+        groups = self.selected()
+        if len(groups) < 2:
+            return self.write_message("Check the groups of a series in the list at the left")
+        names, x = ", ".join(dgroup.groupname for dgroup in groups), self.wids["series_x"].GetStringSelection()
+        command = f"plot_cn_series([{names}]" + (")" if x == SCAN_NUMBER else f", x={x!r})")
+
+        def show():
+            figure = host.show_figure(self, "cn_series", command)
+            if figure is not None:
+                figure.canvas.mpl_connect("pick_event", lambda event: self.onPicked(figure.cn_series.picked(event)))
+                if then:
+                    then(figure.cn_series)
+
+        return self.when_answered(groups, show)
+
+    def onPicked(self, dgroup):
+        """A point of the series: its group becomes the current one."""
+        if self and dgroup is not None and host.exists(self.controller, dgroup):
+            self.parent.ShowFile(filename=dgroup.filename)
+
     def onCompare(self, event=None):
         """Two groups over each other, in a window of its own."""
-        names = [dgroup.groupname for dgroup in self.selected()]
-        if len(names) != 2:
-            return self.write_message(
-                f"Check the two groups to compare in the list at the left, not {count(len(names))}"
-            )
-        return host.show_figure(self, "cn_compare", f"plot_cn_compare({', '.join(names)})")
+        groups = self.selected()
+        if len(groups) != 2:
+            return self.write_message(f"Check the two groups to compare in the list at the left: {len(groups)} are")
+        command = f"plot_cn_compare({', '.join(dgroup.groupname for dgroup in groups)})"
+        return self.when_answered(groups, lambda: host.show_figure(self, "cn_compare", command))
+
+    def when_answered(self, groups, action):
+        """Ask about those of the groups that have no answer, a few at a time, then do this."""
+        unanswered = [dgroup for dgroup in groups if not self.answers.current(dgroup)]
+        return self.predict(unanswered, then=action) if unanswered else action()
 
     def plot(self, dgroup=None, why=False, **kws):
         """|chi(R)| as Larix plots it, the parts that carried the answer shaded, class probabilities in its corner.
@@ -275,7 +316,7 @@ class CNPanel(TaskPanel):
     # --- handing on
 
     def onCopy(self, event=None):
-        self.copy(table.as_text(self.rows, COLUMNS, "excel-tab"), f"Copied {len(self.rows)} rows")
+        host.copy(self, table.as_text(self.rows, COLUMNS, "excel-tab"), f"Copied {len(self.rows)} rows")
 
     def onReport(self, event=None):
         """The answer of the current group, as a paragraph for a paper's supplement."""
@@ -283,26 +324,18 @@ class CNPanel(TaskPanel):
         if dgroup is None or self.answers.current(dgroup) is None:
             return self.write_message("Predict the current group first: there is no answer to report")
         text = host.evaluate(self, f"cn_report({dgroup.groupname})")
-        return host.say(self.parent, text) if isinstance(text, Exception) else self.copy(text, "Copied the report")
-
-    def copy(self, text, message):
-        if wx.TheClipboard.Open():
-            wx.TheClipboard.SetData(wx.TextDataObject(text))
-            wx.TheClipboard.Close()
-            self.write_message(message)
+        return (
+            host.say(self.parent, text) if isinstance(text, Exception) else host.copy(self, text, "Copied the report")
+        )
 
     def onExport(self, event=None):
         self.refresh()
-        if not self.rows:
+        self.save(self.rows, CSV_COLUMNS, "coordination.csv")
+
+    def onExportSeries(self, event=None):
+        self.onSeries(then=lambda series: self.save(series.rows(), series.rows()[0], "series.csv"))
+
+    def save(self, rows, columns, name):
+        if not rows:
             return self.write_message(NONE_SELECTED)
-        path = FileSave(self, "Save Coordination Numbers", "coordination.csv", wildcard="CSV Files (*.csv)|*.csv")
-        question = f"Overwrite {path}?", "Overwrite existing file?"
-        if not path or (Path(path).exists() and Popup(self, *question, style=wx.YES_NO) != wx.ID_YES):
-            return None
-        try:
-            Path(path).write_text(table.as_text(self.rows, CSV_COLUMNS, "excel"), encoding="utf-8")
-        except OSError as err:
-            message = f"{path} could not be written: {err.strerror}"
-            host.say(self.parent, message)
-            return Popup(self, message, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
-        return self.write_message(f"Wrote {len(self.rows)} rows to {path}")
+        return host.save(self, table.as_text(rows, columns, "excel"), name, f"Wrote {len(rows)} rows to")

@@ -12,7 +12,7 @@ from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
 from ..result import MEANING, ONE_SITE, Prediction, safe_cells
 
-AUTO = "<Auto>"
+AUTO, SCAN_NUMBER = "<Auto>", "<Scan number>"
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
 COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}
