@@ -165,7 +165,7 @@ def draw_probabilities(axes: "Axes", answer: Prediction, colour: str = BLUE, sid
     if answer.kind != ONE_SITE:
         low, high = answer.interval
         axes.plot([low, answer.cn_mean, high], [0.9] * 3, "o-", markevery=[1], color=colour)
-        title = "point: mean of all atoms, 90 % interval"
+        title = "point: mean, 90 % interval"
     axes.set(ylim=(0, 1), xlabel="coordination number", ylabel="probability")
     axes.set_xticks(answer.classes, minor=True)
     axes.set_xticks([cn for cn in answer.classes if cn % 2 == 0])

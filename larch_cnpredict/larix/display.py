@@ -88,7 +88,7 @@ def build(tab, config, models) -> None:
     )
     line("plot_one", "plot_sel", "plot_on_choose")
     button("series", "Plot Series of Selected Groups", 185, tab.onSeries)
-    choice("series_x", [SCAN_NUMBER], 150, None)
+    choice("series_x", [SCAN_NUMBER], 200, None)
     button("compare", "Compare Two Groups", 185, tab.onCompare)
     line("series", "against:", "series_x", "compare")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onAbsorber)
@@ -136,7 +136,7 @@ def build(tab, config, models) -> None:
 def share_line(answer, numbers) -> None:
     """As much of their line for the answer as it needs, the rest for what stands beside it."""
     both = answer.MinWidth + numbers.MinWidth
-    width = max(answer.GetTextExtent(words).width for words in (answer.Label, SAMPLE))
+    width = max(answer.GetTextExtent(f"{words} ").width for words in (answer.Label, SAMPLE))
     answer.SetMinSize((width, -1))
     numbers.SetMinSize((both - width, -1))
     answer.ContainingSizer.Layout()

@@ -44,6 +44,7 @@ def show_figure(tab, key, command):
     if windows.get(key):  # wx: false where the user has closed it
         windows[key].Close()
     windows[key] = figure.canvas.manager.frame
+    windows[key].SetTitle("Coordination Numbers")
     windows[key].Show()
     return figure
 

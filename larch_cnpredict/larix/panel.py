@@ -204,7 +204,7 @@ class CNPanel(TaskPanel):
         names = {dgroup.groupname for dgroup in groups}
         if names != self.of_series:
             self.of_series, chosen = names, choice.GetStringSelection()
-            choice.SetItems([SCAN_NUMBER, *series_names(groups)])
+            choice.SetItems([SCAN_NUMBER, *sorted(series_names(groups), key=lambda name: "." in name)])
             choice.SetStringSelection(chosen) or choice.SetSelection(0)
 
     def show_progress(self):
@@ -224,8 +224,7 @@ class CNPanel(TaskPanel):
         answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
         colour, details = ("text", HINT) if first_sight else ("title_red", problem)
         if found is not None and not problem:
-            answer, colour = found.headline, COLOURS[found.verdict]
-            numbers, status, details = table.answer_texts(found)
+            colour, (answer, numbers, status, details) = COLOURS[found.verdict], table.answer_texts(found)
             sites = [table.site_row(site) for site in found.neighbours]
         for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
             wids[name].SetLabel(label)

@@ -72,7 +72,7 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
         remark(axes, 0.97, words.replace("; ", ",\n"), RED)
     panel.conf.draw_legend(show=False)
     panel.set_xylims([0, R_SHOWN, 0, HEADROOM * highest])
-    corner = axes.inset_axes([0.58, 0.6, 0.4, 0.3])
+    corner = axes.inset_axes([0.62, 0.6, 0.36, 0.3])
     draw_probabilities(corner, found)
     in_colours_of(panel, corner)
     panel.canvas.draw()

@@ -104,17 +104,17 @@ def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
     return out.getvalue()
 
 
-def answer_texts(found: Prediction) -> tuple[str, str, str]:
-    """What the tab says of an answer: the line beside its number, how far to trust it, and all there is to know."""
-    single, notes = f"p = {found.p:.2f},  90 % set {found.set_text}", found.notes
-    if found.kind == ONE_SITE:
-        numbers = f"{single},  mean {found.mean_text}"
-    else:
-        numbers = found.kind
-        meaning = [MEANING.get(found.kind, numbers), f"were it one site: CN {found.cn},  {single}"]
+def answer_texts(found: Prediction) -> tuple[str, str, str, str]:
+    """What the tab says of an answer: large, beside it, how far to trust it, and all there is to know."""
+    absorber, single = f"{found.element} {found.edge}", f"p = {found.p:.2f},  90 % set {found.set_text}"
+    answer, numbers = found.headline, f"{absorber}:  {single},  mean {found.mean_text}"
+    status, notes = found.advice, found.notes
+    if found.kind != ONE_SITE:
+        answer, numbers, status = f"mean {found.mean_text}", absorber, f"{found.kind.capitalize()}. {status}"
+        meaning = [MEANING.get(found.kind, found.kind), f"were it one site: CN {found.cn},  {single}"]
         notes = [*meaning, *notes] if found.in_domain else [*notes, *meaning]  # why it is outside comes first
     notes = [*notes, f"model: {found.model}, version {found.model_version}"]
-    return f"{found.element} {found.edge}:  {numbers}", found.advice, "\n".join(f"• {note}" for note in notes)
+    return answer, numbers, status, "\n".join(f"• {note}" for note in notes)
 
 
 def site_row(site: dict) -> list[str]:

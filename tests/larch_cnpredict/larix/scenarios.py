@@ -59,7 +59,7 @@ def project(larix, path, folder):
     out |= {"one": texts(page), "sites": cells(page.wids["sites"])}
     out |= {"value": values(larix, current), "xftf": larix.group(current).callargs.xftf}
     plot = larix.controller.get_display(win=1).panel
-    out |= {"insets": [len(plot.axes.child_axes)], "shades": len(plot.axes.patches)}
+    out |= {"insets": [len(plot.axes.child_axes)], "shades": len(plot.axes.images)}
     out["before_selected"] = values(larix, names[0])
     larix.check(names)
     out["unpredicted"] = cells(page.wids["table"])
@@ -78,11 +78,7 @@ def project(larix, path, folder):
         larix.menu("CN", "Export")
     out["csv"] = table.read_text(encoding="utf-8")
     larix.click(page.wids["copy"])
-    clip = wx.TextDataObject()
-    wx.TheClipboard.Open()
-    wx.TheClipboard.GetData(clip)
-    wx.TheClipboard.Close()
-    out["copied"] = clip.Text
+    out["copied"] = pasted(larix)
     larix.menu("CN", "Show Model Card")
     out["card"] = larix.frame.subframes["cn_model_card"].page.ToText()
     larix.menu("Help", "Coordination Numbers")
@@ -388,6 +384,7 @@ def clipped(larix, page):
     wide = [n for n, w in page.wids.items() if isinstance(w, larix.wx.StaticText) and w.BestSize.width > w.Size.width]
     kinds = larix.wx.Button, larix.wx.Choice, larix.wx.CheckBox
     small = [n for n, w in page.wids.items() if isinstance(w, kinds) and w.BestSize.width > w.Size.width]
+    small = [n for n in small if n != "series_x"]  # of names that are not ours, some are long
     short = [
         n
         for n, w in page.wids.items()
@@ -428,8 +425,12 @@ def no_chi(larix, path):
     def drawn():
         axes = plot.axes
         lines = [line for line in axes.lines if len(line.get_xdata()) > 2]
-        shades = len(axes.patches) + len(axes.images)
-        return {"lines": len(lines), "shades": shades, "bars": len(axes.child_axes), "title": axes.get_title()}
+        return {
+            "lines": len(lines),
+            "shades": len(axes.images),
+            "bars": len(axes.child_axes),
+            "title": axes.get_title(),
+        }
 
     out = {"with": drawn(), "journal": len([e for e in larix.group(names[0]).journal if e.key == "cn_predict"])}
     out["unit"] = plot.axes.get_ylabel()
@@ -706,3 +707,104 @@ def next_step(larix, path):
     larix.larch.eval("_feffit_params.s02.value = 0.7")
     fit_first_shell(larix.frame)
     return out | {"s02_again": larix.larch.symtable._feffit_params.s02.value}
+
+
+def figures(larix, path, folder):
+    """Series, comparison and report: windows of figures, a click on a point, files and clipboard."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    out = {"names": names, "too few": []}
+    for button in ("series", "compare", "export_series", "report"):
+        larix.click(page.wids[button])
+        out["too few"].append(larix.frame.statusbar.GetStatusText(0))
+    for kelvin, name in zip((300, 20, 100), names, strict=True):
+        larix.larch.eval(f"{larix.group(name).groupname}.temperature = '{kelvin} K'")
+    larix.check(names)
+    out["against"] = page.wids["series_x"].Items
+    larix.choose(page.wids["series_x"], "temperature")
+    larix.click(page.wids["series"])
+    finished(larix, page)  # what has no answer is asked about first
+    window = larix.frame.subframes["cn_series"]
+    figure, series = window.canvas.figure, window.canvas.figure.cn_series
+    out |= {"x": list(series.x), "label": figure.axes[0].get_xlabel(), "series": [g.filename for g in series.groups]}
+    window.Raise()
+    larix.settle()
+    x, y = figure.axes[0].transData.transform((20, series.answers[1].cn_mean))
+    scale = window.canvas.device_pixel_ratio
+    out["current"] = [larix.controller.get_group().filename]
+    larix.press(window.canvas, round(x / scale), round(window.canvas.Size.height - y / scale))
+    out["current"].append(larix.controller.get_group().filename)
+    window.Raise()
+    larix.screenshot(os.path.join(folder, "series.png"), window)
+    table = Path(folder) / "series.csv"
+    with larix.answering(table):
+        larix.click(page.wids["export_series"])
+    out["csv"] = table.read_text(encoding="utf-8")
+    larix.menu("CN", "Plot Series")
+    out["windows"] = len(
+        [w for w in larix.wx.GetTopLevelWindows() if type(w).__name__ == "FigureFrameWx" and w.IsShown()]
+    )
+    larix.frame.subframes["cn_series"].Close()
+    larix.settle()
+    larix.menu("CN", "Plot Series")  # also where its window was closed
+
+    larix.check(names[:2])
+    larix.menu("CN", "Compare Two")
+    window = larix.frame.subframes["cn_compare"]
+    out["compared"] = [text.get_text() for text in window.canvas.figure.axes[0].get_legend().texts]
+    larix.screenshot(os.path.join(folder, "compare.png"), window)
+    larix.menu("CN", "Copy Report")
+    out |= {"report": pasted(larix), "buffer": larix.buffer()}
+    larix.close_tab("cnpredict")
+    window.Raise()
+    larix.press(larix.frame.subframes["cn_series"].canvas)  # a click where no tab is left to hear of it
+    larix.frame.onClose(prompt=False)
+    return lambda: out | {"closed": not bool(window)}
+
+
+def pasted(larix):
+    clip = larix.wx.TextDataObject()
+    larix.wx.TheClipboard.Open()
+    larix.wx.TheClipboard.GetData(clip)
+    larix.wx.TheClipboard.Close()
+    return clip.Text
+
+
+def kinds(larix, path, folder):
+    """Answers for samples that no one number describes, on the tab, in the table, in the plot and in the file."""
+    from dataclasses import replace
+
+    from larch_cnpredict.result import KINDS, Prediction, write
+
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    for name, kind in zip(names, KINDS, strict=True):
+        group = larix.group(name)
+        larix.larch.eval(f"explain({group.groupname})")
+        made, kept = Prediction.from_group(group.cn_predict), group.cn_predict
+        write(group, replace(made, kind=kind, mixture=0.97, cn_mean=10.44, cn_mean_interval=[9.76, 11.03]))
+        group.cn_predict.importance_r, group.cn_predict.importance = kept.importance_r, kept.importance
+    out = {"names": names, "shown": [], "clipped": []}
+    larix.frame.SetSize((1050, 850))
+    larix.frame.SetPosition((0, 0))
+    for name in names:
+        larix.select(name)
+        page.refresh()
+        larix.settle()
+        out["shown"].append(texts(page))
+        out["clipped"].append(clipped(larix, page))
+    larix.click(page.wids["plot_one"])
+    larix.screenshot(os.path.join(folder, "kind.png"), larix.frame, larix.controller.get_display(win=1))
+    out |= {"rows": cells(page.wids["table"]), "columns": columns(page.wids["table"])}
+    larix.click(page.wids["plot_sel"])
+    axes = larix.controller.get_display(win=1).panel.axes
+    out["lines"] = [line.get_label() for line in axes.lines if len(line.get_xdata()) > 2]
+    table = Path(folder) / "cn.csv"
+    with larix.answering(table):
+        larix.click(page.wids["export"])
+    return out | {"csv": table.read_text(encoding="utf-8")}
+
+
+def columns(grid):
+    return [grid.GetColLabelValue(i) for i in range(grid.NumberCols)]

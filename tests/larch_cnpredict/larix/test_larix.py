@@ -317,3 +317,51 @@ def test_dark_theme(larix, project, tmp_path):
 
 def test_larix_closed_in_the_middle(larix, project):
     assert larix("closed_in_the_middle", path=project, groups=60) == {"alive": False}
+
+
+def test_series_comparison_and_report(larix, project, tmp_path):
+    seen = larix("figures", path=project, folder=tmp_path)
+    assert all(seen["too few"])
+    assert {"<Scan number>", "temperature"} <= set(seen["against"])
+    assert seen["x"] == [300, 20, 100]
+    assert seen["label"] == "temperature (K)"
+    assert seen["series"] == seen["names"]
+    assert seen["current"] == [seen["names"][-1], seen["names"][1]]
+    rows = list(csv.DictReader(io.StringIO(seen["csv"])))
+    assert [(row["group"], float(row["temperature (K)"])) for row in rows] == list(
+        zip(seen["names"], seen["x"], strict=True)
+    )
+    assert seen["windows"] == 1
+    assert [text.split(":")[0] for text in seen["compared"]] == seen["names"][:2]
+    assert seen["report"].startswith(f"{seen['names'][1]}: Cu K-edge EXAFS")
+    commands = [
+        line for line in seen["buffer"].splitlines() if line.startswith(("plot_cn_series([", "plot_cn_compare("))
+    ]
+    assert commands[0].endswith(", x='temperature')")
+    assert len(commands) == 5
+    assert seen["closed"]
+
+
+def test_samples_that_no_one_number_describes(larix, project, tmp_path):
+    seen = larix("kinds", path=project, folder=tmp_path)
+    one, several, particle = seen["shown"]
+    assert re.fullmatch(r"CN \d+", one["answer"])
+    for text, kind in ((several, "several sites or phases"), (particle, "particle or strongly disordered")):
+        assert text["answer"] == "mean 10.4 [9.8, 11.0]"
+        assert text["status"].lower().startswith(kind)
+        assert "quote the mean" in text["status"]
+        assert "were it one site: CN" in text["details"]
+    assert "surface" in particle["details"]
+    assert seen["clipped"] == [[]] * 3
+    rows = [dict(zip(seen["columns"], row, strict=True)) for row in seen["rows"]]
+    assert [row["Kind"] for row in rows] == ["one site", "several sites", "particle"]
+    assert [row["Mean"] for row in rows] == ["10.4 [9.8, 11.0]"] * 3
+    assert [bool(row["CN"]) for row in rows] == [bool(row["90 % set"]) for row in rows] == [True, False, False]
+    assert seen["lines"][1].startswith(f"{seen['names'][1]}: mean CN 10.4 [9.8, 11.0]")
+    table = list(csv.DictReader(io.StringIO(seen["csv"])))
+    assert [row["Kind of sample"] for row in table][1:] == [
+        "several sites or phases",
+        "particle or strongly disordered",
+    ]
+    assert {(row["Mean low"], row["Mean high"], row["Mixture"]) for row in table} == {("9.76", "11.03", "0.97")}
+    assert [bool(row["CN"]) for row in table] == [True, False, False]
