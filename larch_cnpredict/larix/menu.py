@@ -6,6 +6,7 @@ from larch.wxlib import MenuItem
 from larch.wxxas import config as larix_config
 from larch.wxxas.config import CVar
 
+from .display import TIPS
 from .host import say
 from .pages import show_card, show_guide
 from .panel import DESCRIPTION, PANEL, TITLE, CNPanel
@@ -13,15 +14,21 @@ from .table import AUTO, TRANSFORMS, model_choices
 
 MODES = ("all", "xas", "exafs")
 SETTINGS = (
-    CVar(
-        "auto_predict",
-        False,
-        "bool",
-        desc="whether to predict the coordination number of a Group\nwhen it is chosen on the CN tab",
-    ),
+    CVar("auto_predict", False, "bool", desc="whether to predict a Group's coordination number when it is chosen here"),
     CVar("auto_plot", True, "bool", desc="whether to plot a Group when it is predicted\nor chosen on the CN tab"),
     CVar("model", "default", "choice", choices=model_choices(), desc="model to use for new Groups"),
     CVar("transform", AUTO, "choice", choices=list(TRANSFORMS), desc="chi(R) that the models read, for new Groups"),
+)
+ENTRIES = (  # in the menu: label, the control that does the same, and what is called
+    ("&Predict CN for Current Group", "predict_one", CNPanel.onPredictOne),
+    ("Predict CN for Se&lected Groups", "predict_sel", CNPanel.onPredictSelected),
+    None,
+    ("Plot &Series of Selected Groups", "series", CNPanel.onSeries),
+    ("&Compare Two Groups", "compare", CNPanel.onCompare),
+    None,
+    ("&Export CN of Selected Groups to CSV File", "export", CNPanel.onExport),
+    ("Copy &Report on Current Group", "report", CNPanel.onReport),
+    None,
 )
 _TRIES = 300  # a window that is not there after half a minute will not come
 
@@ -102,22 +109,13 @@ def _add_menu(frame) -> None:
         frame.nb.SetSelection(frame.get_panels()[PANEL])
         return page
 
-    what = "Predict the coordination number of this Group"
-    entry("&Predict CN for Current Group", what, lambda: shown().onPredictOne())
-    what = "Predict the coordination numbers of all checked Groups"
-    entry("Predict CN for Se&lected Groups", what, lambda: shown().onPredictSelected())
-    menu.AppendSeparator()
+    for item in ENTRIES:
+        if item:
+            label, control, method = item
+            entry(label, TIPS[control].replace("\n", " "), lambda method=method: method(shown()))
+        else:
+            menu.AppendSeparator()
     entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", shown)
-    what = "Save coordination numbers to a CSV File"
-    entry("&Export CN of Selected Groups to CSV File", what, lambda: cn_page(frame).onExport())
-    what = "Copy a paragraph on this Group's answer, for a paper's supplement"
-    entry("Copy &Report on Current Group", what, lambda: cn_page(frame).onReport())
-    menu.AppendSeparator()
-    what = "Plot the mean coordination number of all checked Groups, with its interval"
-    entry("Plot &Series of Selected Groups", what, lambda: shown().onSeries())
-    what = "Plot two checked Groups over each other: chi(R), what carried each answer, how probable each number is"
-    entry("&Compare Two Groups", what, lambda: shown().onCompare())
-    menu.AppendSeparator()
     entry("Show &Model Card", "What the models were trained on, and how good they are", lambda: show_card(frame))
     if bar.FindMenu("Help") != wx.NOT_FOUND:
         what = "What the CN tab shows, and how to read it"

@@ -11,8 +11,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import larch_cnpredict
-from larch_cnpredict import explain, plot_cn
-from larch_cnpredict.plot import BLUE
+from larch_cnpredict import errors, explain, plot_cn, plot_cn_compare, predict_cn
+from larch_cnpredict.plot import BLUE, RED
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +74,44 @@ def test_in_the_larch_language(measured, larch):
     assert larch.error == []
     assert len(figure.axes) == 2
     assert str(larch.symtable.found.prediction) in figure.get_suptitle()
+
+
+def test_the_scale_of_the_shade_is_in_words(measured):
+    left = plot_cn(group := measured("CuO")).axes[0]
+    lost = 100 * (1 - np.exp(-max(group.cn_predict.importance.max(), 0.5)))
+    assert left.get_title() == f"red: what the answer rests on; darkest: without it p falls by {lost:.0f} %"
+
+
+def test_the_mean_is_drawn_where_no_one_number_describes_the_sample(measured):
+    explain(group := measured("CuO"))
+    assert plot_cn(group).axes[1].lines[:] == []
+    group.cn_predict.kind = "several sites or phases"
+    group.cn_predict.cn_mean, group.cn_predict.cn_mean_interval = 5.2, [5.3, 6.1]  # a mean need not be inside
+    right = plot_cn(group).axes[1]
+    assert list(right.lines[0].get_xdata()) == [5.3, 5.2, 6.1]
+
+
+def test_two_groups_over_each_other(measured, larch):
+    larch_cnpredict.register(_larch=larch)
+    larch.symtable.cuo, larch.symtable.foil = a, b = measured("CuO"), measured("Cu_foil")
+    figure = larch.eval("plot_cn_compare(cuo, 'foil')")
+    assert larch.error == []
+    chir, numbers, lost = figure.axes
+    for group, line, share, colour in zip((a, b), chir.lines, lost.lines, (BLUE, RED), strict=True):
+        made = group.cn_predict
+        np.testing.assert_array_equal(line.get_ydata(), group.chir_mag[group.r <= 6])
+        np.testing.assert_allclose(share.get_ydata(), 100 * (1 - np.exp(-np.clip(made.importance, 0, None))))
+        bars = [bar for bar in numbers.patches if bar.get_facecolor() == to_rgba(colour)]
+        assert [round(bar.get_x() + bar.get_width() / 2) for bar in bars] == made.cn_set
+        assert line.get_label().endswith(f": CN {made.cn}")
+    assert chir.get_ylim()[1] > max(a.chir_mag.max(), b.chir_mag.max())
+
+
+def test_comparing_what_cannot_be_predicted_leaves_the_groups_as_they_are(measured):
+    good, bad = measured("CuO"), measured("Cu_foil")
+    bad.chi = np.nan * bad.chi
+    predict_cn(good)
+    for given in ({"a": good, "b": bad}, {"a": good, "b": good, "figure": "mine"}):
+        with pytest.raises(errors.CNPredictError):
+            plot_cn_compare(**given)
+    assert not hasattr(bad, "cn_predict")

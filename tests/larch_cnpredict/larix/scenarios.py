@@ -1,5 +1,6 @@
 """What is done in the running Larix. Each function drives it and returns what was seen; the tests judge that."""
 
+import contextlib
 import os
 import sys
 import time
@@ -230,8 +231,8 @@ def kept(larix):
     return larix.controller.config["cnpredict"]
 
 
-def reopen(larix, path):
-    """A session with results, in a new Larix, with or without the plugin."""
+def reopen(larix, path, renamed=None):
+    """A session with results, in a new Larix, with or without the plugin; its groups renamed, and saved again."""
     larix.frame.onLoadSession(path=path)
     larix.settle()
     from larch.wxxas.xas_dialogs import LoadSessionDialog
@@ -245,7 +246,25 @@ def reopen(larix, path):
         page = cn_tab(larix)
         larix.check(names)
         out |= {"one": texts(page), "rows": cells(page.wids["table"])}
+    if renamed:
+        for name in names:
+            rename(larix, name, f"{name} renamed")
+        with larix.answering(renamed):
+            larix.menu("File", "Save Larch Session As")
     return out
+
+
+def rename(larix, name, new):
+    """As Larix does it, with the answer of its dialog given."""
+    from types import SimpleNamespace
+
+    from larch.wxxas import xasgui
+
+    answer = SimpleNamespace(ok=True, newname=new)
+    xasgui.RenameDialog = lambda *args: SimpleNamespace(GetResponse=lambda: answer, Destroy=lambda: None)
+    larix.controller.filelist.SetStringSelection(name)
+    larix.frame.onRenameGroup()
+    larix.settle()
 
 
 def works(larix, path):
@@ -288,18 +307,28 @@ def break_predicting():
 # --- for the documentation
 
 
+SIZES = (1050, 850), (1280, 900), (1920, 1080)
+
+
+def resize(larix, plot, width, height):
+    """Larix at this size, its plot beside it, or over its lower right corner where the screen ends."""
+    larix.frame.SetSize((width, height))
+    larix.frame.SetPosition((0, 0))
+    larix.settle()
+    plot.SetPosition((min(larix.frame.GetScreenRect().Right + 2, 1600), larix.frame.GetScreenRect().Top))
+    plot.Raise()
+
+
 def screenshots(larix, path, folder):
-    """Pictures at two sizes, and whatever does not fit: a widget out of sight, a text wider than its place."""
+    """Pictures at three sizes, and whatever does not fit: a widget out of sight, a text wider than its place."""
     names = larix.read_athena(path)
     larix.check(names)
     larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
     page = predict(larix, "Predict CN for Selected")
     plot = larix.controller.get_display(win=1)
     cut = []
-    for width, height in ((1050, 850), (1600, 1200)):
-        larix.frame.SetSize((width, height))
-        larix.settle()
-        plot.SetPosition((larix.frame.GetScreenRect().Right + 2, larix.frame.GetScreenRect().Top))
+    for width, height in SIZES:
+        resize(larix, plot, width, height)
         larix.select(names[0])
         larix.click(page.wids["plot_one"])
         larix.screenshot(os.path.join(folder, f"larix_{width}x{height}.png"), larix.frame, plot)
@@ -644,8 +673,9 @@ def dark(larix, path, folder):
     ink = [*corner.get_xticklabels(), corner.xaxis.label, corner.yaxis.label, corner.title, *plot.panel.axes.texts]
     behind = sum(to_rgb(plot.panel.conf.facecolor))
     larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
-    plot.SetPosition((larix.frame.GetScreenRect().Right + 2, larix.frame.GetScreenRect().Top))
-    larix.screenshot(os.path.join(folder, "dark.png"), larix.frame, plot)
+    for width, height in SIZES:
+        resize(larix, plot, width, height)
+        larix.screenshot(os.path.join(folder, f"dark_{width}x{height}.png"), larix.frame, plot)
 
     def brightness(colour):
         return sum(colour.Get(includeAlpha=False)) / 255
@@ -808,3 +838,132 @@ def kinds(larix, path, folder):
 
 def columns(grid):
     return [grid.GetColLabelValue(i) for i in range(grid.NumberCols)]
+
+
+def everything(larix, path, folder):
+    """Every button, every entry of the menu, every item of every choice, each setting in Preferences; two headings."""
+    import wx.grid
+
+    names = larix.read_athena(path)
+    larix.check(names[:2])
+    page = cn_tab(larix)
+    pressed = []
+    larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
+
+    def press(name, gesture):
+        with larix.answering(Path(folder) / f"{len(pressed)}.csv") if "xport" in name else contextlib.nullcontext():
+            gesture()
+            finished(larix, page)
+        pressed.append(name)
+
+    larix.click(page.wids["predict_sel"], settle=False)
+    for name, widget in page.wids.items():
+        if isinstance(widget, larix.wx.Button) and name != "predict_sel":
+            press(name, lambda widget=widget: larix.click(widget))
+    for name, widget in page.wids.items():
+        if isinstance(widget, larix.wx.Choice):
+            for item in widget.Items:
+                press(f"{name}: {item}", lambda widget=widget, item=item: larix.choose(widget, item))
+            larix.choose(widget, widget.Items[0])
+    for model in page.wids["model"].Items:
+        for transform in page.wids["transform"].Items:
+            larix.choose(page.wids["model"], model)
+            larix.choose(page.wids["transform"], transform)
+            press(f"{model}, {transform}", lambda: larix.click(page.wids["predict_one"]))
+    larix.choose(page.wids["model"], "default")
+    larix.choose(page.wids["transform"], "<Auto>")
+    bar = larix.frame.menubar
+    for item in bar.GetMenu(bar.FindMenu("CN")).MenuItems:
+        if not item.IsSeparator():
+            press(item.ItemLabelText, lambda item=item: larix.menu("CN", item.ItemLabelText))
+    out = {"files": sorted(file.stat().st_size for file in Path(folder).glob("*.csv"))}
+    grid = page.wids["table"]
+    larix.select(names[2])
+    grid.ProcessEvent(wx.grid.GridEvent(grid.Id, wx.grid.EVT_GRID_CELL_LEFT_DCLICK.typeId, grid, 1, 0))
+    larix.settle()
+    out["double-click"] = larix.controller.get_group().filename == grid.GetCellValue(1, 0)
+    plots_before = larix.buffer().count("plot_chir(")
+    page.wids["plot_on_choose"].SetValue(False)
+    larix.select(names[0])
+    out["auto-plot off"] = larix.buffer().count("plot_chir(") == plots_before
+    larix.menu("Preferences", "Edit Preferences")
+    preferences = larix.frame.subframes["preferences"]
+    larix.choose(preferences.wids["cnpredict"]["auto_plot"], "False")
+    larix.choose(preferences.wids["cnpredict"]["model"], "forest")
+    larix.choose(preferences.wids["cnpredict"]["transform"], "As for training")
+    larix.click(preferences.save_btn)
+    return out | {"pressed": pressed, "rows": cells(grid), "buffer": larix.buffer()}
+
+
+def settings_kept(larix):
+    """The next Larix of the same user: what the tab starts with."""
+    return settings(cn_tab(larix))
+
+
+def odd_names(larix, path):
+    """Names of other scripts, long ones, and ones that look like a command or a formula."""
+    first, *_ = larix.read_athena(path)
+    larix.tab("exafs")
+    larix.select(first)
+    wanted = ["硫化铁 – pH 7.5 ΔE=2 eV", "x" * 300, "=1+1", 'a, b\'; "c"\\n {d}', "CuO 100 % <b>&copy</b>"]
+    for name in wanted:
+        copy = larix.controller.copy_group(first, new_filename=name)
+        larix.controller.install_group(copy.groupname, copy.filename)
+    names = [name for name in larix.controller.filelist.GetItems() if name in wanted]
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    out = {"wanted": wanted, "rows": cells(page.wids["table"]), "reports": []}
+    for name in names:
+        larix.select(name)
+        larix.click(page.wids["plot_one"])
+        larix.click(page.wids["report"])
+        out["reports"].append([name, texts(page)["answer"], pasted(larix)])
+    for button in ("plot_sel", "series"):
+        larix.click(page.wids[button])
+    larix.check(names[:2])
+    larix.click(page.wids["compare"])
+    return out | {"windows": [key for key in larix.frame.subframes if key.startswith("cn_")], "buffer": larix.buffer()}
+
+
+def meddling(larix, path, groups):
+    """Groups that are frozen, processed anew, or of another edge, while others are asked about."""
+    names = copied(larix, path, groups)
+    strange, frozen, again = names[5], names[-1], names[-2]
+    larix.group(strange).e0 += 11103.0 - 8979.0
+    larix.group(strange).energy = larix.group(strange).energy + 11103.0 - 8979.0
+    page = cn_tab(larix)
+    larix.click(page.wids["predict_sel"], settle=False)
+    larix.wait(lambda: page.batch.done > 0)
+    larix.group(frozen).is_frozen = True
+    larix.larch.eval(f"autobk({larix.group(again).groupname}, rbkg=1.3, kweight=2)")
+    larix.larch.eval(f"xftf({larix.group(again).groupname}, kmin=3, kmax=11, dk=1, window='hanning')")
+    assert page.batch
+    finished(larix, page)
+    rows = {row[0]: row for row in cells(page.wids["table"])}
+    out = {"message": larix.frame.statusbar.GetStatusText(0), "rbkg": larix.group(again).rbkg}
+    return out | {"strange": rows[strange], "frozen": rows[frozen], "again": rows[again], "rows": list(rows.values())}
+
+
+def stale_everywhere(larix, path):
+    """e0, rbkg and kmax changed on Larix's own tabs after an answer: on the tab, in the table and in the plot."""
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    name, group = names[-1], larix.group(names[-1])
+    plot = larix.controller.get_display(win=1).panel
+    out = {}
+    for what, command in (
+        ("e0", "autobk({0}, e0={0}.e0+8, rbkg=1, kweight=2)\nxftf({0}, kmin=3, kmax=12, dk=1, window='hanning')"),
+        ("rbkg", "autobk({0}, rbkg=1.5, kweight=2)\nxftf({0}, kmin=3, kmax=12, dk=1, window='hanning')"),
+        ("kmax", "xftf({0}, kmin=3, kmax=9, dk=1, window='hanning')"),
+    ):
+        larix.select(name)
+        larix.click(page.wids["predict_one"])
+        finished(larix, page)
+        shown = [texts(page)["answer"], len(plot.axes.child_axes)]
+        larix.larch.eval(command.format(group.groupname))
+        larix.settle()
+        larix.click(page.wids["plot_one"])
+        out[what] = {"before": shown, "after": [texts(page)["answer"], len(plot.axes.child_axes)]}
+        out[what] |= {"status": texts(page)["status"], "row": cells(page.wids["table"])[-1]}
+    return out

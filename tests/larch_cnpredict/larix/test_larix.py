@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,10 +98,18 @@ def test_a_sitting(larix, project, tmp_path, larchdir, larch, monkeypatch):
     assert with_plugin["values"] == seen["values"]
     assert with_plugin["rows"] == sorted(seen["table"], key=lambda row: seen["names"].index(row[0]))
     assert with_plugin["one"]["answer"].startswith("CN ")
+    snippet = (larchdir / "init.lar").read_text()
     (larchdir / "init.lar").unlink()
-    without = larix("reopen", path=seen["session"])
+    renamed = tmp_path / "renamed.larix"
+    without = larix("reopen", path=seen["session"], renamed=renamed)
     assert "cnpredict" not in without["tabs"]
     assert without["values"] == seen["values"]
+
+    # its groups renamed there, and back in a Larix with the plugin
+    (larchdir / "init.lar").write_text(snippet)
+    back = larix("reopen", path=renamed)
+    assert [row[1:] for row in back["rows"]] == [row[1:] for row in with_plugin["rows"]]
+    assert [row[0] for row in back["rows"]] == [f"{name} renamed" for name in seen["names"]]
 
 
 def test_changed_arrays_are_marked(larix, project):
@@ -143,13 +152,13 @@ def test_frozen_groups(larix, project):
 
 
 def test_long_batch_and_cancel(larix, project):
-    seen = larix("many", path=project, groups=50)
+    seen = larix("many", path=project, groups=300)
     assert 10 <= seen["cancelled"] < seen["groups"]
     assert seen["later"] == seen["cancelled"]
     assert seen["message"].startswith("Cancelled")
     assert seen["buttons"]
     assert seen["shown"]["answer"] != "CN –"
-    assert seen["all"] == seen["groups"] == 50
+    assert seen["all"] == seen["groups"] == 300
     assert any(0 < value < seen["groups"] for value in seen["progress"])
 
 
@@ -175,11 +184,12 @@ def test_broken_plugin_leaves_larix_working(larix, project, sabotage):
 
 
 def test_nothing_is_cut_off_in_the_screenshots(larix, project, tmp_path):
-    """With LARCH_CNPREDICT_DOCS=1 the pictures replace those of docs/."""
-    folder = DOCS if os.environ.get("LARCH_CNPREDICT_DOCS") == "1" else tmp_path
-    assert larix("screenshots", mode="exafs", path=project, folder=folder) == []
-    for size in ("1050x850", "1600x1200"):
-        assert (folder / f"larix_{size}.png").stat().st_size > 20_000
+    """With LARCH_CNPREDICT_DOCS=1 the smallest picture replaces that of docs/."""
+    assert larix("screenshots", mode="exafs", path=project, folder=tmp_path) == []
+    for size in ("1050x850", "1280x900", "1920x1080"):
+        assert (tmp_path / f"larix_{size}.png").stat().st_size > 20_000
+    if os.environ.get("LARCH_CNPREDICT_DOCS") == "1":
+        shutil.copy(tmp_path / "larix_1050x850.png", DOCS)
 
 
 def test_closing_the_tab_ends_the_batch(larix, project):
@@ -264,8 +274,9 @@ def test_second_window_has_the_menu_too(larix):
 def test_keyboard(larix, project):
     seen = larix("keys", path=project)
     choice = None  # GTK's own widget inside has the focus, and wx knows no window of that name
-    above = ["predict_one", "predict_sel", "plot_one", "plot_sel", "plot_on_choose", choice, "copy_absorber"]
-    below = [choice, choice, choice, "conf_save", "details", "sites", "copy", "export", "table"]
+    above = ["predict_one", "predict_sel", "plot_one", "plot_sel", "plot_on_choose", "series", choice, "compare"]
+    below = [choice, "copy_absorber", choice, choice, choice, "conf_save", "details", "sites"]
+    below += ["copy", "export", "export_series", "report", "table"]
     assert seen["order"][: len(above + below)] == above + below
     assert seen["predicted"]
 
@@ -365,3 +376,52 @@ def test_samples_that_no_one_number_describes(larix, project, tmp_path):
     ]
     assert {(row["Mean low"], row["Mean high"], row["Mixture"]) for row in table} == {("9.76", "11.03", "0.97")}
     assert [bool(row["CN"]) for row in table] == [True, False, False]
+
+
+def test_every_button_entry_and_option(larix, project, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    seen = larix("everything", path=project, folder=folder)
+    assert len(seen["pressed"]) == len(set(seen["pressed"])) > 60
+    assert len(seen["files"]) == 3  # two buttons and an entry of the menu export
+    assert min(seen["files"]) > 200
+    assert "please report this" not in seen["buffer"]
+    assert "Traceback" not in seen["buffer"]
+    for command in ("predict_cn(", "explain(", "plot_cn_series(", "plot_cn_compare(", "cn_report("):
+        assert command in seen["buffer"]
+    assert seen["double-click"]
+    assert seen["auto-plot off"]
+    assert all(row[2].isdigit() for row in seen["rows"])
+    assert larix("settings_kept") == ["forest", "As for training", False]
+
+
+def test_odd_names(larix, project):
+    seen = larix("odd_names", path=project)
+    assert {row[0] for row in seen["rows"]} == set(seen["wanted"])
+    assert all(row[2].isdigit() for row in seen["rows"])
+    for name, answer, report in seen["reports"]:
+        assert re.fullmatch(r"CN \d+", answer)
+        assert report.startswith(f"{name}: Cu K-edge EXAFS")
+    assert sorted(seen["windows"]) == ["cn_compare", "cn_series"]
+    assert "Error" not in seen["buffer"]
+
+
+def test_groups_that_change_while_they_are_asked_about(larix, project):
+    seen = larix("meddling", path=project, groups=40)
+    assert "39 of 40 groups, 1 failed" in seen["message"]
+    assert seen["strange"][2] == ""
+    assert "Ge" in seen["strange"][-1]
+    assert seen["frozen"][2].isdigit()
+    assert seen["rbkg"] == 1.3
+    assert seen["again"][2].isdigit()  # it was changed before its turn came, and is not stale
+    assert sum(row[2].isdigit() for row in seen["rows"]) == 39
+
+
+def test_e0_rbkg_and_kmax_changed_after_an_answer(larix, project):
+    for what, seen in larix("stale_everywhere", path=project).items():
+        (answer, bars), (answer_after, bars_after) = seen["before"], seen["after"]
+        assert (answer != "CN –", bars) == (True, 1), what
+        assert (answer_after, bars_after) == ("CN –", 0), what
+        assert seen["status"].startswith("Stale")
+        assert seen["row"][2:6] == ["", "", "", ""]
+        assert seen["row"][-1].startswith("Stale")

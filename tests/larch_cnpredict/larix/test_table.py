@@ -30,7 +30,7 @@ def test_row_of_an_answer(answer):
 
 def test_row_of_a_problem_has_no_number(answer):
     row = table.row("CuO", answer, "Stale")
-    assert [row[column] for column in table.COLUMNS] == ["CuO", "", "", "", "", "Stale"]
+    assert [row[column] for column in table.COLUMNS] == ["CuO", "", "", "", "", "", "Stale"]
     assert row["Notes"] == row["Probability"] == ""
 
 

@@ -1,0 +1,54 @@
+"""cn_report: the paragraph says what was found, how, and how sure it is."""
+
+import numpy as np
+import pytest
+
+import larch_cnpredict
+from larch_cnpredict import cn_report, errors, predict_cn
+
+
+def test_the_paragraph_has_all_that_a_supplement_needs(measured):
+    group = measured("CuO", kmin=3, kmax=11.5, kweight=2, dk=1, window="hanning")
+    made = predict_cn(group)
+    text = cn_report(group)
+    low, high = made.interval
+    for words in (
+        "Cu K-edge EXAFS, background removed by autobk with Rbkg = 1 Å",
+        "from k = 3 to 11.5 Å^-1 (hanning window, dk = 1 Å^-1)",
+        f"larch-cnpredict {larch_cnpredict.__version__}, version {made.model_version}",
+        f"coordination number {made.cn} (p = {made.p:.2f}, 90 % prediction set {made.set_text})",
+        f"is {made.cn_mean:.1f} (90 % interval {low:.1f} to {high:.1f})",
+        "like those that the models know",
+        "012007",
+    ):
+        assert words in text
+    assert "\n" not in text
+    best = group.cn_predict.importance_r[group.cn_predict.importance.argmax()]
+    assert f"from {best - 0.3:.1f} to {best + 0.3:.1f} Å" in text
+
+
+def test_no_one_number_and_outside_are_said(measured):
+    group = measured("Ni_foil")
+    cn_report(group)
+    made = group.cn_predict
+    made.kind, made.cn_mean_interval = "particle or strongly disordered", [8.2, 9.9]
+    made.in_domain, made.notes = False, ["it is flat", "transformed"]
+    text = cn_report(group)
+    assert "finds particle or strongly disordered. Atoms at surfaces" in text
+    assert "interval 8.2 to 9.9" in text
+    assert f"Were it one site, it would be coordination number {made.cn}" in text
+    assert "OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: it is flat." in text
+
+
+def test_a_changed_group_is_asked_about_anew(measured, larch):
+    larch_cnpredict.register(_larch=larch)
+    larch.symtable.foil = group = measured("Cu_foil")
+    first = larch.eval("cn_report('foil')")
+    assert larch.error == []
+    group.chi = 0.7 * group.chi
+    assert cn_report(group) != first
+    group.chi = np.nan * group.chi
+    made = group.cn_predict
+    with pytest.raises(errors.CNPredictError):
+        cn_report(group)
+    assert group.cn_predict is made
