@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from larch import isgroup
 
-from .errors import CNPredictError, OptionError, SeriesError, boundary
-from .plot import BLUE, GREY, GRID
+from .errors import CNPredictError, SeriesError, boundary
+from .plot import BLUE, GREY, GRID, check_figure, emptied
 from .predict import predict_cn, resolve
 from .request import Request
 from .result import KINDS, Prediction, is_stale
@@ -103,19 +103,10 @@ def plot_cn_series(
     -----
     Writes what predict_cn writes to the groups that it predicts, and nothing else.
     """
-    from matplotlib.figure import Figure
-
-    if not isinstance(figure, Figure | None):
-        raise OptionError("figure", figure, ["None or a matplotlib Figure"])
+    check_figure(figure)
     series = cn_series(groups, x, _larch)
     with boundary("the series"):
-        if figure is None:
-            from matplotlib import pyplot
-
-            figure = pyplot.figure(figsize=(8, 4.5))
-        else:
-            figure.clear()
-        figure.set_layout_engine("constrained")
+        figure = emptied(figure, (8, 4.5))
         absorbers = ", ".join(sorted({f"{made.element} {made.edge}" for made in series.answers}))
         figure.suptitle(str(title) if title else f"{absorbers}: mean coordination number, 90 % interval", wrap=True)
         remarks = list(series.left_out[:2])

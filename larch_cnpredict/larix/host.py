@@ -6,6 +6,9 @@ import wx
 from larch.wxlib import FileSave, Popup
 
 from ..errors import CNPredictError
+from .table import as_text
+
+NONE_SELECTED = "No groups selected: check them in the list at the left"
 
 
 def say(frame, problem: str | Exception) -> None:
@@ -57,19 +60,21 @@ def copy(tab, text, message) -> None:
         tab.write_message(message)
 
 
-def save(tab, text, name, message):
+def save(tab, rows, columns, name):
     """A table to a file that the user chooses."""
+    if not rows:
+        return tab.write_message(NONE_SELECTED)
     path = FileSave(tab, "Save Coordination Numbers", name, wildcard="CSV Files (*.csv)|*.csv")
     question = f"Overwrite {path}?", "Overwrite existing file?"
     if not path or (Path(path).exists() and Popup(tab, *question, style=wx.YES_NO) != wx.ID_YES):
         return None
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        Path(path).write_text(as_text(rows, columns, "excel"), encoding="utf-8")
     except OSError as err:
         problem = f"{path} could not be written: {err.strerror}"
         say(tab.parent, problem)
         return Popup(tab, problem, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
-    return tab.write_message(f"{message} {path}")
+    return tab.write_message(f"Wrote {len(rows)} rows to {path}")
 
 
 def make_chi(tab, dgroup) -> tuple[bool, str]:

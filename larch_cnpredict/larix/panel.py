@@ -25,7 +25,6 @@ TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
 COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blue", "outside": "title_red"}
 NO_GROUP = "No group: read data first"
-NONE_SELECTED = "No groups selected: check them in the list at the left"
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
 
@@ -78,7 +77,7 @@ class CNPanel(TaskPanel):
 
     def onPredictSelected(self, event=None):
         groups = self.selected()
-        return self.predict(groups) if groups else self.write_message(NONE_SELECTED)
+        return self.predict(groups) if groups else self.write_message(host.NONE_SELECTED)
 
     def predict(self, groups, then=None):
         """Predict these groups, a few at a time between the user's events, then do what is to be done with them."""
@@ -329,12 +328,7 @@ class CNPanel(TaskPanel):
 
     def onExport(self, event=None):
         self.refresh()
-        self.save(self.rows, CSV_COLUMNS, "coordination.csv")
+        host.save(self, self.rows, CSV_COLUMNS, "coordination.csv")
 
     def onExportSeries(self, event=None):
-        self.onSeries(then=lambda series: self.save(series.rows(), series.rows()[0], "series.csv"))
-
-    def save(self, rows, columns, name):
-        if not rows:
-            return self.write_message(NONE_SELECTED)
-        return host.save(self, table.as_text(rows, columns, "excel"), name, f"Wrote {len(rows)} rows to")
+        self.onSeries(then=lambda series: host.save(self, series.rows(), series.rows()[0], "series.csv"))
