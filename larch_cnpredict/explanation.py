@@ -16,7 +16,7 @@ from .models import load_models
 from .predict import check_model, predict_spectra, read, resolve
 from .request import Request
 from .result import Prediction, is_stale, write
-from .spectrum import Spectrum, read_spectrum, spectrum_name
+from .spectrum import Spectrum, plain_name, read_spectrum
 
 # Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
 WIDTH = 0.6  # Å
@@ -126,7 +126,7 @@ def explained(group: Any, _larch: Any) -> tuple[str, Prediction, Spectrum, Any]:
     if not hasattr(getattr(group, "cn_predict", None), "importance") or is_stale(group):
         explain(group)
     answer = Prediction.from_group(group.cn_predict)
-    return spectrum_name(group).strip("'"), answer, read_spectrum(group, answer.request), group.cn_predict
+    return plain_name(group), answer, read_spectrum(group, answer.request), group.cn_predict
 
 
 def part(centers: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from larch import Group, Journal, isgroup
 
 from .absorber import as_number
 from .errors import BadArrayError, SeriesError
-from .spectrum import spectrum_name
+from .spectrum import plain_name
 
 ABOUT_THE_SCAN = ("attrs", "athena_params", "config", "journal")  # where Larch and Larix put what is no array
 _NUMBER_AND_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_][^\d]*|%|°.*)?")
@@ -19,7 +19,7 @@ _NUMBER_AND_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s
 def positions(groups: Sequence[Any], x: Any) -> tuple[Sequence[Any], str]:
     """Where each group lies along the series (None where that is not known), and what that is."""
     if x is None:
-        numbers = _scan_numbers([spectrum_name(group).strip("'") for group in groups])
+        numbers = _scan_numbers([plain_name(group) for group in groups])
         return (numbers, "scan number") if numbers else (range(1, len(groups) + 1), "number in the series")
     if isinstance(x, str):
         return _from_metadata(groups, x)

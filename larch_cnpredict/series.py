@@ -14,7 +14,7 @@ from .predict import predict_cn, resolve
 from .request import Request
 from .result import KINDS, Prediction, is_stale
 from .scans import positions
-from .spectrum import spectrum_name
+from .spectrum import plain_name, spectrum_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ class Series:
 
     def rows(self) -> list[dict[str, Any]]:
         """The series as a table: plain cells, those of `Prediction.row` with the group's name and x before them."""
-        names = [spectrum_name(group).strip("'") for group in self.groups]
+        names = [plain_name(group) for group in self.groups]
         lines = zip(names, self.x, self.answers, strict=True)
         return [{"group": name, self.label: float(x), **made.row()} for name, x, made in lines]
 

@@ -85,12 +85,15 @@ def read_spectrum(
 
 
 def spectrum_name(group: Any) -> str:
+    """What the user calls this group, as messages quote it."""
+    name = plain_name(group, "")
+    return repr(name) if name else "the group"
+
+
+def plain_name(group: Any, unnamed: str = "the group") -> str:
     """What the user calls this group."""
-    for attr in ("filename", "label", "groupname"):
-        value = getattr(group, attr, None)
-        if isinstance(value, str) and value.strip():
-            return repr(value.strip())
-    return "the group"
+    names = (getattr(group, attr, None) for attr in ("filename", "label", "groupname"))
+    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), unnamed)
 
 
 def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:

@@ -52,3 +52,9 @@ def test_a_changed_group_is_asked_about_anew(measured, larch):
     with pytest.raises(errors.CNPredictError):
         cn_report(group)
     assert group.cn_predict is made
+
+
+def test_the_name_is_as_the_user_wrote_it(measured):
+    group = measured("CuO")
+    group.filename = """it's "50 %" FeS₂\\n"""
+    assert cn_report(group).startswith(f"{group.filename}: Cu K-edge")

@@ -857,8 +857,9 @@ def everything(larix, path, folder):
         pressed.append(name)
 
     larix.click(page.wids["predict_sel"], settle=False)
+    press("cancel", lambda: larix.click(page.wids["cancel"]))
     for name, widget in page.wids.items():
-        if isinstance(widget, larix.wx.Button) and name != "predict_sel":
+        if isinstance(widget, larix.wx.Button) and name != "cancel":
             press(name, lambda widget=widget: larix.click(widget))
     for name, widget in page.wids.items():
         if isinstance(widget, larix.wx.Choice):
