@@ -161,7 +161,7 @@ def draw_probabilities(axes: "Axes", answer: Prediction, colour: str = BLUE, sid
     """
     colours = [colour if cn in answer.cn_set else GREY for cn in answer.classes]
     axes.bar(np.add(answer.classes, side), answer.probabilities, width=0.4 if side else 0.8, color=colours)
-    title = "coloured: 90 % prediction set"
+    title = "coloured: 90 % set"
     if answer.kind != ONE_SITE:
         low, high = answer.interval
         axes.plot([low, answer.cn_mean, high], [0.9] * 3, "o-", markevery=[1], color=colour)

@@ -20,6 +20,7 @@ TIPS = {
     "A click on a point makes its group the current one",
     "series_x": "What the series is drawn against: the number in the names, or what is known of each checked group",
     "compare": "Two checked groups over each other: |chi(R)|, what carried each answer, how probable each number is",
+    "first_shell": "Add the current group's first shell to the FEFF Fitting tab, with the predicted number to start from",
     "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
     "absorber": "The absorber of this group, where the one that was found is wrong",
     "copy_absorber": "Set this absorber for all checked groups",
@@ -90,7 +91,8 @@ def build(tab, config, models) -> None:
     button("series", "Plot Series of Selected Groups", 185, tab.onSeries)
     choice("series_x", [SCAN_NUMBER], 200, None)
     button("compare", "Compare Two Groups", 185, tab.onCompare)
-    line("series", "against:", "series_x", "compare")
+    button("first_shell", "Fit First Shell", 130, tab.onFirstShell)
+    line("series", "against:", "series_x", "compare", "first_shell")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onAbsorber)
     button("copy_absorber", "Copy Absorber to Selected Groups", 185, tab.onCopyAbsorber)
     line("Absorber:", "absorber", "copy_absorber")

@@ -25,6 +25,7 @@ ENTRIES = (  # in the menu: label, the control that does the same, and what is c
     None,
     ("Plot &Series of Selected Groups", "series", CNPanel.onSeries),
     ("&Compare Two Groups", "compare", CNPanel.onCompare),
+    ("&Fit First Shell of Current Group", "first_shell", CNPanel.onFirstShell),
     None,
     ("&Export CN of Selected Groups to CSV File", "export", CNPanel.onExport),
     ("Copy &Report on Current Group", "report", CNPanel.onReport),

@@ -11,6 +11,7 @@ from larch.site_config import user_larchdir
 from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
+from ..errors import CNPredictError
 from ..request import Request
 from ..scans import series_names
 from ..spectrum import spectrum_name
@@ -18,6 +19,7 @@ from . import host, plots, table
 from .answers import NOT_YET, Answers
 from .batch import Batch, count
 from .display import build, fill, share_line
+from .next_step import fit_first_shell
 from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, SCAN_NUMBER, TRANSFORMS, model_choices
 
 PANEL = "cnpredict"
@@ -284,6 +286,13 @@ class CNPanel(TaskPanel):
             return self.write_message(f"Check the two groups to compare in the list at the left: {len(groups)} are")
         command = f"plot_cn_compare({', '.join(dgroup.groupname for dgroup in groups)})"
         return self.when_answered(groups, lambda: host.show_figure(self, "cn_compare", command))
+
+    def onFirstShell(self, event=None):
+        """From the current group's answer to a fit of its first shell."""
+        try:
+            fit_first_shell(self.parent)
+        except CNPredictError as err:
+            host.say(self.parent, err)
 
     def when_answered(self, groups, action):
         """Ask about those of the groups that have no answer, a few at a time, then do this."""

@@ -274,7 +274,7 @@ def test_second_window_has_the_menu_too(larix):
 def test_keyboard(larix, project):
     seen = larix("keys", path=project)
     choice = None  # GTK's own widget inside has the focus, and wx knows no window of that name
-    above = ["predict_one", "predict_sel", "plot_one", "plot_sel", "plot_on_choose", "series", choice, "compare"]
+    above = ["predict_one", "predict_sel", "plot_one", "plot_sel", "plot_on_choose", "series", choice, "compare", "first_shell"]
     below = [choice, "copy_absorber", choice, choice, choice, "conf_save", "details", "sites"]
     below += ["copy", "export", "export_series", "report", "table"]
     assert seen["order"][: len(above + below)] == above + below
@@ -378,6 +378,7 @@ def test_samples_that_no_one_number_describes(larix, project, tmp_path):
     assert [bool(row["CN"]) for row in table] == [True, False, False]
 
 
+@pytest.mark.feff
 def test_every_button_entry_and_option(larix, project, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
