@@ -20,7 +20,7 @@ TIPS = {
     "A click on a point makes its group the current one",
     "series_x": "What the series is drawn against: the number in the names, or what is known of each checked group",
     "compare": "Two checked groups over each other: |chi(R)|, what carried each answer, how probable each number is",
-    "first_shell": "Add the current group's first shell to the FEFF Fitting tab, with the predicted number to start from",
+    "first_shell": "Add the current group's first shell to the FEFF Fitting tab, starting from the predicted number",
     "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
     "absorber": "The absorber of this group, where the one that was found is wrong",
     "copy_absorber": "Set this absorber for all checked groups",
