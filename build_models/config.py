@@ -114,6 +114,9 @@ class Train:
     structures: tuple[str, ...] = says(
         (), "tables of their structures (parquet); none: the structure types stand in the tables"
     )
+    particles: tuple[str, ...] = says(
+        (), "tables of metal particles (parquet), see stage particles; none: no particles"
+    )
     unseen_formulas: tuple[str, ...] = says((), "reduced formulas that the second set of models must not see; none, "
                                                 "with `measured`: those of it")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")

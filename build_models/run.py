@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from build_models.config import Config
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
+from build_models.learn.samples import COPIES
 from build_models.report import measured
-from build_models.spectra import copies, dataset
+from build_models.spectra import copies, dataset, samples
 from build_models.spectra.augment import IDEAL
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import Dataset
@@ -64,11 +65,31 @@ class Run:
     def folder(self) -> Path:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
+        what += [Path(path).name for path in self.config.train.particles]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    @cached_property
+    def anchors(self) -> samples.Anchors:
+        """What samples begin with."""
+        fold, train = self.schemes["prototype"], self.config.train
+        return samples.Anchors.of(self.data, fold, train.particles, train.folds, self.seed)
+
+    def sample_rows(self, unseen: bool) -> np.ndarray:
+        """Anchors to train on, all or without the unseen formulas."""
+        return np.flatnonzero(~np.isin(self.anchors.data.formulas, self.unseen_formulas if unseen else []))
+
+    def samples(self, name: str) -> Copies:
+        """Mixtures, particles and single sites: 'train', and 'test' with other draws of the same anchors."""
+        anchors, count, seed = self.anchors, (COPIES if name == "train" else 1), self.seed + (name == "test")
+        unseen = np.isin(anchors.data.formulas, self.unseen_formulas)
+        how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metal_sigma2=samples.METAL_SIGMA2)
+        progress = partial(tqdm, desc=f"samples, {name}", disable=count == 1)
+        apart = np.column_stack([anchors.fold, unseen])
+        return samples.make(self.folder / f"samples-{name}", anchors, apart, how, count, seed, progress)
 
     def spectra(self, name: str) -> Copies:
         """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, 'realistic' and 'ideal' to test with."""

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from . import errors, features
+from . import errors, features, samples
+from .result import KINDS
 
-MANIFEST_FORMAT = 2
+MANIFEST_FORMAT = 3
 # A folder of models to use in place of the shipped ones, such as those that one has built oneself.
 FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
 
@@ -76,14 +77,14 @@ class Models:
             # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
             self.calibration: dict[str, Any] = self.manifest["calibration"]
             self.families: tuple[str, ...] = tuple(self.manifest["families"])
-            # forests that know the composition alone, by how much of it; models of before 2026.12 have none
-            self._entries: dict[str, Any] = self.manifest["families"] | self.manifest.get("composition", {})
+            # with forests that know the composition alone, by how much of it
+            self._entries: dict[str, Any] = self.manifest["families"] | self.manifest["composition"]
             with np.load(io.BytesIO(self._checked(self.manifest["domain"])), allow_pickle=False) as stored:
                 self.domain: dict[str, np.ndarray] = dict(stored)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             path = folder / "manifest.json"
             raise errors.ModelFileError(path, f"is no manifest of models ({error!r})") from error
-        self._sessions: dict[str, Any] = {}  # of the families that were asked
+        self._sessions: dict[str, Any] = {}  # by file, of the models that were asked
         self._opening = Lock()
 
     def family(self, model: str, has_chi: bool) -> str:
@@ -94,23 +95,27 @@ class Models:
         """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
         return str(self.manifest["families"][family]["reads"])
 
-    def knows(self, kind: str) -> bool:
-        """Whether there is a model of compositions of this kind."""
-        return kind in self.manifest.get("composition", {})
-
     def probabilities(self, family: str, x: np.ndarray) -> np.ndarray:
         """A family's own distribution over `classes`, (n, n_classes), for the inputs of n spectra.
 
         So do 'formula' and 'elements' give theirs, for `composition.inputs`.
         """
         entry = self._entries[family]
-        with self._opening:
-            if family not in self._sessions:
-                self._sessions[family] = self._session(family)
         out = np.zeros((len(x), len(self.classes)))
-        (p,) = self._sessions[family].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
-        out[:, np.searchsorted(self.classes, entry["classes"])] = p
+        out[:, np.searchsorted(self.classes, entry["classes"])] = self._run(entry, x)
         return out
+
+    def of_samples(self, reads: str, x: np.ndarray) -> np.ndarray:
+        """What the networks of samples say, see `samples.describe`: (n, 64), for the inputs of n spectra."""
+        return self._run(self.manifest["samples"][reads], x)
+
+    def _run(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
+        name = str(entry["file"])
+        with self._opening:
+            if name not in self._sessions:
+                self._sessions[name] = self._session(entry)
+        (says,) = self._sessions[name].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
+        return np.asarray(says)
 
     def _manifest(self) -> dict[str, Any]:
         path = self.folder / "manifest.json"
@@ -125,7 +130,8 @@ class Models:
         families = {*manifest["families"], *manifest["default"].values()}
         for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
             raise errors.ModelFileError(path, f"has no calibrated family {name}")
-        if manifest["features"] != features.fingerprint():
+        heads = {"mean": samples.GRID.tolist(), "kind": list(KINDS)}
+        if manifest["features"] != features.fingerprint() or manifest["sample_heads"] != heads:
             raise errors.ModelFileError(path, "is of models for other inputs (transform, grids) than this version's")
         return manifest
 
@@ -139,11 +145,11 @@ class Models:
             raise errors.ModelFileError(path, "does not match its hash in manifest.json")
         return content
 
-    def _session(self, family: str) -> Any:
+    def _session(self, entry: dict[str, Any]) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # these models take less time than waking threads does
         options.log_severity_level = 3
-        content = self._checked(self._entries[family])
+        content = self._checked(entry)
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from larch import isgroup
 
-from . import composition, domain, features, uncertainty
+from . import composition, domain, features, samples, uncertainty
 from .errors import (
     CNPredictError,
-    CompositionError,
     InputError,
     MissingArrayError,
     OptionError,
@@ -142,10 +141,6 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
         spectrum = read_spectrum(group, request, **arrays)
         if spectrum.element not in models.absorbers:  # of models that somebody built from a few structures
             raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(models.absorbers))
-        if (told := spectrum.composition) and not models.knows(told.kind):
-            if request.formula or request.elements:
-                raise CompositionError(f"models {models.version} know no composition: leave {told.kind} out")
-            spectrum = replace(spectrum, composition=None)
         if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
             missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
             what_to_do = f"the model {request.model!r} reads them; use model='default'"
@@ -180,14 +175,19 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
         weights = fitted[spectra[i].composition.kind]["weights"]  # type: ignore[union-attr]
         probabilities[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
 
-    sure = probabilities.max(1) >= domain.SURE
+    described = describe(spectra, magnitude, phases, models)
+    spoken = np.array([  # who is not sure of the sample as a whole is not sure of its number
+        uncertainty.no_surer_than(p, sample.share_near(models.classes[p.argmax()]))
+        for p, sample in zip(probabilities, described, strict=True)
+    ])  # fmt: skip
+    sure = spoken.max(1) >= domain.SURE
     pooled = magnitude[:, : len(features.R_POOLED)]
     verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)
     out = []
-    for i, (spectrum, family, p, verdict) in enumerate(zip(spectra, families, probabilities, verdicts, strict=True)):
+    answers = zip(spectra, families, probabilities, described, verdicts, strict=True)
+    for i, (spectrum, family, p, sample, verdict) in enumerate(answers):
         fitted = models.calibration[family]
-        # how common a number is in training; models of before 2026.12 have thresholds of p alone
-        prior = np.array(fitted.get("prior", np.ones(len(models.classes))))
+        prior = np.array(fitted["prior"])  # how common a number is in training
         doubts, notes = [*spectrum.doubts, *verdict.reasons], spectrum.notes
         if i in told:
             fitted = fitted[spectrum.composition.kind]  # type: ignore[union-attr]
@@ -197,14 +197,16 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
                 words = CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, alone[i].max())
                 doubts.append(words)
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
-        mean, std = uncertainty.mean_and_std(p, models.classes)
         out.append(
             Prediction(
                 cn=int(models.classes[p.argmax()]),
-                cn_mean=mean,
-                cn_std=std,
+                cn_mean=sample.mean,
+                cn_std=sample.std,
+                cn_mean_interval=sample.interval,
+                mixture=sample.mixture,
+                kind=sample.kind,
                 classes=models.classes.tolist(),
-                probabilities=p.tolist(),
+                probabilities=spoken[i].tolist(),
                 cn_set=uncertainty.prediction_set(p, models.classes, threshold),
                 element=spectrum.element,
                 edge=spectrum.edge,
@@ -214,7 +216,7 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
                 in_domain=not doubts,
                 domain_score=verdict.score,
                 notes=[*doubts, *notes],
-                cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted.get("each", 0.0))),
+                cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted["each"])),
                 composition=spectrum.composition.text if spectrum.composition else "",
                 spectrum_probabilities=alone[i].tolist() if i in told else [],
                 xftf=spectrum.xftf,
@@ -240,6 +242,21 @@ def by_composition(spectra: Sequence[Spectrum], models: Models) -> dict[int, np.
             x = composition.inputs(amounts, [spectra[i].element for i in rows])
             out |= dict(zip(rows, models.probabilities(kind, x), strict=True))
     return out
+
+
+def describe(
+    spectra: Sequence[Spectrum], magnitude: np.ndarray, phases: np.ndarray, models: Models
+) -> list[samples.Sample]:
+    """Each spectrum as that of a sample, which may hold several sites, phases, or particles."""
+    out: dict[int, samples.Sample] = {}
+    for reads, x in (("complex", phases), ("magnitude", magnitude)):
+        rows = [i for i, spectrum in enumerate(spectra) if (spectrum.chi is not None) == (reads == "complex")]
+        if rows:
+            elements, calibration = [spectra[i].element for i in rows], models.calibration["samples"][reads]
+            out |= dict(
+                zip(rows, samples.describe(models.of_samples(reads, x[rows]), elements, calibration), strict=True)
+            )
+    return [out[i] for i in range(len(spectra))]
 
 
 def _complex_features(spectra: Sequence[Spectrum]) -> np.ndarray:

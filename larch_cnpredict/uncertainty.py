@@ -1,4 +1,4 @@
-"""From a family's probabilities to a calibrated distribution, its mean, and a prediction set."""
+"""From a family's probabilities to a calibrated distribution, and a prediction set."""
 
 from collections.abc import Sequence
 
@@ -30,6 +30,17 @@ def agreement(p: np.ndarray, composition: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(p, composition).sum(-1))
 
 
+def no_surer_than(p: np.ndarray, limit: float) -> np.ndarray:
+    """A distribution made flatter, its order kept, until its largest member is at most `limit` (or nothing is left)."""
+    if p.max() <= limit:
+        return p
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        power = (low + high) / 2
+        low, high = (low, power) if temper(p[None], power).max() > limit else (power, high)
+    return temper(p[None], low)[0]
+
+
 def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.ndarray) -> list[int]:
     """The classes at least as probable as their threshold, and always the most probable one.
 
@@ -39,9 +50,3 @@ def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.nda
     those that are left out; or for each number its own quantile, so that each is held nine times in ten.
     """
     return [int(c) for c, q in zip(classes, p >= np.minimum(threshold, p.max()), strict=True) if q]
-
-
-def mean_and_std(p: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the distribution."""
-    mean = float(p @ classes)
-    return mean, float(np.sqrt(p @ (classes - mean) ** 2))

@@ -56,6 +56,7 @@ SHAPES: dict[str, dict[str, dict]] = {  # facets and how far they are from the c
 ON = {"fcc": (1, 1, 1), "bcc": (1, 1, 0), "hcp": (0, 0, -1)}  # what a hemisphere lies on
 SIZES = ((13, 80), (81, 350), (351, 1500))  # atoms
 ROUNDS, SITES = 6, 8  # particles of every metal and size; sites at most of an absorber in a particle
+BULK, BULK_RADIUS = "bulk", 9.0  # Å, of the pieces without a surface: what lies beyond FEFF's cluster is not seen
 BLOCK = 10.0  # nearest distances: a sphere that holds every shape of 1,500 atoms
 FIRST, OUTER, ALIKE = 1.05, 1.2, 2.05  # nearest distances: for cn, for cn_outer, and in which alike sites are alike
 SECONDS = 0.45  # of processor time for a site
@@ -121,6 +122,8 @@ class Particle:
 
     def sites(self, absorber: str, most: int, rng: np.random.Generator) -> dict[int, float]:
         """Sites to calculate, and the atoms each stands for: all distinct ones, or every n-th atom by neighbours."""
+        if self.shape == BULK:  # the atom in the middle stands for all
+            return {int(np.linalg.norm(self.points, axis=1).argmin()): 1.0}
         atoms = np.flatnonzero(self.symbols == absorber)
         atoms = atoms[np.lexsort((self.environments[atoms], self.neighbours(OUTER)[atoms]))]
         _, first, counts = np.unique(self.environments[atoms], return_index=True, return_counts=True)
@@ -233,10 +236,21 @@ def plan(seed: int) -> Iterator[Particle]:
             yield Particle(symbols, points, lattice, shape, nearest, *rng.uniform(0, (0.03, 0.05)))
 
 
+def bulk() -> Iterator[Particle]:
+    """Of every metal a piece that is larger than what FEFF sees of it: a particle without an end."""
+    for metals, lattice, first, second in METALS:
+        nearest = first / _unit_cell(lattice, second / first).lattice.a
+        points = shape_points(lattice, "sphere" if lattice != "fcc" else "cuboctahedron", second / first)[0]
+        points = points[np.linalg.norm(points, axis=1) < BULK_RADIUS / nearest]
+        yield Particle(np.full(len(points), metals[0]), points, lattice, BULK, nearest, 0.0, 0.0)
+
+
 def _plan(config: Config) -> list[tuple[Particle, list[dict]]]:
     """Every particle with the rows of its sites."""
     rng = np.random.default_rng([config.seed, 1])
-    return [(particle, particle.rows(rng)) for particle in itertools.islice(plan(config.seed), config.limit)]
+    particles = {particle.name: particle for particle in bulk()}  # copper and nickel are listed twice
+    particles |= {particle.name: particle for particle in itertools.islice(plan(config.seed), config.limit)}
+    return [(particle, particle.rows(rng)) for particle in particles.values()]
 
 
 def simulate(config: Config) -> Path:

@@ -199,7 +199,7 @@ def provenance(path: Path) -> dict[str, Any]:
     rows = pq.read_table(path, columns=[name, "absorber"])
     said: dict[str, Any] = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
     said |= {name: json.loads(said[name]) for name in ("config", "versions") if name in said}
-    if "config" in said:  # folders are of the machine that made it
+    if "source" in said.get("config", {}):  # folders are of the machine that made it
         source, order = said["config"]["source"], said["config"]["order"]
         source["path"], order["skip"] = Path(source["path"]).name, [Path(other).name for other in order["skip"]]
     with path.open("rb") as file:

@@ -67,8 +67,12 @@ class Network:
 
     classes = CLASSES
 
-    def __init__(self, reads: str, kind: str, members: int):
-        self.reads, self.kind, self.members = reads, kind, members
+    def __init__(
+        self, reads: str, kind: str, members: int, heads: tuple[int, ...] = (len(CLASSES),), hidden: int = 384,
+        half: bool = False,
+    ):  # fmt: skip
+        self.half = half  # whether weights are rounded to half precision, in which they then ship
+        self.reads, self.kind, self.members, self.heads, self.hidden = reads, kind, members, heads, hidden
         self.nets: list[torch.nn.Module] = []
 
     def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Network":
@@ -79,7 +83,7 @@ class Network:
         n_in = sample.shape[1]
         for _ in range(self.members):
             if self.kind == "convolutional":
-                self.nets.append(Convolutional(n_in, self.reads))
+                self.nets.append(Convolutional(n_in, self.reads, sum(self.heads), self.hidden))
             else:
                 self.nets.append(fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
@@ -92,7 +96,7 @@ class Network:
             for batch in torch.randperm(len(x)).tensor_split(batches):
                 with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
                     outputs = [net(x[batch]) for net in self.nets]
-                losses = [-(y[batch] * torch.log_softmax(out.float(), 1)).sum(1).mean() for out in outputs]
+                losses = [-(y[batch] * self._by_head(torch.log_softmax, out.float())).sum(1).mean() for out in outputs]
                 optimizer.zero_grad()
                 sum(losses).backward()  # type: ignore[union-attr]
                 optimizer.step()
@@ -100,18 +104,29 @@ class Network:
         for net in self.nets:  # norms by a whole epoch: torch's running means are those of the last few batches
             torch.optim.swa_utils.update_bn(x.split(BATCH[self.kind]), net)
             net.eval()
+            if self.half:
+                net.load_state_dict({name: _rounded(values) for name, values in net.state_dict().items()})
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         scaled = self._scaled(x)
         with torch.no_grad():
-            return torch.stack([torch.softmax(net(scaled), 1) for net in self.nets]).mean(0).numpy()
+            return torch.stack([self._by_head(torch.softmax, net(scaled)) for net in self.nets]).mean(0).numpy()
+
+    def _by_head(self, normalise: Callable, outputs: torch.Tensor) -> torch.Tensor:
+        """Each head is a distribution of its own."""
+        return torch.cat([normalise(head, 1) for head in outputs.split(self.heads, 1)], 1)
 
     def _scaled(self, x: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(((x - self.center) / self.scale).astype(np.float32)).clamp(-LARGEST, LARGEST)
 
     def onnx(self) -> onnx.ModelProto:
-        return onnx_graph.networks(self.nets, self.center, self.scale, LARGEST)
+        return onnx_graph.networks(self.nets, self.center, self.scale, LARGEST, self.heads)
+
+
+def _rounded(values: torch.Tensor) -> torch.Tensor:
+    """To half precision; norms and counts stay as they are."""
+    return values.half().to(values.dtype) if values.ndim > 1 else values
 
 
 class Trees:

@@ -15,9 +15,9 @@ class Convolutional(torch.nn.Module):
     on where it lies, so weights are shared along R.
     """
 
-    WIDTH, HIDDEN, DROPOUT = 32, 384, 0.1  # so little dropout, for it does not overfit what is new in each copy
+    WIDTH, DROPOUT = 32, 0.1  # so little dropout, for it does not overfit what is new in each copy
 
-    def __init__(self, n_in: int, reads: str):
+    def __init__(self, n_in: int, reads: str, n_out: int, hidden: int):
         super().__init__()
         self.channels = 3 * len(features.COMPLEX_KWEIGHTS) if reads == "complex" else 1
         self.length = len(features.R_POOLED)
@@ -34,10 +34,10 @@ class Convolutional(torch.nn.Module):
         self.conv = torch.nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.head = torch.nn.Sequential(
             torch.nn.Dropout(self.DROPOUT),
-            torch.nn.Linear(2 * w * length + extra, self.HIDDEN),
+            torch.nn.Linear(2 * w * length + extra, hidden),
             torch.nn.ReLU(),
             torch.nn.Dropout(self.DROPOUT),
-            torch.nn.Linear(self.HIDDEN, len(CLASSES)),
+            torch.nn.Linear(hidden, n_out),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

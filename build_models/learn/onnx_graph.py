@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from build_models.learn.networks import Convolutional
-from build_models.spectra.dataset import CLASSES
 
 # ai.onnx.ml 3 and opset 17 run on every onnxruntime that the package allows.
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 
 
-def networks(nets: Sequence[torch.nn.Module], center: np.ndarray, scale: np.ndarray, largest: float) -> onnx.ModelProto:
-    """Networks whose distributions are averaged, over inputs that are scaled and clipped."""
+def networks(
+    nets: Sequence[torch.nn.Module], center: np.ndarray, scale: np.ndarray, largest: float, heads: Sequence[int]
+) -> onnx.ModelProto:
+    """Networks whose distributions are averaged, one beside the other for each head; inputs are scaled and clipped."""
     graph = _Graph()
     scaled = graph.add("Div", [graph.add("Sub", ["X", graph.constant(center)]), graph.constant(scale)])
     scaled = graph.add("Clip", [scaled, graph.constant(-largest), graph.constant(largest)])
@@ -32,9 +34,12 @@ def networks(nets: Sequence[torch.nn.Module], center: np.ndarray, scale: np.ndar
             value = graph.layers(net.head, graph.add("Concat", [shells, rest], axis=1))
         else:
             value = graph.layers(net.children(), scaled)
-        outputs.append(graph.add("Softmax", [value], axis=1))
+        ends = [0, *np.cumsum(heads).tolist()]
+        parts = [graph.add("Slice", [value, *map(graph.integers, ([a], [b], [1]))]) for a, b in pairwise(ends)]
+        parts = [graph.add("Softmax", [part], axis=1) for part in parts]
+        outputs.append(graph.add("Concat", parts, axis=1))
     graph.nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
-    return _model(graph.nodes, graph.constants, len(center), len(CLASSES))
+    return _model(graph.nodes, graph.constants, len(center), sum(heads))
 
 
 def trees(model: Any) -> onnx.ModelProto:
@@ -89,9 +94,10 @@ class _Graph:
 
     def constant(self, value: Any, kind: type = np.float32) -> str:
         name = f"c{len(self.constants)}"
-        value = value.detach().numpy() if isinstance(value, torch.Tensor) else value
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=kind), name))
-        return name
+        value = np.asarray(value.detach().numpy() if isinstance(value, torch.Tensor) else value, dtype=kind)
+        half = value.ndim > 1 and np.array_equal(value, value.astype(np.float16))  # what was rounded ships so
+        self.constants.append(numpy_helper.from_array(value.astype(np.float16) if half else value, name))
+        return self.add("Cast", [name], to=TensorProto.FLOAT) if half else name
 
     def integers(self, values: list[int]) -> str:
         return self.constant(values, np.int64)

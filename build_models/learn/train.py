@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from tqdm import tqdm
 
 from build_models.config import Config
 from build_models.data.table import replacing
-from build_models.learn import composition, domain, families
+from build_models.learn import composition, domain, families, samples
 from build_models.run import Run
+from build_models.spectra.copies import Copies
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
 DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers where none is named, by what it reads
@@ -29,6 +31,11 @@ def trained(run: Run, unseen: bool = False) -> dict[str, Any]:
 def compositions(run: Run, unseen: bool = False) -> dict[str, families.Trees]:
     """The forests on composition, fitted as those of `trained` are."""
     return {kind: joblib.load(_path(run, f"composition-{kind}", unseen)) for kind in composition.KINDS}
+
+
+def trained_samples(run: Run, unseen: bool = False) -> dict[str, families.Network]:
+    """The networks of samples, by what they read."""
+    return {reads: joblib.load(_path(run, f"samples-{reads}", unseen)) for reads in samples.SIZES}
 
 
 def fit_missing(run: Run) -> None:
@@ -48,12 +55,22 @@ def fit_missing(run: Run) -> None:
         path = domain_path(run, unseen)
         if not path.exists():
             jobs.append((_fit_domain, (path, run.data.take(rows), run.recipe.augmentation, run.seed)))
+        for reads in samples.SIZES:
+            path = _path(run, f"samples-{reads}", unseen)
+            if not path.exists():
+                fitted = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
+                jobs.append((_save, (path, fit_samples, *fitted)))
     run_jobs(run, sorted(jobs, key=lambda job: job[1][0].stem.split("-")[0] not in families.LONGEST), "train")
 
 
 def domain_path(run: Run, unseen: bool = False) -> Path:
     """domain.npz of the families that `trained` gives."""
     return run.folder / f"domain{'-unseen' if unseen else ''}.npz"
+
+
+def fit_samples(reads: str, spectra: Copies, rows: np.ndarray, recipe: families.Recipe, seed: int) -> families.Network:
+    """The networks of samples, fitted to some anchors."""
+    return samples.network(reads).fit(spectra, rows, replace(recipe, epochs=samples.EPOCHS), seed, iter)
 
 
 def _names(unseen: bool) -> list[str]:

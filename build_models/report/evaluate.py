@@ -15,7 +15,7 @@ import numpy as np
 from build_models.config import Config
 from build_models.learn import calibrate, composition, families, train
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe
-from build_models.report import figures, scores
+from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import CLASSES
@@ -68,6 +68,7 @@ def run(config: Config) -> None:
             metrics["each_size"] = float(np.mean([len(one) for one in each]))
             metrics["by_number"] = scores.by_number(data, p, sets, each)
             figures.confusion(data, p, this.folder / "confusion.png")
+    metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     figures.importance(train.trained(this), this.folder / "importance.png")
     if this.unseen.any():
         metrics["unseen"] = unseen(this, metrics["calibration"])

@@ -29,13 +29,20 @@ def run(config: Config) -> None:
     calibration = metrics["calibration"]
     models, staged = train.trained(this), this.folder / "shipped"
     manifest = package.write(
-        staged, this, this.data, models, train.compositions(this), train.domain_path(this), calibration
+        staged,
+        this,
+        this.data,
+        models,
+        train.compositions(this),
+        train.trained_samples(this),
+        train.domain_path(this),
+        calibration,
     )
     metrics["agreement"] = check(Models(staged), models, this)
     if config.train.measured:
         others, rest = this.folder / "unseen", this.data.take(np.flatnonzero(~this.unseen))
-        unseen, compositions = train.trained(this, unseen=True), train.compositions(this, unseen=True)
-        package.write(others, this, rest, unseen, compositions, train.domain_path(this, unseen=True), calibration)
+        parts = train.trained(this, True), train.compositions(this, True), train.trained_samples(this, True)
+        package.write(others, this, rest, *parts, train.domain_path(this, True), calibration)
         folder = Path(config.train.measured)
         metrics["measured"] = {"as shipped": measured.score(folder, staged)}
         metrics["measured"]["formulas unseen"] = measured.score(folder, others)

@@ -16,6 +16,8 @@ from build_models.run import Run, tables
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict import features
 from larch_cnpredict.models import MANIFEST_FORMAT
+from larch_cnpredict.result import KINDS
+from larch_cnpredict.samples import GRID
 
 
 def write(
@@ -24,6 +26,7 @@ def write(
     data: Dataset,
     models: Mapping[str, Any],
     compositions: Mapping[str, Any],
+    samples: Mapping[str, Any],
     domain: Path,
     calibration: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -52,8 +55,11 @@ def write(
         "libraries": versions(),
         "default": {reads: name for reads, name in train.DEFAULT.items() if name in models},
         "families": entries,
-        "calibration": {name: calibration[name] for name in models},
         "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
+        "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in samples.items()},
+        "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
+        "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
+        "calibration": {name: calibration[name] for name in [*models, "samples"]},
         "domain": _write(folder / "domain.npz", domain.read_bytes()),
     }
     text = json.dumps(manifest, indent=1)

@@ -27,6 +27,7 @@ class Augmentation:
     ideal: float = 0.0  # share of spectra that stay as FEFF made them
     thermal: bool = True  # beyond the first shell: between FEFF's Debye variants, path by path
     shell_sigma2: tuple[float, float] = (0.0045, 0.6)  # Å^2: median and logarithmic spread of the first shell's sigma2
+    metal_sigma2: tuple[float, float] | None = None  # the same where all first neighbours are metals; None: as others
     cold: float = 0.1  # share of spectra from near 0 K, with half or less of all thermal damping
     broadening: float = 0.03  # Å^-1: largest loss with distance beyond FEFF's core hole and mean free path
     mu0_power: float = 3.0  # autobk divides by one edge step, though mu0 falls as a power of E: the largest power
@@ -56,7 +57,7 @@ NEAR_IDEAL = Augmentation(
 def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
     """One spectrum of each site: chi, (n, 361) float32 on `K_GRID`; kmax of the transform and end of the data, (n,)."""
     n = len(rows)
-    kmax, kend = _limits(n, rng, how.kmax)
+    kmax, kend = limits(n, rng, how.kmax)
     ideal = rng.random(n) < how.ideal
     chi = data.variants[rows, 0].astype(np.float32)
     real = np.flatnonzero(~ideal)
@@ -67,24 +68,38 @@ def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augm
 
 def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.Generator, how: Augmentation):
     """What happens to chi(k) on its way to the user, in the order in which it happens."""
-    n = len(rows)
+    return at_the_beamline(in_the_sample(data, rows, rng, how), data.elements[rows], kend, rng, how)
+
+
+def in_the_sample(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
+    """chi(k) of each site at some temperature."""
     variants, shell_end = data.variants[rows], data.shell_end[rows]
     chi = variants[:, 0].astype(np.float32)
-    if how.thermal:
-        first = first_shell(chi, shell_end)
-        rest = _thermal(variants, rng)
-        rest -= first_shell(rest, shell_end)
-        sigma2 = how.shell_sigma2[0] * np.exp(rng.normal(0, how.shell_sigma2[1], n))
-        cold = np.where(rng.random(n) < how.cold, rng.uniform(0, 0.5, n), 1)[:, None].astype(np.float32)
-        sigma2, rest = sigma2 * cold[:, 0], rest + (1 - cold) * (chi - first - rest)
-        chi = first * np.exp(-2 * sigma2[:, None] * K_GRID**2).astype(np.float32) + rest
+    if not how.thermal:
+        return chi
+    first = first_shell(chi, shell_end)
+    rest = _thermal(variants, rng)
+    rest -= first_shell(rest, shell_end)
+    metal = how.metal_sigma2 or how.shell_sigma2
+    sigma2, spread = np.where(data.metallic[rows, None], metal, how.shell_sigma2).T
+    sigma2 = sigma2 * np.exp(spread * rng.normal(0, 1, len(rows)))
+    cold = np.where(rng.random(len(rows)) < how.cold, rng.uniform(0, 0.5, len(rows)), 1)[:, None].astype(np.float32)
+    sigma2, rest = sigma2 * cold[:, 0], rest + (1 - cold) * (chi - first - rest)
+    return first * np.exp(-2 * sigma2[:, None] * K_GRID**2).astype(np.float32) + rest
+
+
+def at_the_beamline(
+    chi: np.ndarray, elements: np.ndarray, kend: np.ndarray, rng: np.random.Generator, how: Augmentation
+) -> np.ndarray:
+    """The same as it is measured and reduced: amplitude, edge energy, distances, noise, background."""
+    n = len(chi)
     if how.broadening:
         loss = rng.uniform(0, how.broadening, (n, 1)).astype(np.float32)
         chi = _filtered(chi, np.exp(-2 * loss * R_OF_FFT))
     amplitude = np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
     amplitude *= np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
-    chi = chi * amplitude[:, None].astype(np.float32) * _mu0(data.elements[rows], rng.uniform(0, how.mu0_power, n))
-    chi = _shift(chi, _e0_shift(n, rng, how), 1 + rng.normal(*how.stretch, n))
+    chi = chi * amplitude[:, None].astype(np.float32) * _mu0(elements, rng.uniform(0, how.mu0_power, n))
+    chi = shift(chi, _e0_shift(n, rng, how), 1 + rng.normal(*how.stretch, n))
     if how.noise[1]:
         chi += _noise(n, rng, how.noise)
     if how.glitches:
@@ -102,6 +117,12 @@ def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:
     out, to get a sigma2 of its own. Peaks of |chi(R)| lie 0.4 Å below the distance, and are as wide.
     """
     return _filtered(chi, 1 / (1 + np.exp(np.clip((R_OF_FFT - shell_end[:, None]) / 0.05, -50, 50))))
+
+
+def weaken_far_shells(chi: np.ndarray, shell_end: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As in an oxide particle of a nanometre, or of a site on a support: far shells are weak."""
+    reach = rng.uniform(0.7, 4, (len(chi), 1))  # Å
+    return _filtered(chi, np.exp(-np.maximum(R_OF_FFT - shell_end[:, None], 0) / reach))
 
 
 def _filtered(chi, pass_r):
@@ -133,7 +154,7 @@ def _e0_shift(n, rng, how):
     return rng.normal(*how.e0_shift, n) + np.where(rng.random(n) < share, rng.uniform(0, depth, n), 0.0)
 
 
-def _shift(chi, e0_shift, stretch):
+def shift(chi, e0_shift, stretch):
     """Read chi(k) where an edge energy off by e0_shift (eV) and distances off by a factor would put it."""
     k2 = K_GRID**2 - e0_shift[:, None] / HBAR2_OVER_2M
     place = np.sqrt(np.maximum(k2, 0)) * stretch[:, None] / K_GRID[1]
@@ -174,9 +195,9 @@ def _noise(n, rng, limits):
     return (smooth * colour + white * (1 - colour)) * (rise * level).astype(np.float32)
 
 
-def _limits(n, rng, limits):
+def limits(n: int, rng: np.random.Generator, ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Half of the users take the default, or what is nearest; the others stop anywhere. Half of the data end there."""
-    kmax = np.where(rng.random(n) < 0.5, np.clip(KMAX_DEFAULT, *limits), rng.uniform(*limits, n))
+    kmax = np.where(rng.random(n) < 0.5, np.clip(KMAX_DEFAULT, *ends), rng.uniform(*ends, n))
     kend = np.where(rng.random(n) < 0.5, kmax, kmax + rng.uniform(0, 3, n))
     return np.round(kmax / 0.05) * 0.05, np.round(kend / 0.05) * 0.05
 

@@ -31,6 +31,10 @@ class Copies:
         """Distributions over `dataset.CLASSES`: (n, 16) float32."""
         return np.load(self._path(copy, "labels"), mmap_mode="r")[rows]
 
+    def truth(self, copy: int) -> np.ndarray:
+        """Of copies of samples: mean coordination number and kind, (n, 2)."""
+        return np.load(self._path(copy, "truth"))
+
     def _path(self, copy: int, what: str) -> Path:
         return self.folder / f"{copy % self.count:02d}-{what}.npy"
 
@@ -63,12 +67,19 @@ def make(
             labels = sharp
             if augmentation.mixture:
                 chi, labels = mix_sites(chi, labels, groups, rng, augmentation.mixture)
-            for reads in ("magnitude", "complex"):  # half precision is finer than any noise
-                x = features.from_chi(reads, chi, data.elements.tolist(), kmax, kend)
-                np.save(folder / f"{copy:02d}-{reads}.npy", x.astype(np.float16))
+            write_inputs(folder, copy, chi, data.elements, kmax, kend)
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
         finished.touch()
     return Copies(folder, count)
+
+
+def write_inputs(
+    folder: Path, copy: int, chi: np.ndarray, elements: np.ndarray, kmax: np.ndarray, kend: np.ndarray
+) -> None:
+    """What models of both kinds read of the spectra of one copy; half precision is finer than any noise."""
+    for reads in ("magnitude", "complex"):
+        x = features.from_chi(reads, chi, elements.tolist(), kmax, kend)
+        np.save(folder / f"{copy:02d}-{reads}.npy", x.astype(np.float16))
 
 
 def sharpened(labels: np.ndarray, sharpness: float) -> np.ndarray:

@@ -4,10 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from pymatgen.core import Element
 
 from build_models.data import labels
 from larch_cnpredict.features import K_GRID
@@ -52,6 +54,12 @@ class Dataset:
     def trainable(self) -> np.ndarray:
         """Rows whose label the models can give, as a mask."""
         return (self.labels.sum(1) > 0) & np.isin(self.cn, CLASSES)
+
+    @cached_property
+    def metallic(self) -> np.ndarray:
+        """Rows whose first neighbours are all metals, as a mask."""
+        symbols = [{word.rstrip("0123456789") for word in shell.split()} for shell in self.shell]
+        return np.array([bool(names) and all(Element(name).is_metal for name in names) for names in symbols])
 
     @property
     def mixing_groups(self) -> np.ndarray:

@@ -62,7 +62,7 @@ def test_only_the_family_that_is_asked_is_read(folder, measured):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 1}, "has format 1, not 2: .*build these models again"),
+        ({"format": 1}, "has format 1, not 3: .*build these models again"),
         ({"features": "0123456789abcdef"}, "is of models for other inputs.*build these models again"),
         ({"default": {"complex": "phase", "magnitude": "other"}}, "no calibrated family other"),
         ({"classes": None}, "is no manifest of models .*classes"),

@@ -5,7 +5,7 @@ import pytest
 
 from build_models.learn import calibrate
 from build_models.spectra.dataset import CLASSES
-from larch_cnpredict.uncertainty import agreement, mean_and_std, prediction_set, temper
+from larch_cnpredict.uncertainty import agreement, prediction_set, temper
 
 
 def honest(n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +125,3 @@ def test_prediction_sets_by_hand():
     assert prediction_set(p, classes, 0.9) == [5]  # never empty
     assert prediction_set(p, classes, 0.05) == [4, 5, 6, 8]
     assert prediction_set(p, classes, np.array([0.04, 0.7, 0.7, 0.04])) == [4, 5, 8]  # a threshold for each
-
-
-def test_mean_and_std_are_the_distributions():
-    mean, std = mean_and_std(np.array([0.25, 0.75]), np.array([4, 6]))
-    assert (mean, std) == (pytest.approx(5.5), pytest.approx(np.sqrt(0.75)))

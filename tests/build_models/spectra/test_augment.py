@@ -49,7 +49,7 @@ def test_an_edge_energy_too_low_moves_chi_as_the_formula_says():
     k = np.sqrt(np.maximum(features.K_GRID**2 - 10 / augment.HBAR2_OVER_2M, 0))
     expected = np.interp(k, features.K_GRID, static)
     np.testing.assert_allclose(
-        augment._shift(static[None], np.array([10.0]), np.array([1.0]))[0], expected, atol=2e-3 * np.abs(static).max()
+        augment.shift(static[None], np.array([10.0]), np.array([1.0]))[0], expected, atol=2e-3 * np.abs(static).max()
     )
 
 

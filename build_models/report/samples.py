@@ -1,0 +1,81 @@
+"""Samples: how right the networks are about mixtures and particles that they did not see, and their calibration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from build_models.learn import samples, train
+from build_models.run import Run
+from larch_cnpredict.result import KINDS
+from larch_cnpredict.samples import GRID, middle, shortest
+from larch_cnpredict.samples import kinds as kinds_said
+
+
+def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Figures by what the networks read, and the calibration that the manifest holds."""
+    anchors, test = this.anchors, this.samples("test")
+    mean, kind = test.truth(0).T
+    kind = kind.astype(int)
+    metrics, calibration = {}, {}
+    for reads in samples.SIZES:
+        says = cross_validate(this, reads)
+        intervals = out_of_fold(says, mean, anchors.data.elements, anchors.fold)
+        blind = _absorber_means(mean, anchors.data.elements, anchors.fold)
+        groups = {"all": np.ones(len(mean), bool)} | {name: kind == i for i, name in enumerate(KINDS)}
+        groups |= {f"said: {name}": kinds_said(says) == i for i, name in enumerate(KINDS)}
+        groups |= {element: anchors.data.elements == element for element in np.unique(anchors.data.elements)}
+        metrics[reads] = {
+            name: samples.score(says[rows], mean[rows], kind[rows], intervals[rows], blind[rows])
+            for name, rows in groups.items()
+            if rows.any()
+        }
+        calibration[reads] = samples.fit_levels(says, mean, anchors.data.elements)
+    return metrics, calibration
+
+
+def cross_validate(this: Run, reads: str) -> np.ndarray:
+    """What networks say of each sample that did not see its fold."""
+    fold, train_spectra, test = this.anchors.fold, this.samples("train"), this.samples("test")
+    files = {int(i): this.folder / "samples" / f"{reads}-{i}.npz" for i in np.unique(fold)}
+    jobs = [
+        (_predict_fold, (path, reads, train_spectra, np.flatnonzero(fold != i), test, np.flatnonzero(fold == i), this))
+        for i, path in files.items()
+        if not path.exists()
+    ]
+    train.run_jobs(this, jobs, f"cross-validation, samples, {reads}")
+    says = np.zeros((len(fold), sum(samples.HEADS)))
+    for i, path in files.items():
+        with np.load(path) as saved:
+            says[fold == i] = saved["says"]
+    return says
+
+
+def _predict_fold(path, reads, spectra, seen, test, rows, this):
+    model = train.fit_samples(reads, spectra, seen, this.recipe, this.seed)
+    train.save_arrays(path, {"says": model.predict(test.inputs(reads, 0, rows))})
+
+
+def out_of_fold(says: np.ndarray, mean: np.ndarray, elements: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Intervals whose levels come from the other folds: (n, 2)."""
+    out = np.zeros((len(says), 2))
+    for i in np.unique(fold):
+        rest, test = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
+        levels = samples.fit_levels(says[rest], mean[rest], elements[rest])["levels"]
+        for row, kind in zip(test, kinds_said(says[test]), strict=True):
+            density = says[row, : len(GRID)]
+            low, high = shortest(density, levels[KINDS[kind]][elements[row]])
+            own = middle(density)
+            out[row] = min(low, own), max(high, own)
+    return out
+
+
+def _absorber_means(mean, elements, fold):
+    """What somebody says who knows the absorber alone: the mean over its samples of the other folds."""
+    out = np.zeros(len(mean))
+    for i in np.unique(fold):
+        for element in np.unique(elements):
+            others = (fold != i) & (elements == element)
+            out[(fold == i) & (elements == element)] = mean[others if others.any() else fold != i].mean()
+    return out

@@ -1,0 +1,69 @@
+"""What is said of a sample as a whole: the mean coordination number of its absorbers, and what kind of sample it is.
+
+A family of networks of its own answers, trained on single sites, mixtures and particles: one distribution over numbers
+cannot say both "which of these, I am not sure" and "both of these, in shares".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .result import KINDS
+
+ONE, SEVERAL, PARTICLE = range(len(KINDS))
+STEP = 0.25
+GRID = np.arange(1, 16 + STEP / 2, STEP)  # mean coordination numbers that the networks tell apart
+HEADS = (len(GRID), len(KINDS))  # what they say: a distribution over `GRID`, and one over `KINDS`
+_EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is said of one sample."""
+
+    mean: float
+    std: float
+    interval: list[float]  # 90 %
+    mixture: float  # probability that the absorbers have more than one coordination number
+    kind: str
+    density: np.ndarray  # of the mean, on `GRID`
+
+    def share_near(self, number: int) -> float:
+        """How probable it is that the mean is within 0.5 of a number."""
+        return float(self.density[np.abs(GRID - number) <= 0.5].sum())
+
+
+def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any]) -> list[Sample]:
+    """What the networks say, (n, 64), in words and numbers; `calibration` is theirs in the manifest."""
+    out = []
+    for row, element, kind in zip(says, elements, kinds(says), strict=True):
+        density = row[: len(GRID)]
+        mean, interval = middle(density), shortest(density, calibration["levels"][KINDS[kind]][element])
+        std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
+        mixture = float(1 - row[len(GRID) + ONE])
+        out.append(Sample(mean, std, [min(interval[0], mean), max(interval[1], mean)], mixture, KINDS[kind], density))
+    return out
+
+
+def kinds(says: np.ndarray) -> np.ndarray:
+    """Index into `KINDS`: one site, unless something else is more probable than that."""
+    p = says[:, len(GRID) :]
+    return np.where(p[:, ONE] > 0.5, ONE, p[:, 1:].argmax(1) + 1)
+
+
+def middle(density: np.ndarray) -> float:
+    """The median: of all numbers the one with the smallest mean error."""
+    return float(np.interp(0.5, np.append(0, density.cumsum()), _EDGES))
+
+
+def shortest(density: np.ndarray, level: float) -> list[float]:
+    """The shortest interval that holds this much of a distribution over `GRID`."""
+    cumulative = np.append(0, density.cumsum())
+    starts = np.flatnonzero(cumulative + level <= cumulative[-1])
+    if not len(starts):
+        return [float(_EDGES[0]), float(_EDGES[-1])]
+    ends = np.interp(cumulative[starts] + level, cumulative, _EDGES)
+    best = (ends - _EDGES[starts]).argmin()
+    return [float(_EDGES[starts][best]), float(ends[best])]

@@ -1,0 +1,62 @@
+"""Intervals of the mean hold nine of ten, by absorber and by kind; figures against counts by hand."""
+
+import numpy as np
+import pytest
+
+from build_models.learn import samples
+from larch_cnpredict.samples import GRID, HEADS, ONE, SEVERAL, describe
+
+
+def said(rng, truth: np.ndarray, error: float, claimed: float, kind: int) -> np.ndarray:
+    """What networks say that are off by `error` and claim `claimed`."""
+    center = truth + error * rng.normal(size=len(truth))
+    density = np.exp(-(((GRID - center[:, None]) / claimed) ** 2) / 2)
+    kinds = np.full((len(truth), HEADS[1]), 0.1)
+    kinds[:, kind] = 0.8
+    return np.hstack([density / density.sum(1, keepdims=True), kinds])
+
+
+def drawn(seed: int):
+    """Fe is surer than it should be, Ni is less sure; half of the samples are said to be several."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for element, claimed in (("Fe", 0.5), ("Ni", 2.0)):
+        for kind in (ONE, SEVERAL):
+            truth = rng.uniform(4, 12, 400)
+            parts.append((said(rng, truth, 1.0 if kind == ONE else 1.5, claimed, kind), truth, np.full(400, element)))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def test_intervals_hold_nine_of_ten_whatever_the_networks_claim():
+    calibration = samples.fit_levels(*drawn(0))
+    says, mean, elements = drawn(1)
+    answers = describe(says, elements.tolist(), calibration)
+    held = np.array(
+        [low <= true <= high for (low, high), true in zip((a.interval for a in answers), mean, strict=True)]
+    )
+    width = np.array([answer.interval[1] - answer.interval[0] for answer in answers])
+    kind = np.array([answer.kind for answer in answers])
+    assert len(set(kind)) == 2
+    for name in set(kind):
+        assert held[(elements == "Ni") & (kind == name)].mean() == pytest.approx(0.9, abs=0.05)
+    assert width[kind == "one site"].mean() < width[kind != "one site"].mean()
+    levels = calibration["levels"]["one site"]
+    assert levels["Fe"] > levels["Ni"]
+    assert levels["Zn"] not in (levels["Fe"], levels["Ni"])  # there is none: the level of all absorbers together
+
+
+def test_scores_are_counted():
+    y = np.zeros((2, sum(HEADS)))
+    y[0, np.searchsorted(GRID, 6)] = y[1, np.searchsorted(GRID, 8)] = 1
+    y[0, HEADS[0] + ONE] = y[1, HEADS[0] + SEVERAL] = 1
+    intervals = np.array([[5, 6.5], [7, 9.0]])
+    scored = samples.score(y, np.array([7.0, 8.0]), np.array([SEVERAL, SEVERAL]), intervals, np.array([4.0, 9.0]))
+    assert np.isnan(scored.pop("one_called_several"))
+    assert scored == {
+        "samples": 2,
+        "mean_error": pytest.approx(0.5),
+        "mean_error_of_absorber_mean": 2.0,
+        "coverage": 0.5,
+        "width": 1.75,
+        "several_called_so": 0.5,
+    }

@@ -1,0 +1,96 @@
+"""Samples are what they say: shares of their components, and nothing of the other side."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from build_models.data import particles, table
+from build_models.spectra import samples
+from build_models.spectra.augment import IDEAL, Augmentation
+from build_models.spectra.samples import Anchors
+from larch_cnpredict.features import K_GRID
+from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL
+from tests.build_models.synthetic import dataset
+
+PLAIN = Augmentation(
+    ideal=0.0, thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
+    pre_edge=(0.0, 0.0), stretch=(0.0, 0.0), noise=(0.0, 0.0), glitches=0.0, residue=0.0, autobk=False, mixture=0.0,
+    kmax=IDEAL.kmax,
+)  # fmt: skip
+WAVE = np.sin(4 * K_GRID)
+
+
+@pytest.fixture
+def anchors(monkeypatch) -> Anchors:
+    """Sites whose spectrum is one wave, as high as their number."""
+    monkeypatch.setattr(samples, "CHEMICAL_SHIFT", 0.0)
+    monkeypatch.setattr(samples, "SMALL", 0.0)
+    data = dataset(400)
+    data = replace(data, variants=(data.cn[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
+    return Anchors.of(data, np.arange(400) // 4 % 2, (), 2, 0)
+
+
+def height(chi: np.ndarray) -> np.ndarray:
+    return chi @ WAVE / (WAVE @ WAVE)
+
+
+def test_a_mixture_is_its_components_in_their_shares(anchors):
+    assert (anchors.data.weight > 0.8).all()
+    assert len(anchors) < 400
+    chi, _, _, mean, kind = samples.draw(anchors, anchors.fold, np.random.default_rng(0), PLAIN)
+    assert height(chi) == pytest.approx(mean, abs=1e-4)
+    mixed = ~np.isclose(mean, anchors.numbers)
+    assert 0.3 < mixed.mean() < 0.6
+    assert set(kind[mixed]) == {ONE, SEVERAL}
+    assert (kind[~mixed] == ONE).all()
+    between = np.abs(mean - np.array([[4], [6], [12]])).min(0) > 0.9
+    assert (kind[between] == SEVERAL).all()
+
+
+def test_sides_and_absorbers_never_meet(anchors):
+    data = anchors.data
+    mark = 1 + 1000 * anchors.fold + 1e6 * (data.elements == "Ni")
+    marked = replace(data, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
+    chi = samples.draw(replace(anchors, data=marked), anchors.fold, np.random.default_rng(0), PLAIN)[0]
+    assert height(chi) == pytest.approx(mark, rel=1e-4)
+
+
+def test_a_particle_is_the_mean_over_its_atoms(tmp_path):
+    rows = []
+    for shape, lattice, sites in (
+        ("cuboctahedron", "fcc", [(1.0, 12, 12), (12.0, 5, 5)]),
+        ("sphere", "bcc", [(1.0, 8, 14), (1.0, 4, 9)]),
+        (particles.BULK, "hcp", [(1.0, 6, 12)]),
+    ):
+        for i, (weight, cn, outer) in enumerate(sites):
+            chi = {"chi_static": cn * WAVE, "chi_debye": np.tile(cn * WAVE, 5)}
+            rows.append(
+                {"particle": shape, "composition": "Cu", "lattice": lattice, "shape": shape, "absorber": "Cu"}
+                | {"n_atoms": 13, "site_index": i, "weight": weight, "cn": cn, "cn_outer": outer}
+                | {name: values.astype(np.float16) for name, values in chi.items()}
+            )
+    path = tmp_path / "particles.parquet"
+    table.write(path, pa.Table.from_pylist(rows), {})
+    read = {row["sites"]: row for row in samples.read_particles(path)}
+    mean = (12 + 12 * 5) / 13
+    assert read["cuboctahedron"]["mean"] == pytest.approx(mean)
+    assert height(read["cuboctahedron"]["variants"]) == pytest.approx([mean] * 6, rel=1e-2)
+    assert read["sphere"]["mean"] == 6  # of bcc the nearest eight alone
+    assert (read["bulk"]["mean"], read["bulk"]["particle"]) == (12, False)
+
+    anchors = Anchors.of(dataset(40), np.zeros(40, int), [path], 5, 0)
+    assert anchors.particle.sum() == 2 * samples.PARTICLES_EACH
+    assert sorted(set(anchors.numbers[anchors.data.sites == "cuboctahedron"])) == [pytest.approx(mean)]
+    kind = samples.draw(anchors, anchors.fold, np.random.default_rng(1), PLAIN)[4]
+    alone = anchors.particle & (kind == PARTICLE)
+    assert alone.any()
+    assert (kind[anchors.data.sites == "bulk"] != PARTICLE).any()
+
+
+def test_targets_are_the_mean_and_the_kind():
+    y = samples.targets(np.array([1.0, 6.1, 16.0]), np.array([ONE, SEVERAL, PARTICLE]))
+    assert y[:, : HEADS[0]] @ GRID == pytest.approx([1.0, 6.1, 16.0])
+    assert y[:, HEADS[0] :].argmax(1).tolist() == [ONE, SEVERAL, PARTICLE]
+    assert y.sum(1) == pytest.approx([2, 2, 2])

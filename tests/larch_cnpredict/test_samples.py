@@ -1,0 +1,60 @@
+"""From what the networks say of a sample to words and numbers."""
+
+import numpy as np
+import pytest
+
+from larch_cnpredict import predict_cn
+from larch_cnpredict.result import KINDS
+from larch_cnpredict.samples import GRID, HEADS, STEP, kinds, middle, shortest
+from larch_cnpredict.uncertainty import no_surer_than
+
+
+def density(**shares: float) -> np.ndarray:
+    out = np.zeros(len(GRID))
+    for number, share in shares.items():
+        out[np.searchsorted(GRID, float(number[1:]))] = share
+    return out
+
+
+def test_the_middle_and_the_shortest_interval():
+    even = np.full(len(GRID), 1 / len(GRID))
+    assert middle(even) == pytest.approx(8.5)
+    low, high = shortest(even, 0.5)
+    assert high - low == pytest.approx(0.5 * len(GRID) * STEP)
+    apart = density(n4=0.3, n12=0.7)
+    assert shortest(apart, 0.6) == pytest.approx([12 - STEP / 2, 12 - STEP / 2 + STEP * 6 / 7])
+    assert shortest(apart, 0.9)[0] < 4.2
+    assert shortest(apart, 0.9)[1] > 11.8
+    assert shortest(apart, 1.1) == pytest.approx([1 - STEP / 2, 16 + STEP / 2])
+
+
+def test_several_where_one_site_is_less_likely_than_not():
+    says = np.zeros((3, sum(HEADS)))
+    says[:, HEADS[0] :] = [[0.51, 0.49, 0], [0.49, 0.2, 0.31], [0.4, 0.35, 0.25]]
+    assert [KINDS[kind] for kind in kinds(says)] == [KINDS[0], KINDS[2], KINDS[1]]
+
+
+def test_no_surer_than_keeps_the_order():
+    p = np.array([0.02, 0.9, 0.05, 0.03])
+    assert no_surer_than(p, 0.95) is p
+    flatter = no_surer_than(p, 0.6)
+    assert flatter.sum() == pytest.approx(1)
+    assert flatter.max() == pytest.approx(0.6, abs=1e-4)
+    assert flatter.argsort().tolist() == p.argsort().tolist()
+    assert no_surer_than(p, 0.1) == pytest.approx([0.25] * 4, abs=1e-3)
+
+
+def test_a_number_is_no_surer_than_the_mean_near_it(measured):
+    for stem in ("Cu_foil", "CuO"):
+        answer = predict_cn(measured(stem))
+        assert answer.kind in KINDS
+        assert answer.cn_mean_interval[0] <= answer.cn_mean <= answer.cn_mean_interval[1]
+        assert 0 <= answer.mixture <= 1
+        assert (answer.mixture >= 0.5) == (answer.kind != KINDS[0])
+
+
+def test_without_chi_the_mean_comes_from_the_magnitude(measured):
+    group = measured()
+    both, alone = predict_cn(group), predict_cn(group.r, group.chir_mag, element="Cu", transform="own")
+    assert alone.cn_mean != both.cn_mean
+    assert alone.cn_mean == predict_cn(group, transform="own").cn_mean
