@@ -46,6 +46,8 @@ def run(config: Config) -> None:
         folder = Path(config.train.measured)
         metrics["measured"] = {"as shipped": measured.score(folder, staged)}
         metrics["measured"]["formulas unseen"] = measured.score(folder, others)
+        for name, models_folder in (("as shipped", staged), ("formulas unseen", others)):
+            metrics["samples"].setdefault("measured", {})[name] = measured.mixtures(folder, models_folder)
     for name in ("confusion.png", "importance.png"):
         shutil.copy(this.folder / name, staged / name)
     (staged / "README.md").write_text(card.card(manifest, metrics))

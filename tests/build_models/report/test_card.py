@@ -30,6 +30,24 @@ def scored(value: float) -> dict[str, dict[str, float]]:
     return {"all": figures(value), "Fe": figures(value + 0.011), "Ni": figures(value + 0.022)}
 
 
+def sample(value: float) -> dict[str, float]:
+    names = (
+        "mean_error_of_absorber_mean",
+        "mean_error",
+        "coverage",
+        "width",
+        "one_called_several",
+        "several_called_so",
+    )
+    return {"samples": 77} | {name: value + 0.01 * i for i, name in enumerate(names)}
+
+
+def mixture(value: float) -> dict[str, float]:
+    return {"spectra": 65} | {
+        name: value + 0.01 * i for i, name in enumerate(("off", "covered", "width", "said", "misled"))
+    }
+
+
 @pytest.fixture
 def metrics():
     schemes = {}
@@ -63,6 +81,11 @@ def metrics():
             "6": {"sites": 91, "found": 0.943, "coverage": 0.96, "each": 0.91, "taken_for": 4},
         },
         "each_size": 5.43,
+        "samples": {
+            "complex": {"all": sample(0.4), "one site": sample(0.2)},
+            "magnitude": {"all": sample(0.6)},
+            "measured": {"as shipped": {"mixed": mixture(0.7)}, "formulas unseen": {"mixed": mixture(0.8)}},
+        },
         "agreement": {name: {"same_class": 1.0, "difference": 2e-6, "spectra": 100} for name in FAMILIES},
         "measured": {"as shipped": {"common": measured}, "formulas unseen": {"common": measured}},
     }  # fmt: skip
@@ -85,6 +108,7 @@ def manifest():
             }
             for name in FAMILIES
         },
+        "particles": [{"materials": 21, "rows": 212}, {"materials": 10, "rows": 100}],
         "tables": [
             {
                 "file": "spectra.parquet", "sha256": "0123456789abcdef" * 4, "rows": 130, "config_hash": "feedbeef",
@@ -217,3 +241,13 @@ def test_what_ships_says_what_its_metrics_say():
         if "config" in one:
             made = one["config"]["feff"] | {"debye_temperatures": tuple(one["config"]["feff"]["debye_temperatures"])}
             assert made == asdict(settings.feff)
+
+
+def test_samples_have_a_block_of_their_own(manifest, metrics):
+    text = section(card.card(manifest, metrics), "Samples")
+    assert "31 of the two together, 312 spectra" in text.replace("\n", " ")
+    assert row(text, "chi(k) | one site") == ["one site", "77", "0.20", "0.21", "22.0", "0.23", "24.0", "25.0"]
+    assert row(text, "chir_mag alone | all")[2:5] == ["0.60", "0.61", "62.0"]
+    assert row(text, "formulas unseen | mixed") == ["mixed", "65", "0.80", "81.0", "0.82", "83.0", "84.0"]
+    figures_of_readme = card.render("figures.md.jinja", manifest, metrics)
+    assert "off by 0.41 on average (the absorber's mean: 0.40), its 90 % interval holds 42.0 %" in figures_of_readme
