@@ -38,7 +38,7 @@ def no_surer_than(p: np.ndarray, limit: float) -> np.ndarray:
     for _ in range(20):
         power = (low + high) / 2
         low, high = (low, power) if temper(p[None], power).max() > limit else (power, high)
-    return temper(p[None], low)[0]
+    return np.asarray(temper(p[None], low)[0])
 
 
 def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.ndarray) -> list[int]:

@@ -68,10 +68,8 @@ class Network:
     classes = CLASSES
 
     def __init__(
-        self, reads: str, kind: str, members: int, heads: tuple[int, ...] = (len(CLASSES),), hidden: int = 384,
-        half: bool = False,
-    ):  # fmt: skip
-        self.half = half  # whether weights are rounded to half precision, in which they then ship
+        self, reads: str, kind: str, members: int, heads: tuple[int, ...] = (len(CLASSES),), hidden: int = 384
+    ):
         self.reads, self.kind, self.members, self.heads, self.hidden = reads, kind, members, heads, hidden
         self.nets: list[torch.nn.Module] = []
 
@@ -104,8 +102,8 @@ class Network:
         for net in self.nets:  # norms by a whole epoch: torch's running means are those of the last few batches
             torch.optim.swa_utils.update_bn(x.split(BATCH[self.kind]), net)
             net.eval()
-            if self.half:
-                net.load_state_dict({name: _rounded(values) for name, values in net.state_dict().items()})
+            # weights ship in half precision, half as large, so they are rounded here and not there
+            net.load_state_dict({name: _rounded(values) for name, values in net.state_dict().items()})
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:

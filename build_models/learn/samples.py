@@ -12,7 +12,7 @@ from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, HEADS, ONE, kinds, middle, shortest
 
-# members and hidden units; with weights in half precision the wheel stays below 25 MB
+# members and hidden units
 SIZES = {"complex": (3, 256), "magnitude": (1, 256)}
 EPOCHS, COPIES = 24, 16
 LEVELS = np.arange(0.5, 0.996, 0.005)
@@ -21,7 +21,7 @@ LEVELS = np.arange(0.5, 0.996, 0.005)
 def network(reads: str) -> Network:
     """Networks to be fitted to the copies of `spectra.samples.make`."""
     members, hidden = SIZES[reads]
-    return Network(reads, "convolutional", members, HEADS, hidden, half=True)
+    return Network(reads, "convolutional", members, HEADS, hidden)
 
 
 def fit_levels(says: np.ndarray, mean: np.ndarray, elements: np.ndarray) -> dict[str, Any]:
