@@ -176,10 +176,8 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
         probabilities[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
 
     described = describe(spectra, magnitude, phases, models)
-    spoken = np.array([  # who is not sure of the sample as a whole is not sure of its number
-        uncertainty.no_surer_than(p, sample.share_near(models.classes[p.argmax()]))
-        for p, sample in zip(probabilities, described, strict=True)
-    ])  # fmt: skip
+    near = [sample.share_near(models.classes[p.argmax()]) for p, sample in zip(probabilities, described, strict=True)]
+    spoken = np.array([uncertainty.with_sample(p, share) for p, share in zip(probabilities, near, strict=True)])
     sure = spoken.max(1) >= domain.SURE
     pooled = magnitude[:, : len(features.R_POOLED)]
     verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)

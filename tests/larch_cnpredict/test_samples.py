@@ -6,7 +6,7 @@ import pytest
 from larch_cnpredict import predict_cn
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, HEADS, STEP, kinds, middle, shortest
-from larch_cnpredict.uncertainty import no_surer_than
+from larch_cnpredict.uncertainty import with_sample
 
 
 def density(**shares: float) -> np.ndarray:
@@ -34,17 +34,17 @@ def test_several_where_one_site_is_less_likely_than_not():
     assert [KINDS[kind] for kind in kinds(says)] == [KINDS[0], KINDS[2], KINDS[1]]
 
 
-def test_no_surer_than_keeps_the_order():
+def test_where_the_sample_disagrees_the_number_is_less_sure():
     p = np.array([0.02, 0.9, 0.05, 0.03])
-    assert no_surer_than(p, 0.95) is p
-    flatter = no_surer_than(p, 0.6)
+    assert with_sample(p, 1.0) == pytest.approx(p, abs=1e-4)
+    flatter = with_sample(p, 0.49)
     assert flatter.sum() == pytest.approx(1)
-    assert flatter.max() == pytest.approx(0.6, abs=1e-4)
+    assert flatter.max() == pytest.approx(0.63, abs=1e-4)
     assert flatter.argsort().tolist() == p.argsort().tolist()
-    assert no_surer_than(p, 0.1) == pytest.approx([0.25] * 4, abs=1e-3)
+    assert with_sample(p, 0.0) == pytest.approx([0.25] * 4, abs=1e-3)
 
 
-def test_a_number_is_no_surer_than_the_mean_near_it(measured):
+def test_an_answer_holds_together(measured):
     for stem in ("Cu_foil", "CuO"):
         answer = predict_cn(measured(stem))
         assert answer.kind in KINDS
