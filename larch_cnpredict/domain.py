@@ -14,11 +14,11 @@ import numpy as np
 from scipy.special import expit
 
 from .features import ELEMENTS
+from .reading import FIRST_SHELL_R, first_peak
 from .spectrum import Spectrum
 
 N_COMPONENTS = 24
 NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
-FIRST_SHELL_R = (1.0, 3.3)  # Å
 RBKG_USUAL = 1.0  # Å; nobody is asked to go below
 SURE = 0.8  # of answers less probable than this nobody is misled, and their spectra are mostly noisy or unusual
 HALF_PEAK = 0.25  # Å: a peak of |chi(R)| with kmax near 12 Å^-1 is about twice as wide at half its height
@@ -101,18 +101,6 @@ def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
     high = chir_mag[(r >= NOISE_R[0]) & (r <= NOISE_R[1])]
     noise = float(np.sqrt((high**2).mean())) if len(high) > 10 else 0.0
     return peak, noise / max(peak, 1e-9)
-
-
-def high_peaks(r: np.ndarray, chir_mag: np.ndarray) -> np.ndarray:
-    """Where the peaks below 3.3 Å are that are at least 0.4 as high as the highest, Å."""
-    inside = chir_mag[1:-1]
-    top = (inside >= chir_mag[:-2]) & (inside > chir_mag[2:]) & (r[1:-1] > 0.7) & (r[1:-1] < FIRST_SHELL_R[1])
-    return np.asarray(r[1:-1][top & (inside > 0.4 * inside[top].max(initial=0.0))])
-
-
-def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
-    """Where the first of these peaks lies, Å; infinity without one."""
-    return float(min(high_peaks(r, chir_mag), default=np.inf))
 
 
 def judge(

@@ -139,7 +139,7 @@ def occlude(spectrum: Spectrum, factors: np.ndarray) -> list[Spectrum]:
     """The spectrum with its chi(R) multiplied by each of n factors on the R points of the transform; see `part`."""
     if spectrum.k is None or spectrum.chi is None:
         fine = [np.interp(spectrum.r, _R_FFT, factor) for factor in factors]
-        return [replace(spectrum, chir_mag=spectrum.chir_mag * factor) for factor in fine]
+        return [replace(spectrum, chir_mag=spectrum.chir_mag * factor, others=()) for factor in fine]
     k = features.K_GRID[spectrum.k[-1] + features.KSTEP / 4 > features.K_GRID]
     chi = np.interp(k, spectrum.k, spectrum.chi)
     filtered = np.fft.irfft(np.fft.rfft(chi * k**2, features.NFFT) * factors, features.NFFT)[:, : len(k)]
@@ -149,4 +149,4 @@ def occlude(spectrum: Spectrum, factors: np.ndarray) -> list[Spectrum]:
     tapers = features.windows(np.full(n, spectrum.kmax), np.full(n, k[-1]))
     grid = np.pad(chis, ((0, 0), (0, len(features.K_GRID) - len(k))))
     magnitudes = np.abs(features.chir(grid, tapers, int(features.TRANSFORM["kweight"])))
-    return [replace(spectrum, r=r, chir_mag=m, k=k, chi=c) for m, c in zip(magnitudes, chis, strict=True)]
+    return [replace(spectrum, r=r, chir_mag=m, k=k, chi=c, others=()) for m, c in zip(magnitudes, chis, strict=True)]

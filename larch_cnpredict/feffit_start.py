@@ -14,9 +14,9 @@ from larch.fitting import param, param_group
 from larch.xafs import feff8l, feffit, feffit_dataset, feffit_transform, feffpath
 from xraydb import atomic_number, atomic_symbol
 
-from .domain import high_peaks
 from .errors import BadArrayError, FeffError, InputError, MissingArrayError, OptionError, boundary
 from .predict import predict_cn, resolve
+from .reading import high_peaks
 from .request import Request
 from .result import Prediction, is_stale
 from .spectrum import read_spectrum

@@ -19,6 +19,7 @@ from .errors import (
     boundary,
 )
 from .models import Models, load_models
+from .reading import compare
 from .request import Request
 from .result import Prediction, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
@@ -148,10 +149,11 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
     return group, spectrum
 
 
-def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Models) -> list[Prediction]:
-    """All spectra in one batch through the models."""
-    if not spectra:
+def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models) -> list[Prediction]:
+    """All spectra in one batch through the models, and with them what e0 or rbkg may have changed."""
+    if not asked:
         return []
+    spectra = [*asked, *(other for spectrum in asked for other in spectrum.others)]
     elements, kmax = [s.element for s in spectra], np.array([s.kmax for s in spectra])
     r = features.larch_r()
     chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
@@ -227,7 +229,7 @@ def predict_spectra(spectra: Sequence[Spectrum], request: Request, models: Model
                 ),
             )
         )
-    return out
+    return compare(asked, out)
 
 
 def by_composition(spectra: Sequence[Spectrum], models: Models) -> dict[int, np.ndarray]:

@@ -1,7 +1,7 @@
 """From a Larch group or arrays to a `Spectrum`, which the models and the domain read. The group is not written to."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from . import errors
 from .absorber import as_number, find_absorber
 from .composition import Composition, find_composition
 from .features import R_MAX
+from .reading import reread
 from .request import Request
 from .transform import OTHER_TRANSFORM, is_training, training_transform
 
@@ -37,6 +38,8 @@ class Spectrum:
     composition: Composition | None  # of the sample, where the user or the header of the data says it
     notes: list[str]  # what was done, and what a careful user should know
     fingerprint: str  # changes with whatever the answer depends on
+    made: str = ""  # what sets it apart from the others, such as 'rbkg = 0.7 Å'
+    others: tuple["Spectrum", ...] = ()  # the same data read with another e0 or rbkg: the answer may depend on it
 
 
 def read_spectrum(
@@ -66,7 +69,7 @@ def read_spectrum(
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
     for part in (r, magnitude, arrays.get("k"), arrays.get("chi")):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
-    return Spectrum(
+    own = Spectrum(
         name=name,
         element=absorber.element,
         edge=absorber.edge,
@@ -82,6 +85,11 @@ def read_spectrum(
         notes=[*absorber.notes, *remarks, *notes],
         fingerprint=digest.hexdigest()[:16],
     )
+    spectrum = own if request.transform == "own" else reread(source, own)
+    if spectrum.k is not own.k:  # what else it was read from
+        digest.update(np.ascontiguousarray(spectrum.chi).tobytes())
+        spectrum = replace(spectrum, fingerprint=digest.hexdigest()[:16])
+    return spectrum
 
 
 def spectrum_name(group: Any) -> str:

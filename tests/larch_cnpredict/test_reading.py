@@ -1,0 +1,110 @@
+"""mu(E) is read again where e0 or rbkg are suspicious, from a copy, and nowhere else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from larch import Group
+from larch.xafs import autobk, pre_edge, xftf
+
+from larch_cnpredict import explain, predict_cn, reading
+from larch_cnpredict.result import is_stale
+from larch_cnpredict.spectrum import read_spectrum
+from tests.helpers import TRAINING, contents
+
+EDGE = 5989.0  # eV, Cr K
+
+
+def chromate(bond: float = 1.63, peak: float = 0.9, e0: float | None = None, **background) -> Group:
+    """Made mu(E) of a tetrahedron with a pre-edge peak 11 eV below the edge, after pre_edge, autobk and xftf."""
+    near, k = np.arange(EDGE - 30, EDGE + 40, 0.5), np.arange(3.3, 14, 0.05)
+    energy = np.concatenate([np.arange(EDGE - 150, EDGE - 30, 5), near, EDGE + 3.81 * k**2])
+    k = np.sqrt(np.maximum(energy - EDGE, 0) / 3.81)
+    chi = 4 * 0.4 * np.sin(2 * k * bond - 0.9 * k + 3) * np.exp(-0.005 * k**2 - 0.3 * k) * (1 - np.exp(-((k / 2) ** 4)))
+    mu = 0.5 + np.arctan((energy - EDGE) / 1.5) / np.pi + peak * np.exp(-(((energy - EDGE + 11) / 1.2) ** 2))
+    group = Group(energy=energy, mu=mu * (1 + chi) + 0.3, filename="made")
+    pre_edge(group, e0=e0)
+    autobk(group, **{"rbkg": 1.0, "kweight": 2} | background)
+    xftf(group, **TRAINING)
+    return group
+
+
+def without_answer(group: Group) -> dict:
+    return {name: value for name, value in contents(group).items() if name not in ("cn_predict", "journal")}
+
+
+def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge():
+    group = chromate()
+    assert group.e0 < EDGE - 8  # what find_e0 takes
+    before = without_answer(group)
+    answer = predict_cn(group)
+    assert without_answer(group) == before
+    spectrum = read_spectrum(group)
+    assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
+    assert f"the group's e0 = {group.e0:.1f} eV is not on the edge" in " ".join(answer.notes)
+    again = chromate(e0=float(spectrum.made.split()[2]), rbkg=spectrum.rbkg)
+    np.testing.assert_allclose(spectrum.chi, np.interp(spectrum.k, again.k, again.chi), atol=1e-4)
+
+
+@pytest.mark.parametrize(("shift", "again"), [(-10, True), (0, False), (3, False), (10, True)])
+def test_e0_beside_the_edge_is_read_again(shift, again):
+    spectrum = read_spectrum(chromate(bond=2.0, peak=0.05, e0=EDGE + shift))
+    assert ("e0" in spectrum.made) == again
+
+
+def test_a_first_peak_near_rbkg_is_read_with_less_and_the_users_own_settings():
+    group = chromate(peak=0.05, rbkg=1.2, kweight=1, clamp_hi=5)
+    before = without_answer(group)
+    spectrum = read_spectrum(group)
+    assert without_answer(group) == before
+    assert (spectrum.made, spectrum.others[0].made) == ("rbkg = 0.7 Å", "rbkg = 1.2 Å")
+    np.testing.assert_array_equal(spectrum.others[0].chi, group.chi)
+    np.testing.assert_array_equal(spectrum.chi, chromate(peak=0.05, rbkg=0.7, kweight=1, clamp_hi=5).chi)
+    assert "with a background of its own" in " ".join(predict_cn(group).notes)
+    assert not read_spectrum(chromate(peak=0.05, rbkg=0.7)).made
+
+
+@pytest.mark.parametrize("stem", ["Cu_foil", "Ni_foil", "CuO"])
+def test_what_is_plain_is_read_once(measured, monkeypatch, stem):
+    monkeypatch.setattr(reading, "_background", None)  # calling it would fail
+    group = measured(stem)
+    assert read_spectrum(group).others == ()
+    assert predict_cn(group).notes == []
+
+
+def test_both_answers_are_given_where_they_differ():
+    group = chromate(rbkg=1.2)
+    spectrum, answer = read_spectrum(group), predict_cn(group)
+    assert reading.compare([spectrum], [answer, answer]) == [answer]
+    other = replace(answer, cn=answer.cn + 2)
+    (said,) = reading.compare([spectrum], [answer, other])
+    (note,) = set(said.notes) - set(answer.notes)
+    assert note.endswith(f"CN {answer.cn} with {spectrum.made}, CN {other.cn} with {spectrum.others[0].made}")
+
+
+def test_without_mu_the_answer_says_where_it_depends_on_e0(measured):
+    whole = measured("CuO")
+    bare = Group(k=whole.k, chi=whole.chi, e0=whole.e0, filename="bare")
+    xftf(bare, **TRAINING)
+    assert predict_cn(bare).probabilities == pytest.approx(predict_cn(whole).probabilities, abs=1e-6)
+    low, high = read_spectrum(bare).others
+    assert (low.made, high.made) == ("e0 5 eV lower", "e0 5 eV higher")
+    k = high.k[-20:]
+    np.testing.assert_allclose(high.chi[-20:], np.interp(np.sqrt(k**2 + 5 / 3.81), whole.k, whole.chi))
+
+
+def test_the_answer_is_stale_when_mu_changes_what_was_read():
+    group = chromate(rbkg=1.2)
+    answer = predict_cn(group)
+    assert not is_stale(group)
+    assert explain(group).prediction.probabilities == answer.probabilities
+    group.mu = group.mu + 0.02 * np.sin(group.energy / 40)
+    assert is_stale(group)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_a_mu_that_autobk_cannot_read_leaves_the_groups_own():
+    group = chromate(rbkg=1.2)
+    group.mu[60:] = np.nan
+    spectrum = read_spectrum(group)
+    np.testing.assert_array_equal(spectrum.chi, group.chi)
