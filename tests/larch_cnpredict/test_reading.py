@@ -15,13 +15,13 @@ from tests.helpers import TRAINING, contents
 EDGE = 5989.0  # eV, Cr K
 
 
-def chromate(bond: float = 1.63, peak: float = 0.9, e0: float | None = None, **background) -> Group:
-    """Made mu(E) of a tetrahedron with a pre-edge peak 11 eV below the edge, after pre_edge, autobk and xftf."""
+def chromate(bond: float = 1.63, peak: float = 0.9, e0: float | None = None, below: float = 11, **background) -> Group:
+    """Made mu(E) of a tetrahedron with a pre-edge peak some eV below the edge, after pre_edge, autobk and xftf."""
     near, k = np.arange(EDGE - 30, EDGE + 40, 0.5), np.arange(3.3, 14, 0.05)
     energy = np.concatenate([np.arange(EDGE - 150, EDGE - 30, 5), near, EDGE + 3.81 * k**2])
     k = np.sqrt(np.maximum(energy - EDGE, 0) / 3.81)
     chi = 4 * 0.4 * np.sin(2 * k * bond - 0.9 * k + 3) * np.exp(-0.005 * k**2 - 0.3 * k) * (1 - np.exp(-((k / 2) ** 4)))
-    mu = 0.5 + np.arctan((energy - EDGE) / 1.5) / np.pi + peak * np.exp(-(((energy - EDGE + 11) / 1.2) ** 2))
+    mu = 0.5 + np.arctan((energy - EDGE) / 1.5) / np.pi + peak * np.exp(-(((energy - EDGE + below) / 1.2) ** 2))
     group = Group(energy=energy, mu=mu * (1 + chi) + 0.3, filename="made")
     pre_edge(group, e0=e0)
     autobk(group, **{"rbkg": 1.0, "kweight": 2} | background)
@@ -33,16 +33,17 @@ def without_answer(group: Group) -> dict:
     return {name: value for name, value in contents(group).items() if name not in ("cn_predict", "journal")}
 
 
-def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge():
-    group = chromate()
-    assert group.e0 < EDGE - 8  # what find_e0 takes
+@pytest.mark.parametrize("below", [8, 13])
+def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge(below):
+    group = chromate(below=below)
+    assert group.e0 < EDGE - below + 2  # what find_e0 takes
     before = without_answer(group)
     answer = predict_cn(group)
     assert without_answer(group) == before
     spectrum = read_spectrum(group)
     assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
     assert f"the group's e0 = {group.e0:.1f} eV is not on the edge" in " ".join(answer.notes)
-    again = chromate(e0=float(spectrum.made.split()[2]), rbkg=spectrum.rbkg)
+    again = chromate(below=below, e0=float(spectrum.made.split()[2]), rbkg=spectrum.rbkg)
     np.testing.assert_allclose(spectrum.chi, np.interp(spectrum.k, again.k, again.chi), atol=1e-4)
 
 
