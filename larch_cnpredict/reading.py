@@ -45,7 +45,7 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
     if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
         return own
-    if e0 is None or own.rbkg is None or "O" in (energy.dtype.kind, mu.dtype.kind):
+    if e0 is None or own.rbkg is None or {energy.dtype.kind, mu.dtype.kind} - set("iuf"):
         return own
     first, edge = first_peak(own.r, own.chir_mag), _misplaced(group, e0)
     rbkg = RBKG_LOWER if own.rbkg > RBKG_LOWER + 0.05 and first < own.rbkg + RBKG_REACH else own.rbkg
@@ -103,7 +103,7 @@ def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
 def _misplaced(group: Any, e0: float) -> float | None:
     """Where the edge is steepest, eV, where e0 is not on it; None where e0 is well, or nobody knows."""
     energy, norm = group.energy, getattr(group, "norm", None)
-    if not isinstance(norm, np.ndarray) or norm.shape != energy.shape or energy.ndim != 1:
+    if not isinstance(norm, np.ndarray) or norm.dtype.kind != "f" or norm.shape != energy.shape or energy.ndim != 1:
         return None
     near = slice(*np.searchsorted(energy, (e0 - 40, e0 + 50)))
     energy, norm = energy[near], norm[near]
