@@ -57,10 +57,10 @@ def predict_cn(
     which answers, for example, Fe K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 [5.3, 6.6]
 
     How to read it: 6 is the most probable coordination number; of answers given with p = 0.93, 93 of 100 or more are
-    right for single sites like those of the calibration; the set holds the truth for nine of ten; the mean is that of all
-    absorbing atoms, with the interval that holds it for nine of ten samples. A mixture of phases or a particle has no one
-    number: the answer then begins with the mean, and says so. Where it ends with "outside what the models know", do not
-    use it.
+    right for single sites like those of the calibration; the set holds the truth for nine of ten; the mean is that of
+    all absorbing atoms, with the interval that holds it for nine of ten samples. A mixture of phases or a particle has
+    no one number: the answer then begins with the mean, and says so. Where it ends with "outside what the models know",
+    do not use it.
 
     Parameters
     ----------
@@ -104,7 +104,8 @@ def predict_cn(
     -----
     Written to each group: `group.cn_predict`, a Group with cn, cn_mean, cn_std, cn_mean_interval (90 %), mixture
     (probability that there is more than one number), kind (of sample), classes, probabilities, cn_set (90 % prediction
-    set), cn_set_each (a larger one that holds each number, also a rare one, nine times in ten), composition, spectrum_probabilities, element, edge, model, family (of models, that answered), model_version, in_domain,
+    set), cn_set_each (a larger one that holds each number, also a rare one, nine times in ten), composition,
+    spectrum_probabilities, element, edge, model, family (of models, that answered), model_version, in_domain,
     domain_score, notes, xftf, fingerprint, neighbours, request; and an entry in `group.journal`. No array of the group
     is changed.
 
