@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from build_models.report import measured
@@ -83,3 +84,18 @@ def test_spectra_go_the_way_of_a_user(tmp_path):
     scores = measured.score(tmp_path, default_folder())
     assert {name: score["exact"] for name, score in scores.items()} == dict.fromkeys(measured.TRANSFORMS, 1.0)
     assert measured.formulas(tmp_path) == ["Cu"]
+
+
+def test_measured_mixtures_are_read_in_their_shares(tmp_path):
+    with (tmp_path / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "element", "sample", "structure_key", "cn", "cn_kind"])
+        for stem, compound, cn in (("CuO_liquid_nitrogen.xdi", "CuO", 4), ("Cu_foil_liquid_nitrogen.dat", "Cu", 12)):
+            columns = np.loadtxt(EXAMPLES / stem)
+            np.savetxt(tmp_path / f"{compound}.dat", columns[:, [0, -1 if compound == "Cu" else 1]])
+            writer.writerow([f"{compound}.dat", "Cu", compound, compound, cn, "int"])
+    scored = measured.mixtures(tmp_path, default_folder())
+    assert {name: values["spectra"] for name, values in scored.items()} == {"pure": 2, "50:50": 1, "mixed": 5}
+    assert scored["pure"]["off"] < 1
+    assert scored["mixed"]["off"] < 2
+    assert scored["mixed"]["said"] > scored["pure"]["said"]

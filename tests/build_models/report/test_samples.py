@@ -1,0 +1,61 @@
+"""Samples are tested by networks that did not see their fold, with intervals that did not either."""
+
+import numpy as np
+import pytest
+
+from build_models import config
+from build_models.learn import train
+from build_models.report import samples
+from build_models.run import Run
+from larch_cnpredict.samples import HEADS, ONE
+from tests.build_models import synthetic
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Run:
+    settings = {"run": {"out": str(tmp_path), "workers": 1}, "train": {"folds": 4}}
+    monkeypatch.setattr("build_models.run.COPIES", 2)
+    return Run(config.load(None, settings), synthetic.dataset(240))
+
+
+class Remembers:
+    """Knows the truth of the anchors that it was fitted to, by heart, and says the largest number of all others."""
+
+    reads = "magnitude"
+
+    def __init__(self, run: Run, seen: np.ndarray):
+        test = run.samples("test")
+        self.known = {row.tobytes(): labels for row, labels in zip(
+            test.inputs("magnitude", 0, seen), test.labels(0, seen), strict=True)}  # fmt: skip
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        unknown = np.zeros(sum(HEADS))
+        unknown[[HEADS[0] - 1, HEADS[0] + ONE]] = 1
+        return np.array([self.known.get(row.tobytes(), unknown) for row in x])
+
+
+def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
+    monkeypatch.setattr(train, "fit_samples", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
+    says = samples.cross_validate(run, "magnitude")
+    assert (says[:, HEADS[0] - 1] == 1).all()
+
+
+def test_levels_of_a_fold_come_from_the_others():
+    rng = np.random.default_rng(0)
+    n, fold = 800, np.arange(800) % 2
+    says = np.zeros((n, sum(HEADS)))
+    falling = np.linspace(1.1, 0.9, HEADS[0])
+    says[:, : HEADS[0]] = falling / falling.sum()
+    says[:, HEADS[0] + ONE] = 1
+    # in the first fold the truth lies in the lower half, where the shortest interval begins
+    mean = np.where(fold == 0, rng.uniform(1, 8, n), rng.uniform(1, 16, n))
+    intervals = samples.out_of_fold(says, mean, np.full(n, "Fe"), fold)
+    width = intervals[:, 1] - intervals[:, 0]
+    assert width[fold == 0] == pytest.approx(13.7, abs=0.5)  # nine tenths of what the second fold needs
+    assert width[fold == 1].max() < 8.6
+
+
+def test_without_a_spectrum_the_mean_of_the_absorber_is_said():
+    mean, elements = np.array([4.0, 6, 8, 12, 2, 2]), np.array(["Fe", "Fe", "Fe", "Ni", "Ni", "Ni"])
+    said = samples._absorber_means(mean, elements, np.array([0, 1, 1, 0, 1, 1]))
+    assert said.tolist() == [7, 4, 4, 2, 12, 12]
