@@ -181,8 +181,10 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         probabilities[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
 
     described = describe(spectra, magnitude, phases, models)
-    near = [sample.share_near(models.classes[p.argmax()]) for p, sample in zip(probabilities, described, strict=True)]
-    spoken = np.array([uncertainty.with_sample(p, share) for p, share in zip(probabilities, near, strict=True)])
+    spoken, without = (  # who is not sure of the sample as a whole is not sure of its number
+        np.array([uncertainty.with_sample(p, one.near(models.classes[p.argmax()])) for p, one in pairs])
+        for pairs in (zip(probabilities, described, strict=True), zip(alone, described, strict=True))
+    )
     sure = spoken.max(1) >= domain.SURE
     pooled = magnitude[:, : len(features.R_POOLED)]
     verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)
@@ -195,9 +197,9 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         if i in told:
             fitted = fitted[spectrum.composition.kind]  # type: ignore[union-attr]
             text, guess = spectrum.composition.text, models.classes[alone[i].argmax()]  # type: ignore[union-attr]
-            notes = [f"with the composition {text}; without it: CN {guess} (p = {alone[i].max():.2f})", *notes]
+            notes = [f"with the composition {text}; without it: CN {guess} (p = {without[i].max():.2f})", *notes]
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
-                words = CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, alone[i].max())
+                words = CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, without[i].max())
                 doubts.append(words)
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
         out.append(
@@ -221,7 +223,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
                 notes=[*doubts, *notes],
                 cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted["each"])),
                 composition=spectrum.composition.text if spectrum.composition else "",
-                spectrum_probabilities=alone[i].tolist() if i in told else [],
+                spectrum_probabilities=without[i].tolist() if i in told else [],
                 xftf=spectrum.xftf,
                 fingerprint=spectrum.fingerprint,
                 neighbours=verdict.neighbours,

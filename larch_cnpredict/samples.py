@@ -30,7 +30,7 @@ class Sample:
     kind: str
     density: np.ndarray  # of the mean, on `GRID`
 
-    def share_near(self, number: int) -> float:
+    def near(self, number: int) -> float:
         """How probable it is that the mean is within 0.5 of a number."""
         return float(self.density[np.abs(GRID - number) <= 0.5].sum())
 

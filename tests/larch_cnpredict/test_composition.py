@@ -1,14 +1,12 @@
 """What the sample is made of: how it is said, what it changes, and what is refused."""
 
-import json
-
 import numpy as np
 import pytest
 from larch.io import read_xdi
 from pymatgen.core import Composition as PymatgenComposition
 from pymatgen.core import Element
 
-from larch_cnpredict import composition, errors, models, predict_cn
+from larch_cnpredict import composition, errors, predict_cn
 from larch_cnpredict.cli import predict_files
 from larch_cnpredict.files import process
 from larch_cnpredict.result import Prediction, is_stale
@@ -134,21 +132,6 @@ def test_on_the_command_line(tmp_path):
     (row,) = predict_files([XDI], elements="Zn O")
     assert "has no Cu" in row["notes"]
     assert "cn" not in row
-
-
-def test_models_that_know_no_composition_say_so(measured, tmp_path):
-    """Those of 2026.11.5 as they first were; a header's formula is then left aside."""
-    for path in models.default_folder().iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    manifest.pop("composition", None)
-    (tmp_path / "manifest.json").unlink()
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(errors.CompositionError, match=r"know no composition: leave formula out"):
-        predict_cn(measured(), formula="Cu", models=tmp_path)
-    group = measured()
-    group.attrs = {"sample": {"stoichiometry": "Cu"}}
-    assert predict_cn(group, models=tmp_path).composition == ""
 
 
 def test_every_number_has_its_larger_set(measured):

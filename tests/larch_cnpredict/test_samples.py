@@ -37,7 +37,7 @@ def test_several_where_one_site_is_less_likely_than_not():
 def test_where_the_sample_disagrees_the_number_is_less_sure():
     p = np.array([0.02, 0.9, 0.05, 0.03])
     assert with_sample(p, 1.0) == pytest.approx(p, abs=1e-4)
-    flatter = with_sample(p, 0.49)
+    flatter = with_sample(p, 0.7)
     assert flatter.sum() == pytest.approx(1)
     assert flatter.max() == pytest.approx(0.63, abs=1e-4)
     assert flatter.argsort().tolist() == p.argsort().tolist()
