@@ -23,7 +23,9 @@ from .spectrum import read_spectrum
 
 PHASE_SHIFT = 0.4  # Å: a peak of |chi(R)| lies about so far below its distance
 NOBLE = (2, 10, 18, 36, 54, 86)  # EXAFS tells the rows of the periodic table apart, hardly the elements of one
+SHORTEST = 1.5  # Å: no bond of a 3d metal is shorter, and what peaks below is left of the background
 MOST = 24.0  # neighbours, where the answer sets no bounds
+S02_ERROR = 0.3  # relative: fits of known structures find s02 from 0.53 to 1.2, and N takes up what it is off by
 
 
 def first_shell(
@@ -57,10 +59,11 @@ def first_shell(
 
     Notes
     -----
-    N starts at cn_mean and is held to its 90 % interval, or to 0 to 24 where the answer is outside what the models
-    know. The path's amplitude is N * s02. Each high peak of |chi(R)| below 3.3 Å is tried as the first shell; what fits
-    best is taken. FEFF gets rock salt of absorber and neighbour, whatever the number: phases of other crystals differ
-    as if the distance were 0.01 Å off, amplitudes by 5 %. Nothing but cn_predict is written to the group.
+    N starts at cn_mean and is held to its 90 % interval, 30 % wider at both ends since s02 is not better known than
+    that, or to 0 to 24 where the answer is outside what the models know. The path's amplitude is N * s02. Each high
+    peak of |chi(R)| below 3.3 Å is tried as the first shell; what fits best is taken. FEFF gets rock salt of absorber
+    and neighbour, whatever the number: phases of other crystals differ as if the distance were 0.01 Å off, amplitudes
+    by 5 %. Nothing but cn_predict is written to the group.
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
@@ -72,7 +75,8 @@ def first_shell(
         spectrum = read_spectrum(group, answer.request)
         if getattr(group, "chi", None) is None:
             raise MissingArrayError(spectrum.name, "k and chi", "feffit reads them; run autobk")
-        if not len(peaks := high_peaks(spectrum.r, spectrum.chir_mag)):
+        peaks = high_peaks(spectrum.r, spectrum.chir_mag)
+        if not len(peaks := peaks[peaks + PHASE_SHIFT > SHORTEST]):
             raise BadArrayError(spectrum.name, "chir_mag", "has no peak below 3.3 Å: there is no first shell to fit")
         share = None
         if neighbour is None:
@@ -109,7 +113,7 @@ def _row(symbol: str) -> int:
 
 def start(group: Group, answer: Prediction, path: Group, s02: float, deltar: float = 0.0) -> tuple[Group, Group]:
     """Parameters and dataset of a fit of one path."""
-    low, high = answer.interval if answer.in_domain else (0.0, MOST)
+    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if answer.in_domain else (0.0, MOST)
     params = param_group(
         s02=param(s02, vary=False),
         N=param(answer.cn_mean, min=max(low, 0.0), max=high, vary=True),
