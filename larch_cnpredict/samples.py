@@ -37,20 +37,32 @@ class Sample:
 
 def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any]) -> list[Sample]:
     """What the networks say, (n, 64), in words and numbers; `calibration` is theirs in the manifest."""
-    out = []
-    for row, element, kind in zip(says, elements, kinds(says), strict=True):
+    odds = np.array([calibration["odds"][element] for element in elements])
+    out, mixtures = [], mixture(says, odds)
+    for row, element, kind, several in zip(says, elements, kinds(says, odds), mixtures, strict=True):
         density = row[: len(GRID)]
         mean, interval = middle(density), shortest(density, calibration["levels"][KINDS[kind]][element])
         std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
-        mixture = float(1 - row[len(GRID) + ONE])
-        out.append(Sample(mean, std, [min(interval[0], mean), max(interval[1], mean)], mixture, KINDS[kind], density))
+        out.append(
+            Sample(mean, std, [min(interval[0], mean), max(interval[1], mean)], float(several), KINDS[kind], density)
+        )
     return out
 
 
-def kinds(says: np.ndarray) -> np.ndarray:
+def mixture(says: np.ndarray, odds: np.ndarray) -> np.ndarray:
+    """Probability that there is more than one coordination number, (n,).
+
+    `odds`, (n,), is how likely that is among users' samples where it is 1 among those of training: so small that few
+    single sites are said to be several.
+    """
+    one = says[:, len(GRID) + ONE]
+    several = (1 - one) * odds
+    return np.asarray(several / (one + several))
+
+
+def kinds(says: np.ndarray, odds: np.ndarray) -> np.ndarray:
     """Index into `KINDS`: one site, unless something else is more probable than that."""
-    p = says[:, len(GRID) :]
-    return np.where(p[:, ONE] > 0.5, ONE, p[:, 1:].argmax(1) + 1)
+    return np.where(mixture(says, odds) < 0.5, ONE, says[:, len(GRID) + 1 :].argmax(1) + 1)
 
 
 def middle(density: np.ndarray) -> float:

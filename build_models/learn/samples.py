@@ -10,11 +10,12 @@ from build_models.learn.calibrate import COVERAGE, FEWEST
 from build_models.learn.families import Network
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, HEADS, ONE, kinds, middle, shortest
+from larch_cnpredict.samples import GRID, HEADS, ONE, kinds, middle, mixture, shortest
 
 # members and hidden units
 SIZES = {"complex": (3, 256), "magnitude": (1, 256)}
 EPOCHS, COPIES = 24, 16
+FALSE_ALARMS = 0.05  # share of single sites that are said to be several
 LEVELS = np.arange(0.5, 0.996, 0.005)
 
 
@@ -24,13 +25,17 @@ def network(reads: str) -> Network:
     return Network(reads, "convolutional", members, HEADS, hidden)
 
 
-def fit_levels(says: np.ndarray, mean: np.ndarray, elements: np.ndarray) -> dict[str, Any]:
-    """How much of its distribution the shortest interval is to hold, so that it holds the mean of 90 % of the samples.
+def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray) -> dict[str, Any]:
+    """The calibration of what networks say, (n, 64), of samples with known mean and kind.
 
-    By the kind that is said and by absorber; where these are few by kind, or over all. `says` is (n, 64).
+    `odds`, by absorber, leave few single sites that are said to be several. `levels`, by the kind that is said and by
+    absorber (where these are few by kind, or over all), are how much of its distribution the shortest interval is to
+    hold, so that it holds the mean of 90 % of the samples.
     """
+    every = np.ones(len(says))
+    odds = {e: _odds(mixture(says, every)[(kind == ONE) & (elements == e)]) for e in ELEMENTS}
+    said = kinds(says, np.array([odds[e] for e in elements]))
     held = holds(says, mean)
-    said = kinds(says)
 
     def level(rows: np.ndarray) -> float:
         enough = held[rows].mean(0) >= COVERAGE
@@ -42,7 +47,15 @@ def fit_levels(says: np.ndarray, mean: np.ndarray, elements: np.ndarray) -> dict
         own = said == i if (said == i).sum() >= FEWEST else everything
         narrow = {e: own & (elements == e) for e in ELEMENTS}
         out[name] = {e: level(rows if rows.sum() >= FEWEST else own) for e, rows in narrow.items()}
-    return {"levels": out}
+    return {"odds": odds, "levels": out}
+
+
+def _odds(several: np.ndarray) -> float:
+    """With which odds so many of these probabilities come to 0.5 or more."""
+    if len(several) < FEWEST:
+        return 1.0
+    high = np.quantile(several, 1 - FALSE_ALARMS)
+    return float(min(1.0, (1 - high) / high))
 
 
 def holds(says: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -56,17 +69,22 @@ def holds(says: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def score(
-    says: np.ndarray, mean: np.ndarray, kind: np.ndarray, intervals: np.ndarray, baseline: np.ndarray
+    says: np.ndarray,
+    mean: np.ndarray,
+    kind: np.ndarray,
+    said: np.ndarray,
+    intervals: np.ndarray,
+    baseline: np.ndarray,
 ) -> dict[str, float]:
-    """How well samples are described; `baseline` is what is said without a spectrum."""
+    """How well samples are described; `said` are kinds, `baseline` is the mean that is said without a spectrum."""
     own = np.array([middle(row[: len(GRID)]) for row in says])
-    several, said = kind != ONE, 1 - says[:, len(GRID) + ONE] >= 0.5
+    several, alarm = kind != ONE, said != ONE
     return {
         "samples": len(says),
         "mean_error": float(np.abs(own - mean).mean()),
         "mean_error_of_absorber_mean": float(np.abs(baseline - mean).mean()),
         "coverage": float(((intervals[:, 0] <= mean) & (mean <= intervals[:, 1])).mean()),
         "width": float((intervals[:, 1] - intervals[:, 0]).mean()),
-        "one_called_several": float(said[~several].mean()) if (~several).any() else float("nan"),
-        "several_called_so": float(said[several].mean()) if several.any() else float("nan"),
+        "one_called_several": float(alarm[~several].mean()) if (~several).any() else float("nan"),
+        "several_called_so": float(alarm[several].mean()) if several.any() else float("nan"),
     }

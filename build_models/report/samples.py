@@ -9,8 +9,7 @@ import numpy as np
 from build_models.learn import samples, train
 from build_models.run import Run
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, middle, shortest
-from larch_cnpredict.samples import kinds as kinds_said
+from larch_cnpredict.samples import describe
 
 
 def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -21,17 +20,17 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
         says = cross_validate(this, reads)
-        intervals = out_of_fold(says, mean, anchors.data.elements, anchors.fold)
+        said, intervals = out_of_fold(says, mean, kind, anchors.data.elements, anchors.fold)
         blind = _absorber_means(mean, anchors.data.elements, anchors.fold)
         groups = {"all": np.ones(len(mean), bool)} | {name: kind == i for i, name in enumerate(KINDS)}
-        groups |= {f"said: {name}": kinds_said(says) == i for i, name in enumerate(KINDS)}
+        groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: anchors.data.elements == element for element in np.unique(anchors.data.elements)}
         metrics[reads] = {
-            name: samples.score(says[rows], mean[rows], kind[rows], intervals[rows], blind[rows])
+            name: samples.score(says[rows], mean[rows], kind[rows], said[rows], intervals[rows], blind[rows])
             for name, rows in groups.items()
             if rows.any()
         }
-        calibration[reads] = samples.fit_levels(says, mean, anchors.data.elements)
+        calibration[reads] = samples.fit(says, mean, kind, anchors.data.elements)
     return metrics, calibration
 
 
@@ -57,18 +56,18 @@ def _predict_fold(path, reads, spectra, seen, test, rows, this):
     train.save_arrays(path, {"says": model.predict(test.inputs(reads, 0, rows))})
 
 
-def out_of_fold(says: np.ndarray, mean: np.ndarray, elements: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Intervals whose levels come from the other folds: (n, 2)."""
-    out = np.zeros((len(says), 2))
+def out_of_fold(
+    says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray, fold: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kinds that are said, (n,), and intervals, (n, 2), with a calibration that comes from the other folds."""
+    said, intervals = np.zeros(len(says), int), np.zeros((len(says), 2))
     for i in np.unique(fold):
         rest, test = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
-        levels = samples.fit_levels(says[rest], mean[rest], elements[rest])["levels"]
-        for row, kind in zip(test, kinds_said(says[test]), strict=True):
-            density = says[row, : len(GRID)]
-            low, high = shortest(density, levels[KINDS[kind]][elements[row]])
-            own = middle(density)
-            out[row] = min(low, own), max(high, own)
-    return out
+        fitted = samples.fit(says[rest], mean[rest], kind[rest], elements[rest])
+        answers = describe(says[test], elements[test].tolist(), fitted)
+        said[test] = [KINDS.index(answer.kind) for answer in answers]
+        intervals[test] = [answer.interval for answer in answers]
+    return said, intervals
 
 
 def _absorber_means(mean, elements, fold):

@@ -5,7 +5,7 @@ import pytest
 
 from larch_cnpredict import predict_cn
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, HEADS, STEP, kinds, middle, shortest
+from larch_cnpredict.samples import GRID, HEADS, STEP, kinds, middle, mixture, shortest
 from larch_cnpredict.uncertainty import with_sample
 
 
@@ -31,7 +31,9 @@ def test_the_middle_and_the_shortest_interval():
 def test_several_where_one_site_is_less_likely_than_not():
     says = np.zeros((3, sum(HEADS)))
     says[:, HEADS[0] :] = [[0.51, 0.49, 0], [0.49, 0.2, 0.31], [0.4, 0.35, 0.25]]
-    assert [KINDS[kind] for kind in kinds(says)] == [KINDS[0], KINDS[2], KINDS[1]]
+    assert [KINDS[kind] for kind in kinds(says, np.ones(3))] == [KINDS[0], KINDS[2], KINDS[1]]
+    assert kinds(says, np.array([1, 0.9, 0.9])).tolist() == [0, 0, 1]
+    assert mixture(says, np.array([1, 1, 0.5])) == pytest.approx([0.49, 0.51, 0.3 / 0.7])
 
 
 def test_where_the_sample_disagrees_the_number_is_less_sure():

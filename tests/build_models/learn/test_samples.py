@@ -23,13 +23,14 @@ def drawn(seed: int):
     for element, claimed in (("Fe", 0.5), ("Ni", 2.0)):
         for kind in (ONE, SEVERAL):
             truth = rng.uniform(4, 12, 400)
-            parts.append((said(rng, truth, 1.0 if kind == ONE else 1.5, claimed, kind), truth, np.full(400, element)))
+            says = said(rng, truth, 1.0 if kind == ONE else 1.5, claimed, kind)
+            parts.append((says, truth, np.full(400, kind), np.full(400, element)))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def test_intervals_hold_nine_of_ten_whatever_the_networks_claim():
-    calibration = samples.fit_levels(*drawn(0))
-    says, mean, elements = drawn(1)
+    calibration = samples.fit(*drawn(0))
+    says, mean, _, elements = drawn(1)
     answers = describe(says, elements.tolist(), calibration)
     held = np.array(
         [low <= true <= high for (low, high), true in zip((a.interval for a in answers), mean, strict=True)]
@@ -45,12 +46,30 @@ def test_intervals_hold_nine_of_ten_whatever_the_networks_claim():
     assert levels["Zn"] not in (levels["Fe"], levels["Ni"])  # there is none: the level of all absorbers together
 
 
+def test_few_single_sites_are_said_to_be_several():
+    rng = np.random.default_rng(0)
+    kind = np.where(np.arange(4000) % 2, ONE, SEVERAL)
+    says = np.full((4000, sum(HEADS)), 1 / HEADS[0])
+    several = np.where(kind == ONE, rng.uniform(0, 0.8, 4000), rng.uniform(0.3, 1, 4000))
+    says[:, HEADS[0] :] = np.column_stack([1 - several, several, np.zeros(4000)])
+    elements = np.full(4000, "Fe")
+    calibration = samples.fit(says[:2000], np.full(2000, 6.0), kind[:2000], elements[:2000])
+    assert calibration["odds"]["Ni"] == 1  # nobody knows
+    answers = describe(says[2000:], elements[2000:].tolist(), calibration)
+    alarm = np.array([answer.kind != "one site" for answer in answers])
+    assert alarm[kind[2000:] == ONE].mean() == pytest.approx(0.05, abs=0.015)
+    assert alarm[kind[2000:] == SEVERAL].mean() == pytest.approx(0.24 / 0.7, abs=0.05)
+    assert (alarm == (np.array([answer.mixture for answer in answers]) >= 0.5)).all()
+
+
 def test_scores_are_counted():
     y = np.zeros((2, sum(HEADS)))
     y[0, np.searchsorted(GRID, 6)] = y[1, np.searchsorted(GRID, 8)] = 1
     y[0, HEADS[0] + ONE] = y[1, HEADS[0] + SEVERAL] = 1
-    intervals = np.array([[5, 6.5], [7, 9.0]])
-    scored = samples.score(y, np.array([7.0, 8.0]), np.array([SEVERAL, SEVERAL]), intervals, np.array([4.0, 9.0]))
+    intervals, said_kinds = np.array([[5, 6.5], [7, 9.0]]), np.array([ONE, SEVERAL])
+    scored = samples.score(
+        y, np.array([7.0, 8.0]), np.array([SEVERAL, SEVERAL]), said_kinds, intervals, np.array([4.0, 9.0])
+    )
     assert np.isnan(scored.pop("one_called_several"))
     assert scored == {
         "samples": 2,

@@ -49,7 +49,7 @@ def test_levels_of_a_fold_come_from_the_others():
     says[:, HEADS[0] + ONE] = 1
     # in the first fold the truth lies in the lower half, where the shortest interval begins
     mean = np.where(fold == 0, rng.uniform(1, 8, n), rng.uniform(1, 16, n))
-    intervals = samples.out_of_fold(says, mean, np.full(n, "Fe"), fold)
+    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), fold)
     width = intervals[:, 1] - intervals[:, 0]
     assert width[fold == 0] == pytest.approx(13.7, abs=0.5)  # nine tenths of what the second fold needs
     assert width[fold == 1].max() < 8.6
