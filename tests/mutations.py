@@ -167,6 +167,27 @@ FAULTS = (
         "p >= p.max()",
         f"{LEARN}/test_calibrate.py",
     ),
+    Fault(
+        "samples of the test fold in training",
+        "build_models/report/samples.py",
+        "train_spectra, np.flatnonzero(fold != i), test",
+        "train_spectra, np.flatnonzero(fold >= 0), test",
+        f"{REPORT}/test_samples.py",
+    ),
+    Fault(
+        "samples are mixed across folds",
+        "build_models/spectra/samples.py",
+        "np.unique(data.elements, return_inverse=True)[1], apart])",
+        "np.unique(data.elements, return_inverse=True)[1], 0 * apart])",
+        f"{SPECTRA}/test_samples.py",
+    ),
+    Fault(
+        "intervals of the mean as the networks claim them",
+        "build_models/learn/samples.py",
+        "enough.argmax()",
+        "enough.argmax() * 0",
+        f"{LEARN}/test_samples.py",
+    ),
 )  # fmt: skip
 
 
