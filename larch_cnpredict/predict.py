@@ -86,9 +86,9 @@ def predict_cn(
         a folder of models made by build_models, instead of the shipped ones
     formula, elements : str, optional
         what the sample is made of: formula='Na2CrO4' (brackets and hydrates too), or elements='Na Cr O' where the
-        amounts are not known. The answer is then by spectrum and composition together, of held-out structure types
-        4 % more are right (2 % by the elements alone), and a note says what the spectrum alone gives. It is in doubt
-        where the two contradict each other. By default the Sample.stoichiometry of an XDI header; formula='' asks for
+        amounts are not known. The answer is then by spectrum and composition together, which is more often right (the
+        card says how much), and a note says what the spectrum alone gives. It is in doubt where the two contradict each
+        other. By default the Sample.stoichiometry of an XDI header; formula='' asks for
         the spectrum alone
 
     Returns
