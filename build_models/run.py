@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from build_models.config import Config
+from build_models.data import table
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
 from build_models.learn.samples import COPIES
 from build_models.report import measured
@@ -65,7 +66,7 @@ class Run:
     def folder(self) -> Path:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
-        what += [Path(path).name for path in self.config.train.particles]
+        what += [table.provenance(Path(path))["sha256"] for path in self.config.train.particles]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key

@@ -181,10 +181,13 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         probabilities[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
 
     described = describe(spectra, magnitude, phases, models)
-    spoken, without = (  # who is not sure of the sample as a whole is not sure of its number
-        np.array([uncertainty.with_sample(p, one.near(models.classes[p.argmax()])) for p, one in pairs])
-        for pairs in (zip(probabilities, described, strict=True), zip(alone, described, strict=True))
-    )
+
+    def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
+        """Who is not sure of the sample as a whole is not sure of its number."""
+        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()]))
+
+    spoken = np.array([spoken_of(p, sample) for p, sample in zip(probabilities, described, strict=True)])
+    without = {i: spoken_of(alone[i], described[i]) for i in told}
     sure = spoken.max(1) >= domain.SURE
     pooled = magnitude[:, : len(features.R_POOLED)]
     verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)

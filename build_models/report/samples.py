@@ -38,8 +38,9 @@ def cross_validate(this: Run, reads: str) -> np.ndarray:
     """What networks say of each sample that did not see its fold."""
     fold, train_spectra, test = this.anchors.fold, this.samples("train"), this.samples("test")
     files = {int(i): this.folder / "samples" / f"{reads}-{i}.npz" for i in np.unique(fold)}
+    how = this.recipe, this.seed
     jobs = [
-        (_predict_fold, (path, reads, train_spectra, np.flatnonzero(fold != i), test, np.flatnonzero(fold == i), this))
+        (_predict_fold, (path, reads, train_spectra, np.flatnonzero(fold != i), test, np.flatnonzero(fold == i), how))
         for i, path in files.items()
         if not path.exists()
     ]
@@ -51,8 +52,8 @@ def cross_validate(this: Run, reads: str) -> np.ndarray:
     return says
 
 
-def _predict_fold(path, reads, spectra, seen, test, rows, this):
-    model = train.fit_samples(reads, spectra, seen, this.recipe, this.seed)
+def _predict_fold(path, reads, spectra, seen, test, rows, how):
+    model = train.fit_samples(reads, spectra, seen, *how)
     train.save_arrays(path, {"says": model.predict(test.inputs(reads, 0, rows))})
 
 
