@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
+from pathlib import Path
 
 os.environ["LARCHDIR"] = tempfile.mkdtemp(prefix="larchdir_")
 os.environ.pop("LARCHSTARTUP", None)
@@ -16,6 +17,18 @@ from larch.xafs import xftf
 
 from larch_cnpredict.files import process
 from tests.helpers import EXAMPLES, TRAINING
+
+TOGETHER = ("tests/larch_cnpredict/larix", "tests/build_models")  # one screen; tables that are made once
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Which tests one process runs, where there are several (pytest -n 2 --dist loadgroup): else those of a file."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            path = item.path.relative_to(Path(__file__).parents[1]).as_posix()
+            group = next((folder for folder in TOGETHER if path.startswith(folder)), path)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @lru_cache
