@@ -1,7 +1,7 @@
 """Everything that can be wrong, each with the sentence that the user reads.
 
-A constructor takes the things at fault, in the order of the braces in `sentence`; `args` is always the one finished
-string, which is what Larch's own error display joins and shows.
+A constructor takes the things at fault, in the order of the braces in `sentence`; the spectrum's name comes first.
+`args` is always the one finished string, which is what Larch's own error display joins and shows.
 """
 
 import copyreg
@@ -33,20 +33,14 @@ class InputError(CNPredictError):
 
 
 class GroupAndArraysError(CNPredictError):
-    """Arrays (named) were given beside a group, which has its own."""
-
     sentence = "{} cannot be given beside a Larch group, whose own arrays are read: put them on the group."
 
 
 class MissingArrayError(CNPredictError):
-    """An array that is needed is not there: of which spectrum, which array, what to do."""
-
     sentence = "{} has no {}: {}."
 
 
 class BadArrayError(CNPredictError):
-    """An array of a spectrum cannot be used: not finite, not one-dimensional, of the wrong length, empty, flat."""
-
     sentence = "{1} of {0} {2}."
 
 
@@ -55,14 +49,10 @@ class AbsorberError(CNPredictError):
 
 
 class UnknownAbsorberError(AbsorberError):
-    """Neither metadata nor edge energy of a spectrum say which element absorbs, for a reason."""
-
     sentence = "The absorber of {} is not known: {}; pass it, as in predict_cn(group, element='Fe')."
 
 
 class AbsorberConflictError(AbsorberError):
-    """Metadata of a spectrum name one element, the edge at some energy another."""
-
     sentence = (
         "{} is labelled {}, but its edge at {:.1f} eV is that of {}: "
         "correct the label or e0, or pass the right element, as in predict_cn(group, element='Fe')."
@@ -70,32 +60,22 @@ class AbsorberConflictError(AbsorberError):
 
 
 class UnsupportedElementError(AbsorberError):
-    """A spectrum of an element that the models were not trained on, how that is known, and those they were."""
-
     sentence = "{} is {}{}: the models know the K edges of {} only."
 
 
 class UnsupportedEdgeError(AbsorberError):
-    """A spectrum of an element's edge other than K, and how that is known."""
-
     sentence = "{} is the {} {} edge{}: the models know K edges only."
 
 
 class CompositionError(CNPredictError):
-    """What a sample is said to be made of cannot be read, or lacks the absorber."""
-
-    sentence = "{}."
+    sentence = "{}."  # what a sample is said to be made of cannot be read, or lacks the absorber
 
 
 class RangeTooShortError(CNPredictError):
-    """chi(k) of a spectrum, or the transform made of it, does not span what the models need; what to do."""
-
-    sentence = "{} {}: {}."
+    sentence = "{} {}: {}."  # what of chi(k), or of the transform made of it, does not span what the models need
 
 
 class TransformError(CNPredictError):
-    """chi(R) of a spectrum was not made with the training transform (which is said) and cannot be made anew."""
-
     sentence = (
         "chir_mag of {0} {1}, and {0} has no k and chi to transform anew: "
         "run xftf with {2}, or pass transform='own' to use chir_mag as it is."
@@ -114,44 +94,30 @@ class UnknownModelError(OptionError):
 
 
 class ModelFileError(CNPredictError):
-    """A file of the models is damaged or of another version: it is refused rather than believed."""
-
     sentence = "Model file {} {}: reinstall larch-cnpredict, or build these models again."
 
 
 class MissingModelsError(CNPredictError):
-    """A folder of models is not there, or is empty."""
-
     sentence = "The folder of models {} {}: reinstall larch-cnpredict, or name another folder."
 
 
 class ResultError(CNPredictError):
-    """What a group has as cn_predict is no result of this version."""
-
     sentence = "cn_predict {}: it was written by another version or changed; run predict_cn again."
 
 
 class FeffError(CNPredictError):
-    """FEFF8L made no path of absorber, neighbour and distance (joined by _), for a reason."""
-
-    sentence = "FEFF8L made no path {}: {}."
+    sentence = "FEFF8L made no path {}: {}."  # absorber_neighbour_distance
 
 
 class FileError(CNPredictError):
-    """A data file that cannot be read or processed, or a table that cannot be written."""
-
-    sentence = "{}: {}."
+    sentence = "{}: {}."  # of a file that cannot be read, processed or written
 
 
 class SeriesError(CNPredictError):
-    """What a list of groups is no series for, and what to do."""
-
     sentence = "The series {}: {}."
 
 
 class UnexpectedError(CNPredictError):
-    """Something that nobody thought of: its kind and message."""
-
     sentence = "{} cannot be used ({}: {}): look for what is odd in it, and if nothing is, please report this."
 
 

@@ -30,7 +30,7 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
     Parameters
     ----------
     group : Group, or its name
-        `explain` is run first where it was not, or where the group has changed since
+        `explain` is run first where it was not, or where the group has changed since; nothing else is written to it
     figure : matplotlib Figure, optional
         is cleared and drawn into; by default a new one of matplotlib.pyplot
     title : str, optional
@@ -39,15 +39,6 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
     Returns
     -------
     Figure : for a report, `plot_cn(group).savefig('cn.pdf')`
-
-    Raises
-    ------
-    CNPredictError
-        as predict_cn
-
-    Notes
-    -----
-    Writes `group.cn_predict` where `explain` has to be run, and nothing else.
     """
     check_figure(figure)
     with boundary("what was given"):
@@ -65,26 +56,16 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
 def plot_cn_compare(a: Any, b: Any, figure: "Figure | None" = None, _larch: Any = None) -> "Figure":
     """Plot two groups over each other: |chi(R)|, what of it carried each answer, and how probable each number is.
 
+    The share of an answer's probability that is lost without a part of R is 1 - exp(-importance).
+
     Parameters
     ----------
-    a, b : Group, or its name
-        the first is blue, the second red; as for plot_cn
-    figure : matplotlib Figure, optional
-        as for plot_cn
+    a, b : Group, or its name; figure : matplotlib Figure, optional
+        as for plot_cn; the first is blue, the second red
 
     Returns
     -------
     Figure
-
-    Raises
-    ------
-    CNPredictError
-        as predict_cn
-
-    Notes
-    -----
-    Writes `group.cn_predict` where `explain` has to be run, and nothing else. The share of the answer's probability
-    that is lost without a part of R is 1 - exp(-importance). Bars of the 90 % prediction set are coloured.
     """
     check_figure(figure)
     with boundary("what was given"):
@@ -140,15 +121,10 @@ def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance
 
     shades, half = np.clip(importance, 0, None), np.diff(importance_r)[0] / 2
     darkest = max(shades.max(), NOTABLE)
-    image = axes.imshow(
-        shades[None] / darkest,
-        extent=(importance_r[0] - half, importance_r[-1] + half, 0, spectrum.chir_mag.max()),
-        aspect="auto",
-        interpolation="bilinear",
-        cmap=LinearSegmentedColormap.from_list("importance", [to_rgba(RED, 0), to_rgba(RED, DEEPEST)]),
-        vmin=0,
-        vmax=1,
-    )
+    reds = LinearSegmentedColormap.from_list("importance", [to_rgba(RED, 0), to_rgba(RED, DEEPEST)])
+    extent = (importance_r[0] - half, importance_r[-1] + half, 0, spectrum.chir_mag.max())
+    look = {"cmap": reds, "vmin": 0, "vmax": darkest, "interpolation": "bilinear"}
+    image = axes.imshow(shades[None], extent=extent, aspect="auto", **look)
     area = axes.fill_between(spectrum.r, spectrum.chir_mag, color="none")
     image.set_clip_path(area.get_paths()[0], transform=axes.transData)
     return f"red: what the answer rests on; darkest: without it p falls by {100 * (1 - np.exp(-darkest)):.0f} %"

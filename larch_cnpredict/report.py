@@ -24,26 +24,16 @@ def cn_report(group: Any, _larch: Any = None) -> str:
     Parameters
     ----------
     group : Group, or its name
-        `explain` is run first where it was not, or where the group has changed since
+        as for plot_cn
 
     Returns
     -------
     str : data, transform, models, number and set, mean with its interval, domain, what to cite
-
-    Raises
-    ------
-    CNPredictError
-        as predict_cn
-
-    Notes
-    -----
-    Writes `group.cn_predict` where `explain` has to be run, and nothing else.
     """
     with boundary("what was given"):
         name, answer, spectrum, made = explained(group, _larch)
-    x, best = answer.xftf, int(np.argmax(made.importance))
+    x, best, (low, high) = answer.xftf, int(np.argmax(made.importance)), answer.interval
     background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
-    low, high = answer.interval
     number = f"coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})"
     sentences = [
         f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; k^{x['kweight']} chi(k) was Fourier "
