@@ -174,10 +174,10 @@ def _rows_and_groups(
 
     from . import files
     from .models import load_models
-    from .predict import check_model, predict_cn
+    from .predict import predict_cn
     from .spectrum import spectrum_name
 
-    check_model(model, load_models())
+    load_models(model=model)
     rows: list[dict[str, Any]] = []
     raw, ready = [], []
     for path in map(str, paths):

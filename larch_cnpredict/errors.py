@@ -5,7 +5,7 @@ A constructor takes the things at fault, in the order of the braces in `sentence
 """
 
 import copyreg
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -87,6 +87,12 @@ class OptionError(CNPredictError):
 
     def __init__(self, option: str, given: object, allowed: Iterable[object]):
         super().__init__(f"{option}={given!r} is not one of {', '.join(map(repr, allowed))}.")
+
+    @classmethod
+    def check(cls, option: str, given: object, allowed: Sequence[str]) -> None:
+        """Refuse what is not one of these."""
+        if not isinstance(given, str) or given not in allowed:
+            raise cls(option, given, allowed)
 
 
 class UnknownModelError(OptionError):

@@ -13,7 +13,7 @@ import numpy as np
 from . import features
 from .errors import boundary
 from .models import load_models
-from .predict import check_model, predict_spectra, read, resolve
+from .predict import predict_spectra, read, resolve
 from .request import Request
 from .result import Prediction, is_stale, write
 from .spectrum import Spectrum, plain_name, read_spectrum
@@ -108,8 +108,7 @@ def explain(
         given = {"element": element, "edge": edge, "model": model, "transform": transform, "models": models}
         asked = asdict(Request.stored(getattr(group, "cn_predict", None)) or Request())
         request = Request.checked(**asked | {name: value for name, value in given.items() if value is not None})
-        loaded = load_models(request.models)
-        check_model(request.model, loaded)
+        loaded = load_models(request.models, request.model)
         _, spectrum = read(group, request, loaded, _larch)
         whole, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded)
         column = whole.classes.index(whole.cn)

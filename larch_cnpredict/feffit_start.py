@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from contextlib import chdir, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,10 +14,9 @@ from larch.xafs import feff8l, feffit, feffit_dataset, feffit_transform, feffpat
 from xraydb import atomic_number, atomic_symbol
 
 from .errors import BadArrayError, FeffError, InputError, MissingArrayError, OptionError, boundary
-from .predict import predict_cn, resolve
+from .predict import current_answers, resolve
 from .reading import high_peaks
-from .request import Request
-from .result import Prediction, is_stale
+from .result import Prediction
 from .spectrum import read_spectrum
 
 PHASE_SHIFT = 0.4  # Å: a peak of |chi(R)| lies about so far below its distance
@@ -69,9 +67,7 @@ def first_shell(
         group = resolve(group, _larch)
         if not isgroup(group):
             raise InputError(group)
-        if not hasattr(group, "cn_predict") or is_stale(group):
-            predict_cn(group, **asdict(Request.stored(getattr(group, "cn_predict", None)) or Request()))
-        answer = Prediction.from_group(group.cn_predict)
+        (answer,) = current_answers([group])
         spectrum = read_spectrum(group, answer.request)
         if getattr(group, "chi", None) is None:
             raise MissingArrayError(spectrum.name, "k and chi", "feffit reads them; run autobk")

@@ -53,9 +53,11 @@ def card_text(folder: Path | None = None) -> str:
         raise errors.ModelFileError(path, f"cannot be read ({error.strerror})") from error
 
 
-def load_models(folder: str | Path | None = None) -> "Models":
-    """The models of a folder, by default the newest shipped version; each folder is read once."""
-    return _load(Path(folder).expanduser() if folder else default_folder())
+def load_models(folder: str | Path | None = None, model: str = "default") -> "Models":
+    """The models of a folder, by default the newest shipped version, if this model is one of them; read once."""
+    loaded = _load(Path(folder).expanduser() if folder else default_folder())
+    errors.UnknownModelError.check("model", model, ["default", *loaded.families])
+    return loaded
 
 
 @lru_cache(maxsize=4)

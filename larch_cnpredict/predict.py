@@ -1,7 +1,7 @@
 """predict_cn: the way of a spectrum from group to answer, from top to bottom."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +9,17 @@ import numpy as np
 from larch import isgroup
 
 from . import composition, domain, features, samples, uncertainty
-from .errors import (
-    CNPredictError,
-    InputError,
-    MissingArrayError,
-    OptionError,
-    UnknownModelError,
-    UnsupportedElementError,
-    boundary,
-)
+from .errors import CNPredictError, InputError, MissingArrayError, OptionError, UnsupportedElementError, boundary
 from .models import Models, load_models
 from .reading import compare
 from .request import Request
-from .result import Prediction, write
+from .result import Prediction, is_stale, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
 
 CONTRADICTION = (
     "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
     "is the sample what it is taken for?"
 )
-ERROR_CHOICES = ("raise", "collect")
 
 
 def predict_cn(
@@ -86,10 +77,9 @@ def predict_cn(
         a folder of models made by build_models, instead of the shipped ones
     formula, elements : str, optional
         what the sample is made of: formula='Na2CrO4' (brackets and hydrates too), or elements='Na Cr O' where the
-        amounts are not known. The answer is then by spectrum and composition together, which is more often right (the
-        card says how much), and a note says what the spectrum alone gives. It is in doubt where the two contradict each
-        other. By default the Sample.stoichiometry of an XDI header; formula='' asks for
-        the spectrum alone
+        amounts are not known. The answer is then by spectrum and composition together, which is more often right, and
+        a note says what the spectrum alone gives. It is in doubt where the two contradict each other. By default the
+        Sample.stoichiometry of an XDI header; formula='' asks for the spectrum alone
 
     Returns
     -------
@@ -98,27 +88,22 @@ def predict_cn(
     Raises
     ------
     CNPredictError
-        one sentence on what is wrong and what to do. The group is left as it was.
+        one sentence on what is wrong and what to do, as from all functions of larch_cnpredict. The group is left as it
+        was
 
     Notes
     -----
-    Written to each group: `group.cn_predict`, a Group with cn, cn_mean, cn_std, cn_mean_interval (90 %), mixture
-    (probability that there is more than one number), kind (of sample), classes, probabilities, cn_set (90 % prediction
-    set), cn_set_each (a larger one that holds each number, also a rare one, nine times in ten), composition,
-    spectrum_probabilities, element, edge, model, family (of models, that answered), model_version, in_domain,
-    domain_score, notes, xftf, fingerprint, neighbours, request; and an entry in `group.journal`. No array of the group
-    is changed.
+    Written to each group: an entry in `group.journal`, and `group.cn_predict`, a Group of what help(Prediction) lists:
+    cn, probabilities of classes, cn_set, cn_mean, cn_mean_interval, kind, in_domain, notes ... No array is changed.
 
     The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), with which the sites of
     the Materials Project structures are labelled whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao
     (ChinaXiv 202511.00010). How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
     """
-    if not isinstance(errors, str) or errors not in ERROR_CHOICES:
-        raise OptionError("errors", errors, ERROR_CHOICES)
+    OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
         request = Request.checked(element, edge, model, transform, models, formula, elements)
-        loaded = load_models(request.models)
-        check_model(request.model, loaded)
+        loaded = load_models(request.models, request.model)
         several = isinstance(group, list | tuple) and not _is_numbers(group)
         groups = list(group) if several else [group]
         out: list[Any] = []
@@ -136,6 +121,25 @@ def predict_cn(
             if isgroup(groups[i]):
                 write(groups[i], answer)
     return out if several else out[0]
+
+
+def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
+    """The answers that still hold, and new ones where none does, asked for as the old ones were: alike in one batch."""
+    out: dict[int, Any] = {}
+    todo: dict[Request, list[int]] = {}
+    for i, group in enumerate(groups):
+        made = getattr(group, "cn_predict", None)
+        try:
+            if isgroup(made) and not is_stale(group):
+                out[i] = Prediction.from_group(made)
+        except CNPredictError:
+            pass  # of another version, or changed
+        if i not in out:
+            todo.setdefault(Request.stored(made) or Request(), []).append(i)
+    for request, rows in todo.items():
+        new = predict_cn([groups[i] for i in rows], errors=errors, **asdict(request))
+        out |= dict(zip(rows, new, strict=True))
+    return [out[i] for i in range(len(groups))]
 
 
 def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: Any) -> tuple[Any, Spectrum]:
@@ -157,127 +161,101 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
     if not asked:
         return []
     spectra = [*asked, *(other for spectrum in asked for other in spectrum.others)]
-    elements, kmax = [s.element for s in spectra], np.array([s.kmax for s in spectra])
-    r = features.larch_r()
-    chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
-    magnitude = features.magnitude_features(r, chir_mag, elements, kmax)
+    elements, inputs = [spectrum.element for spectrum in spectra], model_inputs(spectra)
 
-    phases = np.full((len(spectra), features.COMPLEX_SIZE), np.nan, dtype=np.float32)
-    if with_chi := [i for i, s in enumerate(spectra) if s.chi is not None]:
-        phases[with_chi] = _complex_features([spectra[i] for i in with_chi])
+    def by_spectrum(family: str, rows: list[int]) -> np.ndarray:
+        p = models.probabilities(family, inputs[models.reads(family)][rows])
+        return uncertainty.temper(p, models.calibration[family]["power"])
+
+    def by_composition(kind: str, rows: list[int]) -> np.ndarray:
+        amounts = [spectra[i].composition.amounts for i in rows]  # type: ignore[union-attr]
+        return models.probabilities(kind, composition.inputs(amounts, [elements[i] for i in rows]))
+
+    def of_samples(reads: str, rows: list[int]) -> list[samples.Sample]:
+        says = models.of_samples(reads, inputs[reads][rows])
+        return samples.describe(says, [elements[i] for i in rows], models.calibration["samples"][reads])
+
+    def spoken_of(p: np.ndarray, i: int) -> np.ndarray:
+        """Who is not sure of the sample as a whole is not sure of its number."""
+        return uncertainty.with_sample(p, described[i].near(models.classes[p.argmax()]))
 
     families = [models.family(request.model, s.chi is not None) for s in spectra]
-    probabilities = np.empty((len(spectra), len(models.classes)))
-    for family in set(families):
-        rows = [i for i, name in enumerate(families) if name == family]
-        p = models.probabilities(family, (magnitude if models.reads(family) == "magnitude" else phases)[rows])
-        probabilities[rows] = uncertainty.temper(p, models.calibration[family]["power"])
-
-    alone, told = probabilities, by_composition(spectra, models)
-    probabilities = alone.copy()
+    alone = _by_kind(families, by_spectrum)
+    told = _by_kind([s.composition.kind if s.composition else None for s in spectra], by_composition)
+    described = _by_kind(["magnitude" if s.chi is None else "complex" for s in spectra], of_samples)
+    joint = dict(alone)
     for i, known in told.items():
         fitted = models.calibration[families[i]]
         weights = fitted[spectra[i].composition.kind]["weights"]  # type: ignore[union-attr]
-        probabilities[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
+        joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
+    spoken = [spoken_of(joint[i], i) for i in range(len(spectra))]
 
-    described = describe(spectra, magnitude, phases, models)
-
-    def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
-        """Who is not sure of the sample as a whole is not sure of its number."""
-        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()]))
-
-    spoken = np.array([spoken_of(p, sample) for p, sample in zip(probabilities, described, strict=True)])
-    without = {i: spoken_of(alone[i], described[i]) for i in told}
-    sure = spoken.max(1) >= domain.SURE
-    pooled = magnitude[:, : len(features.R_POOLED)]
-    verdicts = domain.judge(list(spectra), pooled, models.domain, phases, sure)
+    pooled = inputs["magnitude"][:, : len(features.R_POOLED)]
+    sure = np.max(spoken, axis=1) >= domain.SURE
+    verdicts = domain.judge(spectra, pooled, models.domain, inputs["complex"], sure)
     out = []
-    answers = zip(spectra, families, probabilities, described, verdicts, strict=True)
-    for i, (spectrum, family, p, sample, verdict) in enumerate(answers):
-        fitted = models.calibration[family]
+    for i, (spectrum, family, verdict) in enumerate(zip(spectra, families, verdicts, strict=True)):
+        p, sample, fitted = joint[i], described[i], models.calibration[family]
         prior = np.array(fitted["prior"])  # how common a number is in training
-        doubts, notes = [*spectrum.doubts, *verdict.reasons], spectrum.notes
-        if i in told:
-            fitted = fitted[spectrum.composition.kind]  # type: ignore[union-attr]
-            text, guess = spectrum.composition.text, models.classes[alone[i].argmax()]  # type: ignore[union-attr]
-            notes = [f"with the composition {text}; without it: CN {guess} (p = {without[i].max():.2f})", *notes]
+        doubts, notes, without = [*spectrum.doubts, *verdict.reasons], spectrum.notes, []
+        if spectrum.composition:
+            fitted, text = fitted[spectrum.composition.kind], spectrum.composition.text
+            guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], i).tolist()
+            notes = [f"with the composition {text}; without it: CN {guess} (p = {max(without):.2f})", *notes]
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
-                words = CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, without[i].max())
-                doubts.append(words)
+                doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
-        out.append(
-            Prediction(
-                cn=int(models.classes[p.argmax()]),
-                cn_mean=sample.mean,
-                cn_std=sample.std,
-                cn_mean_interval=sample.interval,
-                mixture=sample.mixture,
-                kind=sample.kind,
-                classes=models.classes.tolist(),
-                probabilities=spoken[i].tolist(),
-                cn_set=uncertainty.prediction_set(p, models.classes, threshold),
-                element=spectrum.element,
-                edge=spectrum.edge,
-                model=request.model,
-                family=family,
-                model_version=models.version,
-                in_domain=not doubts,
-                domain_score=verdict.score,
-                notes=[*doubts, *notes],
-                cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted["each"])),
-                composition=spectrum.composition.text if spectrum.composition else "",
-                spectrum_probabilities=without[i].tolist() if i in told else [],
-                xftf=spectrum.xftf,
-                fingerprint=spectrum.fingerprint,
-                neighbours=verdict.neighbours,
-                request=replace(
-                    request,
-                    element=spectrum.element if request.element is not None else None,
-                    edge=spectrum.edge if request.edge is not None else None,
-                ),
-            )
+        absorber = {name: getattr(spectrum, name) for name in ("element", "edge")}
+        given = {name: value for name, value in absorber.items() if getattr(request, name) is not None}
+        answer = Prediction(
+            **absorber,
+            cn=int(models.classes[p.argmax()]),
+            cn_mean=sample.mean,
+            cn_std=sample.std,
+            cn_mean_interval=sample.interval,
+            mixture=sample.mixture,
+            kind=sample.kind,
+            classes=models.classes.tolist(),
+            probabilities=spoken[i].tolist(),
+            cn_set=uncertainty.prediction_set(p, models.classes, threshold),
+            cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted["each"])),
+            composition=spectrum.composition.text if spectrum.composition else "",
+            spectrum_probabilities=without,
+            model=request.model,
+            family=family,
+            model_version=models.version,
+            in_domain=not doubts,
+            domain_score=verdict.score,
+            notes=[*doubts, *notes],
+            xftf=spectrum.xftf,
+            fingerprint=spectrum.fingerprint,
+            neighbours=verdict.neighbours,
+            request=replace(request, **given),
         )
+        out.append(answer)
     return compare(asked, out)
 
 
-def by_composition(spectra: Sequence[Spectrum], models: Models) -> dict[int, np.ndarray]:
-    """Distributions by composition alone, by the place of the spectrum, of those whose composition is told."""
-    out: dict[int, np.ndarray] = {}
-    for kind in ("formula", "elements"):
-        rows = [i for i, spectrum in enumerate(spectra) if spectrum.composition and spectrum.composition.kind == kind]
-        if rows:
-            amounts = [spectra[i].composition.amounts for i in rows]  # type: ignore[union-attr]
-            x = composition.inputs(amounts, [spectra[i].element for i in rows])
-            out |= dict(zip(rows, models.probabilities(kind, x), strict=True))
+def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
+    """What the models read, by the names that the manifest has for it; NaN for phases where there is no chi(k)."""
+    elements, kmax = [s.element for s in spectra], np.array([s.kmax for s in spectra])
+    r = features.larch_r()
+    chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
+    phases = np.full((len(spectra), features.COMPLEX_SIZE), np.nan, dtype=np.float32)
+    if rows := [i for i, s in enumerate(spectra) if s.chi is not None]:
+        chi = np.array([features.on_k_grid(spectra[i].k, spectra[i].chi) for i in rows])  # type: ignore[arg-type]
+        kend = np.array([spectra[i].k[-1] for i in rows])  # type: ignore[index]
+        phases[rows] = features.complex_features(chi, [elements[i] for i in rows], kmax[rows], kend)
+    return {"magnitude": features.magnitude_features(r, chir_mag, elements, kmax), "complex": phases}
+
+
+def _by_kind(kinds: Sequence[str | None], run: Callable[[str, list[int]], Iterable[Any]]) -> dict[int, Any]:
+    """What `run` gives for the rows of each kind, by row: one run for each kind, none for None."""
+    out: dict[int, Any] = {}
+    for kind in {kind for kind in kinds if kind is not None}:
+        rows = [i for i, one in enumerate(kinds) if one == kind]
+        out |= dict(zip(rows, run(kind, rows), strict=True))
     return out
-
-
-def describe(
-    spectra: Sequence[Spectrum], magnitude: np.ndarray, phases: np.ndarray, models: Models
-) -> list[samples.Sample]:
-    """Each spectrum as that of a sample, which may hold several sites, phases, or particles."""
-    out: dict[int, samples.Sample] = {}
-    for reads, x in (("complex", phases), ("magnitude", magnitude)):
-        rows = [i for i, spectrum in enumerate(spectra) if (spectrum.chi is not None) == (reads == "complex")]
-        if rows:
-            elements, calibration = [spectra[i].element for i in rows], models.calibration["samples"][reads]
-            out |= dict(
-                zip(rows, samples.describe(models.of_samples(reads, x[rows]), elements, calibration), strict=True)
-            )
-    return [out[i] for i in range(len(spectra))]
-
-
-def _complex_features(spectra: Sequence[Spectrum]) -> np.ndarray:
-    chi = np.array([features.on_k_grid(s.k, s.chi) for s in spectra])  # type: ignore[arg-type]
-    kend = np.array([s.k[-1] for s in spectra])  # type: ignore[index]
-    return features.complex_features(chi, [s.element for s in spectra], np.array([s.kmax for s in spectra]), kend)
-
-
-def check_model(model: Any, models: Models) -> None:
-    """Refuse a name that is no model."""
-    known = ["default", *models.families]
-    if not isinstance(model, str) or model not in known:
-        raise UnknownModelError("model", model, known)
 
 
 def resolve(group: Any, _larch: Any) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 from .errors import OptionError
 
 BEFORE = {"element", "edge", "model", "transform", "models"}  # what earlier versions kept, who asked nothing else
-TRANSFORM_CHOICES = ("auto", "own", "training")
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,7 @@ class Request:
         cls, element: Any, edge: Any, model: Any, transform: Any, models: Any, formula: Any, elements: Any
     ) -> "Request":
         """From what a user gave; absorber and composition are checked with the spectrum, the model with the models."""
-        if not isinstance(transform, str) or transform not in TRANSFORM_CHOICES:
-            raise OptionError("transform", transform, TRANSFORM_CHOICES)
+        OptionError.check("transform", transform, ("auto", "own", "training"))
         if models is not None:
             try:
                 models = str(Path(models).expanduser().absolute())

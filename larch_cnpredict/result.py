@@ -38,6 +38,8 @@ class Prediction:
     ----------
     cn : int
         most probable coordination number
+    classes, probabilities : list of int, list of float
+        the distribution over coordination numbers
     cn_mean, cn_std : float
         mean coordination number of all absorbing atoms of the sample, and its standard deviation
     cn_mean_interval : list of float
@@ -46,32 +48,23 @@ class Prediction:
         probability that there is more than one coordination number in the sample
     kind : str
         'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
-    classes : list of int
-    probabilities : list of float
-        the distribution: one probability for each class, their sum is 1
     cn_set : list of int
         90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration. That is a mean
         over all numbers; rare ones are missing more often
     cn_set_each : list of int
         a larger set, which holds every number, rare ones too, nine times in ten: what is not in it can be ruled out
-    element, edge : str
-    model, family, model_version : str
-        the model that was asked, such as 'default'; the family of models that answered, such as 'phase'; their version
-    in_domain : bool
+    element, edge, model, family, model_version : str
+        the absorber; the model that was asked (`default`), the family that answered (`phase`), its version
+    in_domain, domain_score : bool, float
         whether the spectrum resembles what the models were trained on, and nothing else makes the answer doubtful
-    domain_score : float
     notes : list of str
         why it is not in domain (these come first), and what was done to the spectrum
-    xftf : dict
-        the Fourier transform that was read
-    fingerprint : str
-        of the arrays and settings that the answer depends on: see `is_stale`
+    xftf, fingerprint : dict, str
+        the Fourier transform that was read; what changes with all that the answer depends on, see `is_stale`
     neighbours : list of dict
         the training sites that look most like it: site, formula, cn, shell, distance
-    composition : str
-        what the sample is made of, where it was told and is part of the answer; else empty
-    spectrum_probabilities : list of float
-        then the distribution by the spectrum alone
+    composition, spectrum_probabilities : str, list of float
+        what the sample is made of, where it was told and is part of the answer, and the distribution without it
     request : Request
         what was asked: element, edge, model, transform, models, formula, elements
     """
@@ -149,22 +142,21 @@ class Prediction:
 
     def row(self) -> dict[str, str | int | float]:
         """The line of a table: plain cells, under the names that the command line's CSV has too."""
+        low, high = self.interval
         return {
             "absorber": f"{self.element} {self.edge}",
             "cn": self.cn,
             "p": round(self.p, 4),
             "cn_set": " ".join(map(str, self.cn_set)),
             "cn_mean": round(self.cn_mean, 3),
-            "cn_std": round(self.cn_std, 3),
-            "cn_mean_low": round(self.interval[0], 3),
-            "cn_mean_high": round(self.interval[1], 3),
+            "cn_mean_low": round(low, 3),
+            "cn_mean_high": round(high, 3),
             "kind": self.kind,
-            "mixture": "" if self.mixture is None else round(self.mixture, 3),
             "in_domain": "yes" if self.in_domain else "no",
             "verdict": self.verdict,
-            "model": self.model,
-            "family": self.family,
-            "model_version": self.model_version,
+            "cn_std": round(self.cn_std, 3),
+            "mixture": "" if self.mixture is None else round(self.mixture, 3),
+            **{name: getattr(self, name) for name in ("model", "family", "model_version")},
             "notes": "; ".join(self.notes),
         }
 
@@ -179,7 +171,7 @@ class Prediction:
     __repr__ = __str__
 
     def to_group(self) -> Group:
-        """As a plain Larch Group of plain values."""
+        """As a Larch Group of plain values."""
         return Group(**plain(asdict(self)))
 
     @classmethod
@@ -187,8 +179,8 @@ class Prediction:
         """From `group.cn_predict`, also of a session or an earlier version; a ResultError where it is no result."""
         values = {f.name: getattr(group, f.name) for f in fields(cls) if hasattr(group, f.name)}
         needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
-        if missing := needed - set(values):
-            raise ResultError(f"lacks {', '.join(sorted(missing))}")
+        if missing := sorted(needed - set(values)):
+            raise ResultError(f"lacks {', '.join(missing)}")
         try:
             made = cls(**plain(values | {"request": None}) | {"request": Request.stored(group) or Request()})
             str(made), made.row()
@@ -228,12 +220,10 @@ def is_stale(group: Group) -> bool:
     made = getattr(group, "cn_predict", None)
     if not isinstance(made, Group):
         return False
-    request = Request.stored(made)
-    if request is None:  # an earlier version's
-        return True
+    request = Request.stored(made)  # None: an earlier version's
     try:
         with boundary("the group"):
-            return read_spectrum(group, request).fingerprint != getattr(made, "fingerprint", None)
+            return request is None or read_spectrum(group, request).fingerprint != getattr(made, "fingerprint", None)
     except CNPredictError:
         return True
 

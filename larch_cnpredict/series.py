@@ -1,18 +1,15 @@
 """Coordination numbers along a series of spectra, and one figure of them: against time, temperature, file number."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from larch import isgroup
 
 from .errors import CNPredictError, SeriesError, boundary
 from .plot import BLUE, GREY, GRID, check_figure, emptied
-from .predict import predict_cn, resolve
-from .request import Request
-from .result import KINDS, Prediction, is_stale
+from .predict import current_answers, resolve
+from .result import KINDS, Prediction
 from .scans import positions
 from .spectrum import plain_name, spectrum_name
 
@@ -188,7 +185,7 @@ def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:
             raise SeriesError("is no list of groups", "name them as in plot_cn_series([first, second])")
         members = [resolve(one, _larch) for one in groups]
         places, label = positions(members, x)
-        answers = _answers(members)
+        answers = current_answers(members, errors="collect")
         kept, left_out, failure = [], [], None
         for i, (group, place, made) in enumerate(zip(members, places, answers, strict=True)):
             if isinstance(made, CNPredictError):
@@ -202,23 +199,3 @@ def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:
             raise failure or SeriesError("has no point to draw", " ".join(left_out))
         drawn = np.array([places[i] for i in kept], dtype=float)
         return Series([members[i] for i in kept], drawn, label, [answers[i] for i in kept], left_out)
-
-
-def _answers(groups: Sequence[Any]) -> list[Any]:
-    """The answer of each group, or its error: new ones as the old were asked for, those asked alike in one batch."""
-    out: list[Any] = [None] * len(groups)
-    todo: dict[Request, list[int]] = defaultdict(list)
-    for i, group in enumerate(groups):
-        made = getattr(group, "cn_predict", None)
-        try:
-            if isgroup(made) and not is_stale(group):
-                out[i] = Prediction.from_group(made)
-        except CNPredictError:
-            pass
-        if out[i] is None:
-            todo[Request.stored(made) or Request()].append(i)
-    for request, rows in todo.items():
-        new = predict_cn([groups[i] for i in rows], errors="collect", **asdict(request))
-        for i, answer in zip(rows, new, strict=True):
-            out[i] = answer
-    return out

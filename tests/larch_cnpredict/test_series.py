@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import larch_cnpredict
-from larch_cnpredict import errors, plot_cn_series, predict_cn, series
+from larch_cnpredict import errors, plot_cn_series, predict, predict_cn
 from larch_cnpredict.result import KINDS, PARTICLE, SEVERAL
 from larch_cnpredict.scans import series_names
 from larch_cnpredict.series import STYLES, cn_series
@@ -118,7 +118,7 @@ def test_what_was_predicted_stays_and_what_changed_is_predicted_as_it_was_asked_
     second.chi = 0.9 * second.chi
     batches = []
     monkeypatch.setattr(
-        series, "predict_cn", lambda groups, **asked: batches.append(groups) or predict_cn(groups, **asked)
+        predict, "predict_cn", lambda groups, **asked: batches.append(groups) or predict_cn(groups, **asked)
     )
     figure = plot_cn_series(foils)
     assert first.cn_predict is kept
