@@ -22,10 +22,12 @@ from build_models.data.paths import Paths
 from larch_cnpredict.features import K_GRID
 
 PREFIX = "cnfeff-"
+SCRATCH = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())  # in memory where it can be
 _PRODUCTS = {
     "rdinp": "geom.json", "pot": "pot.pad", "xsph": "phase.pad", "pathfinder": "paths.dat", "genfmt": "feff.pad",
     "ff2x": "chi.dat",
 }  # fmt: skip
+TO_PATHS = tuple(_PRODUCTS)[:-1]  # all but ff2x
 
 
 class FeffError(Exception):
@@ -65,23 +67,15 @@ def feff_input(structure: Structure, site_index: int, settings: FeffSettings) ->
     )  # fmt: skip
 
 
-def run_feff(
-    structure: Structure, site_index: int, settings: FeffSettings, times: dict[str, float] | None = None
-) -> np.ndarray:
-    """chi(k) on `K_GRID`: the static one, then one for each Debye temperature.
-
-    `times`, where given, collects the seconds of processor time of each program.
-    """
-    return variants(run_paths(structure, site_index, settings, times), settings)
+def run_feff(structure: Structure, site_index: int, settings: FeffSettings) -> np.ndarray:
+    """chi(k) on `K_GRID`: the static one, then one for each Debye temperature."""
+    return variants(run_paths(structure, site_index, settings), settings)
 
 
-def run_paths(
-    structure: Structure, site_index: int, settings: FeffSettings, times: dict[str, float] | None = None
-) -> Paths:
+def run_paths(structure: Structure, site_index: int, settings: FeffSettings) -> Paths:
     """The scattering paths: FEFF without ff2x, whose sum `variants` makes for any temperature."""
-    text = feff_input(structure, site_index, settings)
     with scratch_folder() as folder:
-        run_chain(folder, text, settings.time_limit, times, programs=list(_PRODUCTS)[:-1])
+        run_chain(folder, feff_input(structure, site_index, settings), settings.time_limit, TO_PATHS)
         try:
             return paths.read(folder)
         except ValueError as error:
@@ -99,34 +93,24 @@ def variants(scattering: Paths, settings: FeffSettings) -> np.ndarray:
     return chis
 
 
-def run_chain(
-    folder: Path,
-    text: str,
-    time_limit: float,
-    times: dict[str, float] | None = None,
-    programs: Iterable[str] = tuple(_PRODUCTS),
-) -> None:
+def run_chain(folder: Path, text: str, time_limit: float, programs: Iterable[str] = tuple(_PRODUCTS)) -> None:
     """The programs of FEFF8L on one feff.inp; their files, of ff2x chi.dat and xmu.dat, are left in the folder."""
     (folder / "feff.inp").write_text(text)
     for program in programs:
-        _run(program, folder, time_limit, times)
+        _run(program, folder, time_limit)
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder, in memory where the system has /dev/shm, named after its process and removed."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=memory)
-    try:
+    """A temporary folder, named after its process and removed."""
+    prefix = f"{PREFIX}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=SCRATCH, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_scratch() -> None:
     """Remove the folders that killed processes left behind."""
-    root = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
-    for folder in root.glob(f"{PREFIX}*-*"):
+    for folder in SCRATCH.glob(f"{PREFIX}*-*"):
         pid = folder.name.removeprefix(PREFIX).split("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -143,25 +127,19 @@ def _executable(program: str) -> str:
     return str(path)
 
 
-def _run(program: str, folder: Path, time_limit: float, times: dict[str, float] | None) -> None:
-    before = os.times()
-    process = subprocess.Popen(
-        [_executable(program)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    limited = _limit_cpu(process.pid, time_limit)
-    try:  # a busy machine may give it little time: where the kernel counts, the clock does not
-        output, _ = process.communicate(timeout=None if limited else 10 * time_limit)
-    except subprocess.TimeoutExpired:
-        raise FeffError(f"{program}: over the time limit of {time_limit:g} s") from None
-    finally:
-        process.kill()
-        process.wait()
-    if times is not None:
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        times[program] = times.get(program, 0.0) + used
+def _run(program: str, folder: Path, time_limit: float) -> None:
+    late = FeffError(f"{program}: over the time limit of {time_limit:g} s")
+    pipes: dict = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([_executable(program)], cwd=folder, **pipes) as process:
+        limited = _limit_cpu(process.pid, time_limit)
+        try:  # a busy machine may give it little time: where the kernel counts, the clock does not
+            output, _ = process.communicate(timeout=None if limited else 10 * time_limit)
+        except subprocess.TimeoutExpired:
+            raise late from None
+        finally:
+            process.kill()
     if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU: the limit of `_limit_cpu`
-        raise FeffError(f"{program}: over the time limit of {time_limit:g} s")
+        raise late
     if process.returncode or not (folder / _PRODUCTS[program]).exists():  # FEFF often stops with exit code 0
         lines = [line.strip() for line in output.decode("ascii", "replace").splitlines()]
         reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")

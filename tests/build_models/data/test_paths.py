@@ -27,7 +27,7 @@ def ff2x(folder: Path, theta: float | None = None) -> tuple[np.ndarray, list[flo
     if theta:
         cards = json.loads((folder / "ff2x.json").read_text())
         (folder / "ff2x.json").write_text(json.dumps(cards | {"idwopt": 0, "tk": 300.0, "thetad": theta}, indent=0))
-        feff._run("ff2x", folder, 60.0, None)
+        feff._run("ff2x", folder, 60.0)
     k, chi = np.loadtxt(folder / "chi.dat", usecols=(0, 1)).T
     words = [line.split() for line in (folder / "chi.dat").read_text().splitlines() if line.startswith("#")]
     return np.interp(K_GRID, k, chi), [float(word[2]) for word in words if len(word) == 7 and word[1].isdigit()]
