@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import spglib
 from joblib import Parallel, delayed
 from pymatgen.analysis.local_env import CrystalNN
-from pymatgen.core import Composition, Element, Lattice, Structure
+from pymatgen.core import Structure
 
 from build_models.data import structures
 from larch_cnpredict.features import ELEMENTS
@@ -26,17 +27,19 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
 
     A site that CrystalNN cannot do is a row too, with the reason.
     """
-    symbols = [site.specie.symbol for site in structure]
     counts = Counter(_equivalent(structure))
     common = {
         "material_id": material_id,
         "formula": formula_key(structure),
-        "prototype": prototype(structure.lattice.matrix, symbols, structure.frac_coords),
+        "prototype": prototype(structure),
         "n_sites": len(structure),
     }
     rows = []
-    for i in sorted(i for i in counts if symbols[i] in ELEMENTS):
-        row = {**common, "site_index": i, "absorber": symbols[i], "multiplicity": counts[i]}
+    for i in sorted(counts):
+        absorber = structure[i].specie.symbol
+        if absorber not in ELEMENTS:
+            continue
+        row = {**common, "site_index": i, "absorber": absorber, "multiplicity": counts[i]}
         try:
             rows.append(row | coordination(structure, i) | {"reason": ""})
         except Exception as error:  # noqa: BLE001 -- whatever geometry does to Voronoi cells, the site is recorded
@@ -47,14 +50,17 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
 
 def _equivalent(structure: Structure) -> list[int]:
     """For each site the first one that symmetry makes equal to it."""
-    cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
-            dataset = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)  # type: ignore[arg-type]
+            dataset = spglib.get_symmetry_dataset(_crystal(structure), symprec=SYMPREC)
         except Exception:  # noqa: BLE001 -- spglib's own error class differs between releases
             dataset = None
     return list(range(len(structure))) if dataset is None else dataset.equivalent_atoms.tolist()
+
+
+def _crystal(structure: Structure) -> Any:
+    """What spglib reads."""
+    return structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers
 
 
 def formula_key(structure: Structure) -> str:
@@ -65,8 +71,7 @@ def formula_key(structure: Structure) -> str:
 
 def coordination(structure: Structure, site_index: int) -> dict:
     """CrystalNN's most probable coordination number, its whole distribution, and the neighbours it counts."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no oxidation states, by choice: nothing is guessed
+    with warnings.catch_warnings(action="ignore"):  # no oxidation states, by choice: nothing is guessed
         data = CrystalNN().get_nn_data(structure, site_index)
     weights = {int(n): float(w) for n, w in data.cn_weights.items() if n > 0 and w > MIN_WEIGHT}
     if not weights:
@@ -83,17 +88,15 @@ def coordination(structure: Structure, site_index: int) -> dict:
     }
 
 
-def prototype(matrix: np.ndarray, symbols: Sequence[str], frac_coords: np.ndarray) -> str:
+def prototype(structure: Structure) -> str:
     """Anonymous reduced formula and space group: 'AB2C4 Fd-3m (227)' for every spinel.
 
     Crystals that share it are mostly of one structure type in other chemistry. The tolerance is coarse (0.1 Å), so that
     slightly distorted members of a family count as the family.
     """
-    crystal = (matrix, frac_coords, [Element(symbol).Z for symbol in symbols])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        group = spglib.get_spacegroup(crystal, symprec=0.1) or "unknown"  # type: ignore[arg-type]
-    return f"{Composition(Counter(symbols)).anonymized_formula} {group}"
+    with warnings.catch_warnings(action="ignore"):
+        group = spglib.get_spacegroup(_crystal(structure), symprec=0.1) or "unknown"
+    return f"{structure.composition.element_composition.anonymized_formula} {group}"
 
 
 def prototypes(tables: Iterable[str | Path], ids: Collection[str]) -> dict[str, str]:
@@ -101,9 +104,8 @@ def prototypes(tables: Iterable[str | Path], ids: Collection[str]) -> dict[str, 
     rows = {row["material_id"]: row for path in tables for row in structures.iterate(Path(path))}
     wanted = [rows[i] for i in sorted(set(ids)) if i in rows]
     parallel = Parallel(n_jobs=-1 if len(wanted) > 1000 else 1, batch_size=100)
-    keys = parallel(delayed(_prototype_of_row)(row["cell"], row["species"], row["frac_coords"]) for row in wanted)
-    return {row["material_id"]: key for row, key in zip(wanted, keys, strict=True)}
+    return dict(parallel(delayed(_prototype_of_row)(row) for row in wanted))
 
 
-def _prototype_of_row(cell: list[float], species: str, frac_coords: list[float]) -> str:
-    return prototype(Lattice.from_parameters(*cell).matrix, species.split(), np.reshape(frac_coords, (-1, 3)))
+def _prototype_of_row(row: dict) -> tuple[str, str]:
+    return row["material_id"], prototype(structures.to_structure(row))

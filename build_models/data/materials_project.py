@@ -7,7 +7,6 @@ with the first file that is missing.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import logging
 import os
@@ -122,9 +121,7 @@ def read_file(path: Path) -> dict:
 
 def _shard_name(path: Path) -> str:
     """Such as 'Fe-00012-3f1b0c9d2e4a': other content, another name."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    return f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{digest}"
+    return f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}"
 
 
 def _convert_file(path: Path, name: str, out: Path, metadata: dict[str, str]) -> None:

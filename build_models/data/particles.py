@@ -272,15 +272,13 @@ def build(config: Config) -> Path:
     """Write `particles.parquet`: the particles that are done as a whole. Sites that failed leave theirs out."""
     chi = table.read_shards(config.out / "particles", table.CHI_SCHEMA.names)
     good = chi.filter(pc.equal(chi["reason"], ""))
-    row_of = {key: i for i, key in enumerate(table.key_list(good))}
+    done = set(table.key_list(good))
     rows = []
     for particle, sites in _plan(config):
-        if all((particle.name, site["site_index"]) in row_of for site in sites):
+        if done.issuperset((particle.name, site["site_index"]) for site in sites):
             rows += sites
-    spectra = pa.Table.from_pylist(rows, schema=SCHEMA)
-    good = good.take([row_of[row["particle"], row["site_index"]] for row in rows])
-    for name in ("chi_static", "chi_debye"):
-        spectra = spectra.append_column(table.CHI_SCHEMA.field(name), good[name])
+    good = table.take(good, [(row["particle"], row["site_index"]) for row in rows])
+    spectra = table.with_chi(pa.Table.from_pylist(rows, schema=SCHEMA), good)
     path = config.out / "particles.parquet"
     reasons = Counter(reason for reason in chi["reason"].to_pylist() if reason)
     table.write(path, spectra, table.made_with_feff(config) | {"failures": str(reasons.total())})

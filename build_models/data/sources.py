@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
-import pyarrow as pa
 from pymatgen.io.cif import CifParser
 from tqdm import tqdm
 
@@ -48,10 +48,8 @@ def fetch(config: Config) -> Path:
     ordered = [rows[i] for i in work_order(rows, config.order, config.seed, wanted)]
     if source.kind == "mp":
         metadata["database"] = table.database(config.out, "summary")
-    table.write(
-        config.out / "unreadable.parquet", pa.Table.from_pylist(failures, schema=table.FAILURE_SCHEMA), metadata
-    )
-    table.write(path, pa.Table.from_pylist(ordered, schema=SCHEMA), metadata)
+    table.write_shard(config.out, failures, table.FAILURE_SCHEMA, metadata, "unreadable")
+    table.write_shard(config.out, ordered, SCHEMA, metadata, "structures")
     return path
 
 
@@ -68,8 +66,7 @@ def _from_amcsd(config: Config) -> Iterator[dict]:
     """
     from larixite.amcsd import AMCSD
 
-    database = AMCSD(read_only=True)
-    try:
+    with closing(AMCSD(read_only=True)) as database:
         elements: dict[str, dict] = {}
         entries, contents = database.tables["cif"], database.tables["cif_elements"]
         known = {str(row.id) for row in database.execall(entries.select().with_only_columns(entries.c.id))}
@@ -80,8 +77,6 @@ def _from_amcsd(config: Config) -> Iterator[dict]:
         candidates = {i: row for i, row in elements.items() if wanted.intersection(row["species"].split())}
         for i in work_order(candidates, config.order, config.seed, wanted):
             yield from read_cif(f"amcsd-{int(i):07d}", database.get_cif(int(i)).ciftext, config)
-    finally:
-        database.close()
 
 
 def read_cif(material_id: str, text: str, config: Config) -> Iterator[dict]:
@@ -89,8 +84,7 @@ def read_cif(material_id: str, text: str, config: Config) -> Iterator[dict]:
     # pymatgen takes a coordinate this near to 1/3 or 2/3 for it (relative). 0.3333 must be, for symmetry to join its
     # images; with five decimals it need not be, and nothing else may: a snapshot has atoms there that have moved.
     four_decimals = re.search(r"(?<![\d.])0?\.(3333|6667)(?!\d)", text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         try:
             parser = CifParser(StringIO(text), frac_tolerance=1.1e-4 if four_decimals else 1.1e-5)
             structures = parser.parse_structures(primitive=False)

@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,12 @@ SCHEMA = pa.schema(
 
 def iterate(path: Path, limit: int | None = None) -> Iterator[dict]:
     """Rows of a structure table, without reading all of it."""
-    done = 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=500):
-        batch = pa.record_batch([_as_written(column) for column in batch.columns], names=batch.schema.names)
-        for row in batch.to_pylist():
-            if limit is not None and done >= limit:
-                return
-            done += 1
-            yield row
+    batches = pq.ParquetFile(path).iter_batches(batch_size=500)
+    return islice((row for batch in batches for row in _rows(batch)), limit)
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict]:
+    return pa.record_batch([_as_written(column) for column in batch.columns], names=batch.schema.names).to_pylist()
 
 
 def _as_written(column: pa.Array) -> pa.Array:
@@ -88,9 +87,9 @@ def work_order(rows: dict[str, dict], order: Order, seed: int, absorbers: Iterab
     result = []
     for small in (True, False):
         low, high = (_in_turn(pools[small, is_low], present, frequency) for is_low in (True, False))
-        share = order.low_share
-        position = {i: rank / share for rank, i in enumerate(low)} | {i: rank + 0.5 for rank, i in enumerate(high)}
-        result += sorted(position, key=lambda i: position[i])
+        position = {i: rank / order.low_share for rank, i in enumerate(low)}
+        position |= {i: rank + 0.5 for rank, i in enumerate(high)}
+        result += sorted(position, key=position.__getitem__)
     return result
 
 

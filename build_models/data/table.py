@@ -9,12 +9,11 @@ import os
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -93,10 +92,20 @@ def read_shards(folder: Path, columns: list[str] | None = None) -> pa.Table:
     if not files:
         raise FileNotFoundError(f"{folder} has no shards yet; run the stage '{folder.name}' first")
     rows = ds.dataset(files, format="parquet").to_table(columns=columns)
-    rows = rows.append_column("_row", pa.array(np.arange(len(rows))))
-    kept = rows.select([*KEY, "_row"]).group_by(KEY).aggregate([("_row", "min")])
-    kept = kept.sort_by([(name, "ascending") for name in KEY])
-    return rows.take(kept["_row_min"]).drop_columns("_row")
+    return take(rows, sorted(set(key_list(rows))))
+
+
+def take(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
+    """The rows of these keys, in their order; of several with one key the first."""
+    row_of = {key: i for i, key in reversed([*enumerate(key_list(rows))])}
+    return rows.take(pa.array([row_of[key] for key in keys], pa.int64()))
+
+
+def with_chi(rows: pa.Table, chi: pa.Table) -> pa.Table:
+    """The rows with the spectra beside them, which are in the same order."""
+    for name in ("chi_static", "chi_debye"):
+        rows = rows.append_column(CHI_SCHEMA.field(name), chi[name])
+    return rows
 
 
 def check_settings(folder: Path, metadata: dict[str, str]) -> None:
@@ -131,11 +140,7 @@ def build(config: Config) -> Path:
     labels = read_shards(config.out / "label")
     chi = read_shards(config.out / "simulate", CHI_SCHEMA.names)
     good = chi.filter(pc.equal(chi["reason"], ""))
-    row_of = {key: i for i, key in enumerate(key_list(labels))}
-    spectra = labels.take([row_of[key] for key in key_list(good)])
-    for name in ("chi_static", "chi_debye"):
-        spectra = spectra.append_column(CHI_SCHEMA.field(name), good[name])
-    spectra = spectra.select(SCHEMA.names).cast(SCHEMA)
+    spectra = with_chi(take(labels, key_list(good)), good).select(SCHEMA.names).cast(SCHEMA)
     failed = [rows.filter(pc.not_equal(rows["reason"], "")).select(FAILURE_SCHEMA.names) for rows in (labels, chi)]
     if (unreadable := config.out / "unreadable.parquet").exists():
         failed.append(pq.read_table(unreadable))
@@ -181,19 +186,22 @@ def made_with_feff(config: Config) -> dict[str, str]:
 
 def database(out: Path, kind: str) -> str:
     """The version of the Materials Project's database of which `out` has the newest documents."""
-    versions = sorted(path.parent.name for path in (out / "mp").glob(f"*/{kind}"))
+    versions = [path.parent.name for path in (out / "mp").glob(f"*/{kind}")]
     if not versions:
         raise FileNotFoundError(f"{out / 'mp'} has no {kind} documents yet; run the stage 'fetch' first")
-    return versions[-1]
+    return max(versions)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def provenance(path: Path) -> dict[str, Any]:
     """What a table of spectra says of how it was made, for cards and manifests.
 
-    Returns
-    -------
-    dict with file, sha256, rows, materials, absorbers (sites of each); and, where the table says it, config (the
-    sections source, order and feff), config_hash, commit, seed, versions, program, database (its version)
+    That is file, sha256, rows, materials, absorbers (sites of each); and, where the table says it, config (the sections
+    source, order and feff), config_hash, commit, seed, versions, program, database (its version).
     """
     name = "particle" if "particle" in pq.read_schema(path).names else "material_id"
     rows = pq.read_table(path, columns=[name, "absorber"])
@@ -202,11 +210,9 @@ def provenance(path: Path) -> dict[str, Any]:
     if "source" in said.get("config", {}):  # folders are of the machine that made it
         source, order = said["config"]["source"], said["config"]["order"]
         source["path"], order["skip"] = Path(source["path"]).name, [Path(other).name for other in order["skip"]]
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return said | {
         "file": path.name,
-        "sha256": digest,
+        "sha256": sha256(path),
         "rows": len(rows),
         "materials": len(set(rows[name].to_pylist())),
         "absorbers": dict(sorted(Counter(rows["absorber"].to_pylist()).items())),

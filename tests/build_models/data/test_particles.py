@@ -147,6 +147,14 @@ def test_the_centre_of_thirteen_atoms_has_more_of_a_first_shell_than_its_surface
     assert height[12] / height[5] == pytest.approx(12 / 5, rel=0.2)
 
 
+def test_where_no_particle_is_whole_the_table_is_empty(make_config, capsys):
+    config = make_config(run={"limit": 1})
+    failed = [table.failure(next(plan(config.seed)).name, "pot: no luck", 0)]
+    table.write_shard(config.out / "particles", failed, table.CHI_SCHEMA, config.provenance("feff"))
+    assert len(pq.read_table(particles.build(config))) == 0
+    assert "0 spectra of 0 particles\n1 sites failed \n      1  pot: no luck" in capsys.readouterr().out
+
+
 @pytest.mark.feff
 def test_the_stage_goes_on_where_it_was_and_leaves_out_particles_with_a_failed_site(make_config, tmp_path, capsys):
     config = make_config()

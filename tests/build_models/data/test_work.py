@@ -165,6 +165,19 @@ def test_sites_that_fail_are_rows_with_their_reason(tmp_path, make_config, capsy
     assert "3 sites failed (75.00%)" in capsys.readouterr().out
 
 
+def test_where_every_site_failed_the_table_is_empty_and_says_why(tmp_path, make_config, capsys):
+    alone = structures.to_row("alone", Structure(Lattice.cubic(20), ["Fe"], [[0, 0, 0]]))
+    table.write_shard(tmp_path, [alone], structures.SCHEMA, {}, "alone")
+    config = make_config(source={"kind": "parquet", "path": str(tmp_path / "alone.parquet")})
+    sources.fetch(config)
+    work.label(config)
+    failed = [table.failure("alone", "pot: no luck", 0)]  # beside the label that there is none
+    table.write_shard(config.out / "simulate", failed, table.CHI_SCHEMA, config.provenance("feff"))
+    found = pq.read_table(table.build(config))
+    assert (len(found), found.schema.remove_metadata()) == (0, table.SCHEMA)
+    assert "2 sites failed (100.00%)" in capsys.readouterr().out
+
+
 def test_a_dask_cluster_of_two_loses_one_in_the_middle(settings, tmp_path):
     from distributed import LocalCluster
 
