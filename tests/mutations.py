@@ -69,7 +69,7 @@ FAULTS = {
     ],
     "build_models/report/scores.py": [
         Fault("accuracy is 1", '"accuracy": float(right.mean())', '"accuracy": 1.0'),
-        Fault("the majority sees its own fold", "(fold != i) & (data.elements == element)", "data.elements == element"),
+        Fault("the majority sees its own fold", "(fold != i) & (elements == element)", "elements == element"),
     ],
     "build_models/run.py": [
         Fault(

@@ -27,27 +27,14 @@ def run(config: Config) -> None:
     this = Run.load(config)
     metrics = json.loads((this.folder / "metrics.json").read_text())
     calibration = metrics["calibration"]
-    models, staged = train.trained(this), this.folder / "shipped"
-    manifest = package.write(
-        staged,
-        this,
-        this.data,
-        models,
-        train.compositions(this),
-        train.trained_samples(this),
-        train.domain_path(this),
-        calibration,
-    )
-    metrics["agreement"] = check(Models(staged), models, this)
+    staged, others = this.folder / "shipped", this.folder / "unseen"
+    manifest = package.write(staged, this, calibration)
+    metrics["agreement"] = check(Models(staged), train.trained(this), this)
     if config.train.measured:
-        others, rest = this.folder / "unseen", this.data.take(np.flatnonzero(~this.unseen))
-        parts = train.trained(this, True), train.compositions(this, True), train.trained_samples(this, True)
-        package.write(others, this, rest, *parts, train.domain_path(this, True), calibration)
-        folder = Path(config.train.measured)
-        metrics["measured"] = {"as shipped": measured.score(folder, staged)}
-        metrics["measured"]["formulas unseen"] = measured.score(folder, others)
-        for name, models_folder in (("as shipped", staged), ("formulas unseen", others)):
-            metrics["samples"].setdefault("measured", {})[name] = measured.mixtures(folder, models_folder)
+        package.write(others, this, calibration, unseen=True)
+        folder, folders = Path(config.train.measured), {"as shipped": staged, "formulas unseen": others}
+        metrics["measured"] = {name: measured.score(folder, models) for name, models in folders.items()}
+        metrics["samples"]["measured"] = {name: measured.mixtures(folder, models) for name, models in folders.items()}
     for name in ("confusion.png", "importance.png"):
         shutil.copy(this.folder / name, staged / name)
     (staged / "README.md").write_text(card.card(manifest, metrics))

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from larch import Group
+from larch.xafs import pre_edge, xftf
+from pymatgen.core import Composition
 
+from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
+from larch_cnpredict.files import process
 
 # What people run: the transform of most tutorials, Larix's, and xftf's own defaults.
 TRANSFORMS: dict[str, dict[str, Any]] = {
@@ -31,28 +36,14 @@ MISLED = 0.5  # of a sure answer whose mean is off by more
 
 def formulas(folder: Path) -> list[str]:
     """Reduced formulas of the compounds, to leave them out of training."""
-    from pymatgen.core import Composition
-
     samples = {row["sample"].removeprefix("alpha-") for row in _index(folder)}
     return sorted(Composition(sample).reduced_formula for sample in samples)
 
 
 def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
     """Take each spectrum the way a user would, and compare; each compound counts once, however many scans it has."""
-    from larch import Group
-    from larch.xafs import xftf
-
-    from larch_cnpredict import CNPredictError, predict_cn
-    from larch_cnpredict.files import process
-
     rows = _index(folder)
-    groups = []
-    for row in rows:
-        energy, mu = np.loadtxt(folder / row["file"], unpack=True)
-        group = Group(energy=energy, mu=mu, filename=row["file"])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            groups.append(process(group))
+    groups = [_processed(_read(folder, row)) for row in rows]
     out = {}
     for name, settings in TRANSFORMS.items():
         answers: list[Any] = []
@@ -97,24 +88,13 @@ def mixtures(folder: Path, models: Path) -> dict[str, dict[str, float]]:
 
 
 def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) -> dict[str, float]:
-    from larch import Group
-    from larch.xafs import pre_edge, xftf
-
-    from larch_cnpredict import predict_cn
-    from larch_cnpredict.files import process
-
-    parts = []
-    for row in pair:
-        energy, mu = np.loadtxt(folder / row["file"], unpack=True)
-        parts.append(Group(energy=energy, mu=mu))
-        pre_edge(parts[-1])
+    parts = [_read(folder, row) for row in pair]
+    for part in parts:
+        pre_edge(part)
     energy = parts[share > 0.5].energy
     inside = (energy >= max(p.energy[0] for p in parts)) & (energy <= min(p.energy[-1] for p in parts))
     first, second = (np.interp(energy[inside], part.energy, part.norm) for part in parts)
-    group = Group(energy=energy[inside], mu=(1 - share) * first + share * second)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        process(group)
+    group = _processed(Group(energy=energy[inside], mu=(1 - share) * first + share * second))
     xftf(group, **TRANSFORMS["common"])
     answer = predict_cn(group, element=pair[0]["element"], models=models)
     cn = [float(row["cn"]) for row in pair]
@@ -137,6 +117,16 @@ def _index(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _read(folder: Path, row: dict[str, str]) -> Group:
+    energy, mu = np.loadtxt(folder / row["file"], unpack=True)
+    return Group(energy=energy, mu=mu, filename=row["file"])
+
+
+def _processed(group: Group) -> Group:
+    with warnings.catch_warnings(action="ignore"):
+        return process(group)
+
+
 def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     """The figures of one way to transform: rows of the index, and what was answered (None: refused)."""
     by: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -148,12 +138,13 @@ def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
             by[row["cn_kind"]][compound].append(abs(answer.cn_mean - cn) if answer else np.nan)
             continue
         truth[compound] = int(cn)
-        by["exact"][compound].append(answer is not None and answer.cn == cn)
+        right = answer is not None and answer.cn == cn
+        by["exact"][compound].append(right)
         by["within1"][compound].append(answer is not None and abs(answer.cn - cn) <= 1)
         by["in_set"][compound].append(answer is not None and int(cn) in answer.cn_set)
         if answer and answer.in_domain and answer.p >= SURE:
-            confident.append(answer.cn != cn)
-        if answer is None or answer.cn != cn:
+            confident.append(not right)
+        if not right:
             wrong[compound].append(answer.cn if answer else None)
     exact = {compound: float(np.mean(values)) for compound, values in by["exact"].items()}
     numbers = sorted(set(truth.values()))

@@ -9,33 +9,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from build_models.config import versions
 from build_models.data import table
 from build_models.learn import train
 from build_models.run import Run, tables
-from build_models.spectra.dataset import CLASSES, Dataset
+from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
 from larch_cnpredict.models import MANIFEST_FORMAT
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID
 
 
-def write(
-    folder: Path,
-    run: Run,
-    data: Dataset,
-    models: Mapping[str, Any],
-    compositions: Mapping[str, Any],
-    samples: Mapping[str, Any],
-    domain: Path,
-    calibration: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Write a folder of models that were trained on `data`, in the place of what was there; its manifest.
-
-    `domain` is the file that `learn.domain` made of the same data.
-    """
+def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool = False) -> dict[str, Any]:
+    """Write the trained models, or those without the unseen formulas, in the place of what was there; the manifest."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    data = run.data.take(np.flatnonzero(~run.unseen)) if unseen else run.data
+    models, compositions, samples = (
+        trained(run, unseen) for trained in (train.trained, train.compositions, train.trained_samples)
+    )
     entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
     manifest = {
         "format": MANIFEST_FORMAT,
@@ -60,7 +54,7 @@ def write(
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
-        "domain": _write(folder / "domain.npz", domain.read_bytes()),
+        "domain": _write(folder / "domain.npz", train.domain_path(run, unseen).read_bytes()),
     }
     text = json.dumps(manifest, indent=1)
     (folder / "manifest.json").write_text(text + "\n")

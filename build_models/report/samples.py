@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from build_models.learn import samples, train
+from build_models.report import scores
 from build_models.run import Run
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import describe
@@ -21,7 +22,7 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     for reads in samples.SIZES:
         says = cross_validate(this, reads)
         said, intervals = out_of_fold(says, mean, kind, anchors.data.elements, anchors.fold)
-        blind = _absorber_means(mean, anchors.data.elements, anchors.fold)
+        blind = scores.of_the_absorber(mean, anchors.data.elements, anchors.fold, np.mean)
         groups = {"all": np.ones(len(mean), bool)} | {name: kind == i for i, name in enumerate(KINDS)}
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: anchors.data.elements == element for element in np.unique(anchors.data.elements)}
@@ -69,13 +70,3 @@ def out_of_fold(
         said[test] = [KINDS.index(answer.kind) for answer in answers]
         intervals[test] = [answer.interval for answer in answers]
     return said, intervals
-
-
-def _absorber_means(mean, elements, fold):
-    """What somebody says who knows the absorber alone: the mean over its samples of the other folds."""
-    out = np.zeros(len(mean))
-    for i in np.unique(fold):
-        for element in np.unique(elements):
-            others = (fold != i) & (elements == element)
-            out[(fold == i) & (elements == element)] = mean[others if others.any() else fold != i].mean()
-    return out

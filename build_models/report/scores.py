@@ -62,13 +62,19 @@ def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: list[list[int]])
 
 def majority(data: Dataset, fold: np.ndarray) -> np.ndarray:
     """For each site the commonest number of its absorber in the other folds."""
-    guess = np.zeros(len(data), int)
+    return of_the_absorber(data.cn, data.elements, fold, lambda cn: np.bincount(cn).argmax())
+
+
+def of_the_absorber(
+    values: np.ndarray, elements: np.ndarray, fold: np.ndarray, summary: Callable[[np.ndarray], Any]
+) -> np.ndarray:
+    """For each row a summary of its absorber's values in the other folds; of all values there, where it has none."""
+    out = np.zeros_like(values)
     for i in np.unique(fold):
-        for element in np.unique(data.elements):
-            others = (fold != i) & (data.elements == element)
-            cn = data.cn[others if others.any() else fold != i]
-            guess[(fold == i) & (data.elements == element)] = np.bincount(cn).argmax()
-    return guess
+        for element in np.unique(elements):
+            others = (fold != i) & (elements == element)
+            out[(fold == i) & (elements == element)] = summary(values[others if others.any() else fold != i])
+    return out
 
 
 def by_number(

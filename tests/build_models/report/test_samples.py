@@ -5,7 +5,7 @@ import pytest
 
 from build_models import config
 from build_models.learn import train
-from build_models.report import samples
+from build_models.report import samples, scores
 from build_models.run import Run
 from larch_cnpredict.samples import HEADS, ONE
 from tests.build_models import synthetic
@@ -57,5 +57,5 @@ def test_levels_of_a_fold_come_from_the_others():
 
 def test_without_a_spectrum_the_mean_of_the_absorber_is_said():
     mean, elements = np.array([4.0, 6, 8, 12, 2, 2]), np.array(["Fe", "Fe", "Fe", "Ni", "Ni", "Ni"])
-    said = samples._absorber_means(mean, elements, np.array([0, 1, 1, 0, 1, 1]))
+    said = scores.of_the_absorber(mean, elements, np.array([0, 1, 1, 0, 1, 1]), np.mean)
     assert said.tolist() == [7, 4, 4, 2, 12, 12]
