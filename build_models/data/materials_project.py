@@ -18,8 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import requests
 from joblib import Parallel, delayed
-from pymatgen.core import Element, Structure
+from larch import Group
+from larch.xafs import autobk
+from larch.xafs.xafsutils import KTOE
+from pymatgen.core import SETTINGS, Element, Structure
+from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, ConfigError
@@ -30,12 +35,10 @@ from larch_cnpredict.features import ELEMENTS, K_GRID, KMAX_RANGE, R_MAX, TRANSF
 log = logging.getLogger(__name__)
 
 BATCH = 100
-NO_ANSWER = (AttributeError, KeyError, TypeError)  # the client trips over JSON that is no answer, such as null
 WAITS = (2.0, 5.0, 15.0, 60.0, 180.0)  # s before a request that failed is made again
 KEY_PAGE = "https://next-gen.materialsproject.org/api"
 # What FEFF was told, by pymatgen's MPEXAFSSet: no Debye-Waller factor.
 FEFF_CARDS = {"rpath": 10.0, "scf_radius": 4.5, "kmax": 20.0, "debye_temperatures": []}
-STAGES = ("simulate", "label")
 NOT_DELIVERED = "listed, but not delivered"
 REJECTED = -1  # site_index of a document that is rejected as a whole, minus the absorber's atomic number
 
@@ -50,22 +53,21 @@ def structures(config: Config) -> Iterator[dict]:
     with _client() as client:
         search = client.materials.summary.search
         sites = (1, source.max_atoms)
-        found: dict[str, dict] = {}
+        rows: dict[str, dict] = {}
         for element in tqdm(source.elements, desc="ids"):
             query = {"elements": [element], "num_sites": sites, "deprecated": False, "fields": ["material_id"]}
             for document in _patiently(partial(search, **query)):
-                row = found.setdefault(normal_id(document["material_id"]), {"species": ""})
-                row["species"] += f" {element}"
-        ids = work_order(found, config.order, config.seed, source.elements)
+                rows.setdefault(normal_id(document["material_id"]), {"species": ""})["species"] += f" {element}"
+        ids = work_order(rows, config.order, config.seed, source.elements)
         folder = config.out / "mp" / client.db_version / "summary"
         get = partial(search, fields=["material_id", "structure"])
         for document in _cached(folder, ids, get, client.db_version, "material_ids"):
-            found.pop(normal_id(document["material_id"]), None)
+            rows.pop(normal_id(document["material_id"]), None)
             if document.get("structure"):
-                yield to_row(document["material_id"], Structure.from_dict(document["structure"]))
+                yield to_row(normal_id(document["material_id"]), Structure.from_dict(document["structure"]))
             else:
                 yield table.failure(document["material_id"], "no structure in the document")
-        for material_id in found:
+        for material_id in rows:
             yield table.failure(material_id, NOT_DELIVERED)
 
 
@@ -97,7 +99,7 @@ def convert(config: Config) -> None:
     What is there is not done again: both stages are this one, and the second finds all done.
     """
     metadata = config.provenance("source") | {"database": table.database(config.out, "xas")}
-    for stage in STAGES:
+    for stage in ("simulate", "label"):
         table.check_settings(config.out / stage, metadata)
     jobs = [
         delayed(_convert_file)(path, name, config.out, metadata)
@@ -138,8 +140,8 @@ def _convert_file(path: Path, name: str, out: Path, metadata: dict[str, str]) ->
         done = table.failure(material_id, "", label["site_index"])
         chis.append(done | {"chi_static": chi.astype(np.float16), "chi_debye": []})
     labels += [_rejected(i, absorber, NOT_DELIVERED) for i in _missing(content, "task_id")]
-    shards = ((table.CHI_SCHEMA, chis), (table.LABEL_SCHEMA, labels))  # the label last: where it is, the file is done
-    for stage, (schema, rows) in zip(STAGES, shards, strict=True):
+    # the label last: where it is, the file is done
+    for stage, schema, rows in (("simulate", table.CHI_SCHEMA, chis), ("label", table.LABEL_SCHEMA, labels)):
         for old in (out / stage).glob(f"{name.rpartition('-')[0]}-*.parquet"):
             old.unlink()
         table.write_shard(out / stage, rows, schema, metadata, name)
@@ -182,11 +184,6 @@ def chi_from_mu(energy: np.ndarray, mu: np.ndarray) -> np.ndarray:
     E0 follows from the first point, the edge step is 1 by FEFF's normalization. autobk finds the background on
     an even grid in k; chi is relative to that background, as FEFF's is, not to the edge step.
     """
-    from larch import Group
-    from larch.xafs import autobk
-    from larch.xafs.xafsutils import KTOE
-    from scipy.interpolate import CubicSpline
-
     if energy.ndim != 1 or energy.shape != mu.shape or len(energy) < 100:
         raise RejectedDocument("fewer than 100 points")
     if not (np.isfinite(energy).all() and np.isfinite(mu).all() and (np.diff(energy) > 0).all()):
@@ -211,7 +208,6 @@ def _client() -> Any:
     """The real client, with raw documents: the document model would clip mu at 1e-12."""
     from mp_api.client import MPRester
     from mp_api.client.core.exceptions import MPRestError
-    from pymatgen.core import SETTINGS
 
     where = f"set MP_API_KEY to your key, which {KEY_PAGE} shows after you log in"
     if not (os.environ.get("MP_API_KEY") or SETTINGS.get("PMG_MAPI_KEY")):
@@ -228,13 +224,13 @@ def _patiently(request: Callable[[], Any]) -> Any:
 
     The client itself waits out 429 (with Retry-After), 502 and 504, three times.
     """
-    import requests
     from mp_api.client.core.exceptions import MPRestError
 
+    tripped = (AttributeError, KeyError, TypeError)  # the client over JSON that is no answer, such as null
     for wait in (*WAITS, None):
         try:
             return request()
-        except (requests.RequestException, json.JSONDecodeError, MPRestError, *NO_ANSWER) as error:
+        except (requests.RequestException, json.JSONDecodeError, MPRestError, *tripped) as error:
             message = f"{type(error).__name__}: {error}"
             if "status code 401" in message or "status code 403" in message:
                 raise ConfigError(

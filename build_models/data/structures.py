@@ -54,7 +54,7 @@ def to_structure(row: dict) -> Structure:
 
 def to_row(material_id: str, structure: Structure) -> dict:
     return {
-        "material_id": normal_id(material_id),
+        "material_id": normal_id(material_id) if "-" in material_id else material_id,  # a file may be called goethite
         "cell": list(structure.lattice.parameters),
         "species": " ".join("H" if site.specie.Z == 1 else site.specie.symbol for site in structure),  # D too
         "frac_coords": structure.frac_coords.ravel().tolist(),

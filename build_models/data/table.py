@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from build_models.config import Config, ConfigError
+from build_models.config import BuildError, Config, ConfigError
 from larch_cnpredict.features import K_GRID
 
 KEY = ["material_id", "site_index"]
@@ -154,6 +154,10 @@ def build(config: Config) -> Path:
     print(f"{len(failures)} sites failed ({len(failures) / max(1, len(failures) + len(spectra)):.2%})")
     for reason, n in reasons.most_common():
         print(f"  {n:5d}  {reason}")
+    if not len(spectra):
+        raise BuildError(
+            f"{path} is empty: no site has a label and a spectrum; {path.with_name('failures.parquet')} says why"
+        )
     return path
 
 

@@ -70,23 +70,20 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: 
     structure = to_structure(row)
     rows = []
     for site_index in sites:
-        start = time.perf_counter()
+        start, reason = time.perf_counter(), ""
         chi: dict = {}
-        reason = ""
         try:
             scattering = feff.run_paths(structure, site_index, settings)
             chis = feff.variants(scattering, settings).astype(np.float16)
             chi = {"chi_static": chis[0], "chi_debye": chis[1:].ravel()}
             if keep_paths:
                 chi["paths"] = paths.dump(scattering)
-        except FeffError as error:
-            reason = str(error)
         except (OSError, ImportError):  # no FEFF8L, a full disk: the machine's fault and not the site's
             raise
         except Exception as error:  # noqa: BLE001 -- whatever else goes wrong, the site is recorded
-            reason = f"{type(error).__name__}: {error}"
-        seconds = {"seconds": time.perf_counter() - start}
-        rows.append(table.failure(row["material_id"], reason, site_index) | chi | seconds)
+            reason = str(error) if isinstance(error, FeffError) else f"{type(error).__name__}: {error}"
+        chi["seconds"] = time.perf_counter() - start
+        rows.append(table.failure(row["material_id"], reason, site_index) | chi)
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from build_models.config import Config
+from build_models.config import BuildError, Config
 from build_models.learn import train
 from build_models.report import card, measured, package
 from build_models.run import Run
@@ -18,13 +18,15 @@ SAME_CLASS, SAME_PROBABILITY = 0.999, 1e-4
 CHECKED = 2000  # spectra
 
 
-class ExportError(Exception):
+class ExportError(BuildError):
     """An exported model does not answer as the trained one does."""
 
 
 def run(config: Config) -> None:
     """Write the models to `<models>/<version>`, replacing that version as a whole, and renew the figures of README."""
     this = Run.load(config)
+    if not (this.folder / "metrics.json").exists():
+        raise FileNotFoundError(f"{this.folder} has no metrics of these settings yet; run the stage 'evaluate' first")
     metrics = json.loads((this.folder / "metrics.json").read_text())
     calibration = metrics["calibration"]
     staged, others = this.folder / "shipped", this.folder / "unseen"

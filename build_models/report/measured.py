@@ -67,13 +67,10 @@ def mixtures(folder: Path, models: Path) -> dict[str, dict[str, float]]:
     for row in _index(folder):
         if row["cn_kind"] == "int" or row["structure_key"] == row["element"]:
             known[row["element"]].setdefault(row["structure_key"], row)
-    rows = [
-        _mixture(folder, models, pair, share)
-        for compounds in known.values()
-        for pair in itertools.combinations(compounds.values(), 2)
-        if pair[0]["cn"] != pair[1]["cn"]
-        for share in SHARES
-    ]
+    pairs = [pair for compounds in known.values() for pair in itertools.combinations(compounds.values(), 2)]
+    told_apart = [pair for pair in pairs if pair[0]["cn"] != pair[1]["cn"]]
+    answered = [_mixture(folder, models, pair, share) for pair in told_apart for share in SHARES]
+    rows = [row for row in answered if row]
     groups = {
         "pure": [row for row in rows if row["share"] in (0, 1)],
         "50:50": [row for row in rows if row["share"] == 0.5],
@@ -87,7 +84,8 @@ def mixtures(folder: Path, models: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) -> dict[str, float]:
+def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) -> dict[str, float] | None:
+    """How far off the answer is and what else is in it; None where there is none."""
     parts = [_read(folder, row) for row in pair]
     for part in parts:
         pre_edge(part)
@@ -96,7 +94,10 @@ def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) 
     first, second = (np.interp(energy[inside], part.energy, part.norm) for part in parts)
     group = _processed(Group(energy=energy[inside], mu=(1 - share) * first + share * second))
     xftf(group, **TRANSFORMS["common"])
-    answer = predict_cn(group, element=pair[0]["element"], models=models)
+    try:
+        answer = predict_cn(group, element=pair[0]["element"], models=models)
+    except CNPredictError:
+        return None
     cn = [float(row["cn"]) for row in pair]
     top = [14.0 if row["cn_kind"] != "int" and row["cn"] == "8" else float(row["cn"]) for row in pair]
     low, high = ((1 - share) * ends[0] + share * ends[1] for ends in (cn, top))

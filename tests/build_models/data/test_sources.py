@@ -106,10 +106,10 @@ def test_cif_files_that_cannot_be_taken_are_rows_with_the_reason(tmp_path, make_
 
 def test_a_file_of_two_crystals_gives_two(tmp_path, make_config):
     two = "".join(str(CifWriter(crystals()[name])) for name in ("mp-30", "mp-13"))
-    (tmp_path / "two.cif").write_text(two)
+    (tmp_path / "goethite.cif").write_text(two)  # and not an id of the Materials Project, which have eight letters too
     config = make_config(source={"kind": "cif", "path": str(tmp_path)})
     rows = {row["material_id"]: row["species"] for row in iterate(fetch(config))}
-    assert rows == {"two": "Cu", "two:2": "Fe"}
+    assert rows == {"goethite": "Cu", "goethite:2": "Fe"}
 
 
 def test_a_source_that_is_not_there_is_said(make_config):

@@ -173,8 +173,9 @@ def test_where_every_site_failed_the_table_is_empty_and_says_why(tmp_path, make_
     work.label(config)
     failed = [table.failure("alone", "pot: no luck", 0)]  # beside the label that there is none
     table.write_shard(config.out / "simulate", failed, table.CHI_SCHEMA, config.provenance("feff"))
-    found = pq.read_table(table.build(config))
-    assert (len(found), found.schema.remove_metadata()) == (0, table.SCHEMA)
+    with pytest.raises(BuildError, match="no site has a label and a spectrum"):
+        table.build(config)
+    assert spectra(config.out).schema == table.SCHEMA
     assert "2 sites failed (100.00%)" in capsys.readouterr().out
 
 

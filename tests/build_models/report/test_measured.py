@@ -99,3 +99,6 @@ def test_measured_mixtures_are_read_in_their_shares(tmp_path):
     assert scored["pure"]["off"] < 1
     assert scored["mixed"]["off"] < 2
     assert scored["mixed"]["said"] > scored["pure"]["said"]
+    index = (tmp_path / "index.csv").read_text()
+    (tmp_path / "index.csv").write_text(index.replace(",Cu,Cu", ",Mo,Cu"))  # of which the models know nothing
+    assert measured.mixtures(tmp_path, default_folder()) == {}
