@@ -10,6 +10,7 @@ from pathlib import Path
 os.environ["LARCHDIR"] = tempfile.mkdtemp(prefix="larchdir_")
 os.environ.pop("LARCHSTARTUP", None)
 
+import matplotlib as mpl
 import pytest
 from larch import Group, Interpreter
 from larch.io import read_ascii
@@ -18,6 +19,7 @@ from larch.xafs import xftf
 from larch_cnpredict.files import process
 from tests.helpers import EXAMPLES, TRAINING
 
+mpl.use("Agg")
 TOGETHER = ("tests/larch_cnpredict/larix", "tests/build_models")  # one screen; tables that are made once
 
 

@@ -103,6 +103,8 @@ def test_a_record_of_xftf_that_makes_no_sense(measured, odd):
     [
         ({"edge": 1}, errors.UnsupportedEdgeError),
         ({"model": ["network"]}, errors.UnknownModelError),
+        ({"model": "magnitude"}, errors.UnknownModelError),
+        ({"transform": "mine"}, errors.OptionError),
         ({"element": float("inf")}, errors.UnsupportedElementError),
         ({"models": 5}, errors.OptionError),
         ({"transform": ["auto"]}, errors.OptionError),

@@ -11,7 +11,7 @@ from larch import Group
 from larch.io import AthenaProject, read_athena
 from larch.xafs import autobk
 
-from larch_cnpredict import cli, errors, files, larch_hooks, models
+from larch_cnpredict import cli, files, larch_hooks, models
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES
@@ -212,8 +212,3 @@ def test_as_a_program():
     run = subprocess.run([sys.executable, "-m", "larch_cnpredict.cli", "--version"], capture_output=True, text=True)
     assert run.returncode == 0
     assert run.stdout.startswith("larch-cnpredict ")
-
-
-def test_file_errors_are_of_the_hierarchy(tmp_path):
-    with pytest.raises(errors.CNPredictError, match="there is no such file"):
-        files.read_groups(tmp_path / "none")

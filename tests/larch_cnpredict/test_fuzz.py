@@ -4,7 +4,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from types import SimpleNamespace
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from larch import Group
@@ -14,7 +13,6 @@ from larch_cnpredict import CNPredictError, Prediction, explain, plot_cn, predic
 from larch_cnpredict.errors import UnexpectedError
 from tests.helpers import contents
 
-mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("error")
 
 ARRAYS = ("k", "chi", "r", "chir_mag", "energy", "mu")
@@ -28,13 +26,8 @@ ARRAY_CHANGES: list[Callable] = [
     *(lambda x, rng: 1e300 * x, lambda x, rng: 1e-310 * x, lambda x, rng: 1e30 * x, lambda x, rng: 1e5 * x),
     *(lambda x, rng: x + 1j, lambda x, rng: x.astype(object), lambda x, rng: x.astype(str), lambda x, rng: x > 1),
     *(lambda x, rng: x.astype("f4"), lambda x, rng: x.astype(np.longdouble) * np.longdouble("1e400")),
-    *(
-        lambda x, rng: x.astype("i8"),
-        lambda x, rng: x[None],
-        lambda x, rng: x[0],
-        lambda x, rng: x[:0],
-        lambda x, rng: 3,
-    ),
+    *(lambda x, rng: x.astype("i8"), lambda x, rng: x[None], lambda x, rng: x[0], lambda x, rng: x[:0]),
+    lambda x, rng: 3,
     *(lambda x, rng: x[: rng.integers(1, len(x))], lambda x, rng: np.repeat(x, 2), lambda x, rng: x + rng.normal()),
     *(lambda x, rng: rng.permutation(x), lambda x, rng: np.ma.masked_less(x, 1), lambda x, rng: [x.tolist(), 3]),
     *(lambda x, rng: {"x": x}, lambda x, rng: "chi", lambda x, rng: np.cumsum(np.abs(x)), lambda x, rng: x**3),
@@ -80,16 +73,7 @@ def change_e0(group: Group, rng: np.random.Generator) -> None:
     group.e0 = rng.uniform(-100, 30000)
 
 
-CHANGES = (
-    change_array,
-    change_array,
-    change_array,
-    change_label,
-    change_label,
-    change_record,
-    change_metadata,
-    change_e0,
-)
+CHANGES = (*[change_array] * 3, *[change_label] * 2, change_record, change_metadata, change_e0)
 
 
 def changed(group: Group, seed: int) -> Group:

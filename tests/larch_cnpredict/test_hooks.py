@@ -6,15 +6,11 @@ import subprocess
 import sys
 from itertools import combinations
 
-import matplotlib as mpl
 import pytest
 from larch import Interpreter
 
 import larch_cnpredict
 from larch_cnpredict import larch_hooks, models
-from tests.helpers import EXAMPLES
-
-mpl.use("Agg")
 
 # what a Larch started from scratch says of predict_cn, and what init.lar left in its session
 PROBE = """
@@ -56,15 +52,9 @@ def test_register_reaches_this_interpreter_and_later_ones(larch):
         assert session.error == []
 
 
-def test_predict_in_the_larch_language(larch):
+def test_what_is_wrong_is_said_in_the_larch_language(larch, measured):
     larch_cnpredict.register(_larch=larch)
-    larch.eval(f"cu = read_ascii('{EXAMPLES / 'Cu_foil_liquid_nitrogen.dat'}')")
-    for line in ("pre_edge(cu)", "autobk(cu, rbkg=1)", "xftf(cu, kmin=3, kmax=12, dk=1, window='hanning')"):
-        larch.eval(line)
-    answer = larch.eval("predict_cn(cu)")
-    assert larch.error == []
-    assert str(answer).startswith("Cu K: CN ")
-    assert larch.symtable.cu.cn_predict.cn == answer.cn
+    larch.symtable.cu = measured("Cu_foil")
     larch.eval("del cu.k, cu.chi, cu.chir_mag")
     larch.eval("predict_cn(cu)")
     assert "run autobk and xftf" in larch.error[-1].get_error()[1]
@@ -141,7 +131,7 @@ OPTIONS = {
         ("predict_cn(cu, {})", ("element", "edge", "model", "transform", "models", "errors")),
         ("predict_cn(cu.r, cu.chir_mag, transform='own', {})", ("element", "edge", "model", "models", "errors")),
         ("explain(cu, {})", ("element", "edge", "model", "transform", "models")),
-        ("plot_cn(cu, {})", ("figure", "title")),
+        ("plot_cn('cu', {})", ("figure", "title")),
         ("plot_cn_series([cu, 'cu'], {})", ("x", "figure", "title", "components")),
     ],
 )

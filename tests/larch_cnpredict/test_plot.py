@@ -1,9 +1,5 @@
 """plot_cn: what is drawn is what was found."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -64,16 +60,6 @@ def test_the_transform_of_another_k_weight_has_its_unit(measured):
     group = measured("CuO", kmin=3, kmax=12, kweight=3, dk=1, window="hanning")
     explain(group, transform="own")
     assert "{-4}" in plot_cn(group).axes[0].get_ylabel()
-
-
-def test_in_the_larch_language(measured, larch):
-    larch_cnpredict.register(_larch=larch)
-    larch.symtable.cuo = measured("CuO")
-    larch.eval("found = explain(cuo)")
-    figure = larch.eval("plot_cn('cuo')")
-    assert larch.error == []
-    assert len(figure.axes) == 2
-    assert str(larch.symtable.found.prediction) in figure.get_suptitle()
 
 
 def test_the_scale_of_the_shade_is_in_words(measured):

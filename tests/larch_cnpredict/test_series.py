@@ -1,11 +1,5 @@
 """plot_cn_series: each group's own answer at its place along the series, and what is left out is said."""
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from larch import Group, Journal
@@ -14,7 +8,6 @@ from matplotlib.backend_bases import MouseEvent
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-import larch_cnpredict
 from larch_cnpredict import errors, plot_cn_series, predict, predict_cn
 from larch_cnpredict.result import KINDS, PARTICLE, SEVERAL
 from larch_cnpredict.scans import series_names
@@ -47,11 +40,7 @@ def test_points_are_the_answers_with_their_intervals(foils):
     assert drawn == {(x, group.cn_predict.cn_mean) for x, group in zip((3, 1, 2), foils, strict=True)}
     bars = figure.axes[0].collections[0].get_segments()
     assert {tuple(bar.ravel()) for bar in bars} == {
-        (made.x, made.low, made.x, made.high)
-        for made in (
-            SimpleNamespace(x=x, low=answer.interval[0], high=answer.interval[1])
-            for x, answer in zip((3, 1, 2), figure.cn_series.answers, strict=True)
-        )
+        (x, made.interval[0], x, made.interval[1]) for x, made in zip((3, 1, 2), figure.cn_series.answers, strict=True)
     }
     line = figure.axes[0].lines[0]
     assert list(line.get_xdata()) == [1, 2, 3]  # the line goes along x, whatever the order of the groups
@@ -178,11 +167,3 @@ def test_rows_are_those_of_the_table(foils):
         ("sample2_010.xdi", 350, 4),
         ("sample2_009.xdi", 400, 12),
     ]
-
-
-def test_in_the_larch_language(foils, larch):
-    larch_cnpredict.register(_larch=larch)
-    larch.symtable.a, larch.symtable.b, _ = foils
-    figure = larch.eval("plot_cn_series(['a', b], x='temperature')")
-    assert [error.get_error() for error in larch.error] == []
-    assert list(figure.cn_series.x) == [300, 350]
