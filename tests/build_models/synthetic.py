@@ -3,10 +3,16 @@
 import numpy as np
 
 from build_models.learn import families
+from build_models.spectra.augment import Augmentation
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.features import K_GRID
 
 TINY = families.Recipe(spectra=6, epochs=12, members=2, copies=6, trees=8, bagged_trees=4, leaf=2, hidden=(32, 16))
+
+PLAIN = Augmentation(
+    thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
+    pre_edge=(0.0, 0.0), stretch=(0.0, 0.0), noise=(0.0, 0.0), glitches=0.0, residue=0.0, autobk=False, mixture=0.0,
+)  # fmt: skip
 
 
 def dataset(n: int = 120, numbers: tuple[int, ...] = (4, 6, 12), seed: int = 0, telling: bool = False) -> Dataset:

@@ -29,13 +29,9 @@ def test_the_threshold_leaves_out_one_in_ten():
     p = np.zeros((100, 16))
     p[:, 5] = np.arange(1, 101) / 100  # what each site's own number, 6, is given
     flat = np.full(16, 1 / 16)
-    thresholds = {
-        element: value / 4  # in units of the root of the prior
-        for element, value in calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"), flat)[
-            "thresholds"
-        ].items()
-    }
-    assert thresholds["Fe"] == thresholds["all"] == pytest.approx(0.10)  # rank floor(101 * 0.1) = 10
+    thresholds = calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"), flat)["thresholds"]
+    # rank floor(101 * 0.1) = 10, in units of the root of the prior
+    assert thresholds["Fe"] == thresholds["all"] == pytest.approx(4 * 0.10)
     assert thresholds["Ni"] == thresholds["all"]  # no nickel: that of all
     outside = calibrate.fit_thresholds(p, np.full(100, 24), np.full(100, "Fe"), flat)
     assert outside["thresholds"]["all"] == 0.0  # a number that is no class can be in no set

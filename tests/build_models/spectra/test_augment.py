@@ -9,10 +9,7 @@ from build_models.spectra import augment, copies
 from larch_cnpredict import features
 from tests.build_models import synthetic
 
-ONLY_PRE_EDGE = augment.Augmentation(
-    thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
-    stretch=(0.0, 0.0), noise=(0.0, 0.0), glitches=0.0, residue=0.0, autobk=False, mixture=0.0,
-)  # fmt: skip
+ONLY_PRE_EDGE = replace(synthetic.PLAIN, pre_edge=augment.Augmentation().pre_edge)
 
 
 @pytest.mark.feff

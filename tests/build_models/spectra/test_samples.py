@@ -8,17 +8,14 @@ import pytest
 
 from build_models.data import particles, table
 from build_models.spectra import samples
-from build_models.spectra.augment import IDEAL, Augmentation
+from build_models.spectra.augment import IDEAL
 from build_models.spectra.samples import Anchors
 from larch_cnpredict.features import K_GRID
 from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL
+from tests.build_models import synthetic
 from tests.build_models.synthetic import dataset
 
-PLAIN = Augmentation(
-    ideal=0.0, thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
-    pre_edge=(0.0, 0.0), stretch=(0.0, 0.0), noise=(0.0, 0.0), glitches=0.0, residue=0.0, autobk=False, mixture=0.0,
-    kmax=IDEAL.kmax,
-)  # fmt: skip
+PLAIN = replace(synthetic.PLAIN, ideal=0.0, kmax=IDEAL.kmax)
 WAVE = np.sin(4 * K_GRID)
 
 
