@@ -137,7 +137,7 @@ def test_odd_options(measured, option):
                 assert contents(group) == before, value
 
 
-@pytest.mark.parametrize("value", [*ODD, [], "nope"])
+@pytest.mark.parametrize("value", [*ODD, [], "nope"], ids=lambda value: type(value).__name__)
 def test_odd_groups(measured, value):
     good = measured("CuO")
     answer, other = predict_cn([value, good], errors="collect")
