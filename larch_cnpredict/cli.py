@@ -12,20 +12,20 @@ from typing import Any
 from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError, SeriesError
 
-SHOWN = (
-    *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high"),
-    *("kind", "in_domain"),
+COLUMNS = (
+    *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "in_domain"),
+    *("verdict", "cn_std", "mixture", "model", "family", "model_version", "notes"),
 )
-COLUMNS = (*SHOWN, "verdict", "cn_std", "mixture", "model", "family", "model_version", "notes")
+SHOWN = COLUMNS[:11]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     args = _parser().parse_args(argv)
     try:
-        status = int(args.run(args))
+        status = args.run(args)
         sys.stdout.flush()
-        return status
+        return int(status or 0)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough; keep Python from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -51,15 +51,10 @@ def _parser() -> argparse.ArgumentParser:
         "files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix"
     )
     command.add_argument("--csv", metavar="FILE", type=Path, help="write the table, with notes, to a new CSV file")
-    command.add_argument(
-        "--series",
-        metavar="FILE",
-        type=Path,
-        help="draw the mean coordination number along the spectra (.png, .pdf, ...)",
-    )
-    command.add_argument(
-        "--x", help="what --series is drawn against, such as temperature or time, as the files name it"
-    )
+    picture = "draw the mean coordination number along the spectra (.png, .pdf, ...)"
+    command.add_argument("--series", metavar="FILE", type=Path, help=picture)
+    along = "what --series is drawn against, such as temperature or time, as the files name it"
+    command.add_argument("--x", help=along)
     command.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
     command.add_argument("--element", help="the absorber of all the spectra, where the files do not say")
     command.add_argument("--formula", help="what all the samples are made of, such as Na2CrO4")
@@ -71,18 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _install(args: argparse.Namespace) -> int:
+def _install(args: argparse.Namespace) -> None:
     print(f"predict_cn is loaded at the start of Larch and Larix, by {larch_hooks.install()}")
-    return 0
 
 
-def _uninstall(args: argparse.Namespace) -> int:
+def _uninstall(args: argparse.Namespace) -> None:
     path = larch_hooks.uninstall()
     print(f"taken out of {path}" if path else f"nothing to take out of {larch_hooks.init_file()}")
-    return 0
 
 
-def _info(args: argparse.Namespace) -> int:
+def _info(args: argparse.Namespace) -> None:
     import larch
 
     from . import models
@@ -91,12 +84,13 @@ def _info(args: argparse.Namespace) -> int:
     print(f"larch-cnpredict {__version__}, Larch {larch.__version__}; {larch_hooks.init_file()} {state}")
     print(f"models: {models.default_folder()}\n")
     print(models.card_text())
-    return 0
 
 
 def _predict(args: argparse.Namespace) -> int:
-    for path in filter(None, (args.csv, args.series)):
-        _check_new_file(path, [*args.files, *([args.csv] if args.csv and path is args.series else [])], args.overwrite)
+    outputs = [path for path in (args.csv, args.series) if path]
+    for path in outputs:
+        others = [*args.files, *(other for other in outputs if other is not path)]
+        _check_new_file(path, others, args.overwrite)
     if args.series:
         _check_picture(args.series)
     elif args.x:
@@ -105,19 +99,24 @@ def _predict(args: argparse.Namespace) -> int:
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
         rows, groups = _rows_and_groups(args.files, **asked)
     _print_table(rows)
-    if args.csv:
-        from .result import safe_cells
-
+    for path in outputs:
         try:
-            with args.csv.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS, restval="")
-                writer.writeheader()
-                writer.writerows(map(safe_cells, rows))
+            if path is args.csv:
+                _write_table(path, rows)
+            elif groups:
+                _draw_series(path, groups, args.x)
         except OSError as error:
-            raise FileError(args.csv, f"it cannot be written ({error.strerror})") from error
-    if args.series and groups:
-        _draw_series(args.series, groups, args.x)
+            raise FileError(path, f"it cannot be written ({error.strerror})") from error
     return 0 if any("cn" in row for row in rows) else 1
+
+
+def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    from .result import safe_cells
+
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(map(safe_cells, rows))
 
 
 def _draw_series(path: Path, groups: list[Any], x: str | None) -> None:
@@ -125,11 +124,7 @@ def _draw_series(path: Path, groups: list[Any], x: str | None) -> None:
 
     from .series import plot_cn_series
 
-    figure = plot_cn_series(groups, x=x, figure=Figure(figsize=(8, 6)))
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise FileError(path, f"it cannot be written ({error.strerror})") from error
+    plot_cn_series(groups, x=x, figure=Figure(figsize=(8, 6))).savefig(path, dpi=150)
 
 
 def _check_picture(path: Path) -> None:
@@ -154,48 +149,38 @@ def _check_new_file(path: Path, data_files: Sequence[str], overwrite: bool) -> N
         raise FileError(path, "it cannot be written: you have no permission there")
 
 
-def predict_files(
-    paths: Sequence[str | Path],
-    **options: Any,
-) -> list[dict[str, Any]]:
-    """Predict for every spectrum of the files, all in one batch: rows with the keys `COLUMNS`.
-
-    `options` are element, model, formula and elements, of `predict_cn`. A file or spectrum that fails is a row
-    without `cn`, whose `notes` say why.
-    """
+def predict_files(paths: Sequence[str | Path], **options: Any) -> list[dict[str, Any]]:
+    """The rows of the table, with the keys `COLUMNS`; of what fails one without `cn`, whose `notes` say why."""
     return _rows_and_groups(paths, **options)[0]
 
 
-def _rows_and_groups(
-    paths: Sequence[str | Path], *, model: str = "default", **options: Any
-) -> tuple[list[dict[str, Any]], list[Any]]:
-    """The rows of `predict_files`, and the groups that could be processed."""
+def _rows_and_groups(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
+    """The rows, and the groups that could be processed; `options` are those of `predict_cn`, which gets all at once."""
     from tqdm import tqdm
 
     from . import files
     from .models import load_models
     from .predict import predict_cn
-    from .spectrum import spectrum_name
+    from .spectrum import plain_name
 
-    load_models(model=model)
+    load_models(model=options.get("model", "default"))
     rows: list[dict[str, Any]] = []
     raw, ready = [], []
     for path in map(str, paths):
         try:
-            groups = files.read_groups(path)
+            read = [({"file": path, "group": plain_name(group)}, group) for group in files.read_groups(path)]
         except FileError as error:
             rows.append({"file": path, "notes": str(error)})
-            continue
-        for group in groups:
-            rows.append({"file": path, "group": spectrum_name(group).strip("'")})
-            raw.append((rows[-1], group))
+        else:
+            rows += [row for row, _ in read]
+            raw += read
     for row, group in tqdm(raw, unit="spectrum", disable=None):
         try:
             ready.append((row, files.process(group)))
         except FileError as error:
             row["notes"] = str(error)
     groups = [group for _, group in ready]
-    answers = predict_cn(groups, model=model, errors="collect", **options) if ready else []
+    answers = predict_cn(groups, errors="collect", **options) if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
         if isinstance(answer, CNPredictError):
             row["notes"] = str(answer)

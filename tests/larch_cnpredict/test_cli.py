@@ -212,3 +212,10 @@ def test_as_a_program():
     run = subprocess.run([sys.executable, "-m", "larch_cnpredict.cli", "--version"], capture_output=True, text=True)
     assert run.returncode == 0
     assert run.stdout.startswith("larch-cnpredict ")
+
+
+def test_the_table_has_the_name_as_the_user_wrote_it(tmp_path):
+    path = tmp_path / "it's \\1.dat"
+    shutil.copy(FOIL, path)
+    (row,) = cli.predict_files([path])
+    assert (row["group"], row["cn"]) == (path.name, 12)
