@@ -29,24 +29,14 @@ PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the 
 
 @dataclass(frozen=True, repr=False)
 class Components:
-    """The components of a series.
+    """The components of a series."""
 
-    Attributes
-    ----------
-    groups : list of Group
-        one for each component, with energy, mu (normalised), what pre_edge, autobk and xftf make of it, and cn_predict;
-        none where their number is not clear
-    shares : (n, number) array
-        of each component in each of the spectra that have an answer
-    answers : list of Prediction
-    doubt : str
-        a sentence on why the components are not determined; empty where they are
-    """
-
-    groups: list[Group]
-    shares: np.ndarray
+    groups: list[
+        Group
+    ]  # one for each, with normalised mu, all as far as cn_predict; none where their number is not clear
+    shares: np.ndarray  # (n, number): of each component in each of the spectra that have an answer
     answers: list[Prediction]
-    doubt: str
+    doubt: str  # a sentence on why the components are not determined; empty where they are
 
     @property
     def determined(self) -> bool:
@@ -73,12 +63,9 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
 
     Returns
     -------
-    Components : groups, shares, answers, determined, doubt; print it for a summary in words
-
-    Raises
-    ------
-    CNPredictError
-        where there are too few spectra, or no mu(E)
+    Components : print it for a summary in words. `groups`, one for each component, with energy, normalised mu, what
+        pre_edge, autobk and xftf make of it, and cn_predict; `shares`, (n, number) array, of each in each spectrum that
+        has an answer; `answers`; `determined`, and `doubt`, a sentence on why they are not
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Coordination numbers along a series of spectra, and one figure of them: against time, temperature, file number."""
+"""Coordination numbers along a series of spectra, and one figure of them."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -29,11 +29,9 @@ class Series:
 
     Attributes
     ----------
-    groups : list of Group
-    x : (n,) array
-    label : str
-        what x is, such as 'temperature (K)'
-    answers : list of Prediction
+    groups, answers : list of Group, list of Prediction
+    x, label : (n,) array, str
+        what they are drawn against, and what that is, such as 'temperature (K)'
     left_out : list of str
         a sentence for each group that is not in it
     components : Components or None
@@ -54,19 +52,14 @@ class Series:
 
     def rows(self) -> list[dict[str, Any]]:
         """The series as a table: plain cells, those of `Prediction.row` with the group's name and x before them."""
-        names = [plain_name(group) for group in self.groups]
-        lines = zip(names, self.x, self.answers, strict=True)
-        return [{"group": name, self.label: float(x), **made.row()} for name, x, made in lines]
+        lines = zip(self.groups, self.x, self.answers, strict=True)
+        return [{"group": plain_name(group), self.label: float(x), **made.row()} for group, x, made in lines]
 
 
 def plot_cn_series(
-    groups: Any,
-    x: Any = None,
-    figure: "Figure | None" = None,
-    title: str | None = None,
-    components: bool = True,
+    groups: Any, x: Any = None, figure: "Figure | None" = None, title: str | None = None, components: bool = True,
     _larch: Any = None,
-) -> "Figure":
+) -> "Figure":  # fmt: skip
     """Plot the mean coordination number of each spectrum of a series, with its 90 % interval.
 
     Points are coloured by the kind of sample, and open where the spectrum is outside what the models know. A click on
@@ -80,25 +73,16 @@ def plot_cn_series(
         what they are drawn against: the name of something that is known of each scan, such as 'temperature', 'time' or
         'sample.potential' (an attribute of the group, or in the header of its file, its journal or Larix'
         configuration), or a number for each group. By default the scan number in their names, or their order
-    figure : matplotlib Figure, optional
-        is cleared and drawn into; by default a new one of matplotlib.pyplot
-    title : str, optional
+    figure, title : optional
+        as for plot_cn
     components : bool
         whether to look for the components of ten or more spectra with mu(E), and to draw their shares where they are
         determined; see `cn_components`
 
     Returns
     -------
-    Figure : with `figure.cn_series`, a Series: groups, x, label, answers, left_out, components; `rows()` for a table
-
-    Raises
-    ------
-    CNPredictError
-        where no group has an answer, or none has this x. Groups that fail are left out, and the figure says so
-
-    Notes
-    -----
-    Writes what predict_cn writes to the groups that it predicts, and nothing else.
+    Figure : groups that fail are left out, and it says so. `figure.cn_series` is a Series: groups, x, label, answers,
+        left_out, components; `rows()` for a table
     """
     check_figure(figure)
     series = cn_series(groups, x, _larch)
@@ -112,12 +96,13 @@ def plot_cn_series(
         if components and len(series.groups) >= FEWEST:
             series, remark = _with_components(series)
             remarks += [remark] if remark else []
-        below = series.components is not None and series.components.determined
-        top, *rest = np.atleast_1d(figure.subplots(1 + below, 1, sharex=True, height_ratios=(3, 2)[: 1 + below]))
+        if series.components is not None and series.components.determined:
+            top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+            draw_shares(bottom, series, series.components)
+        else:
+            top = bottom = figure.subplots()
         draw_series(top, series)
-        for axes in rest:
-            draw_shares(axes, series)
-        (top, *rest)[-1].set_xlabel(series.label)
+        bottom.set_xlabel(series.label)
         if remarks:
             figure.supxlabel("\n".join(remarks), fontsize="x-small", wrap=True)
         figure.cn_series = series  # type: ignore[attr-defined]
@@ -126,8 +111,7 @@ def plot_cn_series(
 
 def draw_series(axes: "Axes", series: Series) -> None:
     """The means and their intervals over x, a colour for each kind, open where a spectrum is outside."""
-    mean = np.array([made.cn_mean for made in series.answers])
-    low, high = np.array([made.interval for made in series.answers]).T
+    mean, low, high = np.array([(made.cn_mean, *made.interval) for made in series.answers]).T
     order = np.argsort(series.x, kind="stable")
     axes.plot(series.x[order], mean[order], color=GREY, linewidth=1, zorder=1)
     axes.vlines(series.x, low, high, color=GREY, linewidth=2 if len(mean) < 60 else 1, zorder=1)
@@ -136,17 +120,9 @@ def draw_series(axes: "Axes", series: Series) -> None:
         kinds[made.kind, made.in_domain].append(i)
     for (kind, in_domain), rows in sorted(kinds.items(), reverse=True):
         marker, colour = STYLES.get(kind, STYLES[KINDS[0]])
-        artist = axes.scatter(
-            series.x[rows],
-            mean[rows],
-            marker=marker,
-            edgecolors=colour,
-            facecolors=colour if in_domain else "white",
-            label=kind if in_domain else f"outside what the models know ({kind})",
-            picker=True,
-            pickradius=5,
-            gid="cn_series",
-        )
+        artist = axes.scatter(series.x[rows], mean[rows], marker=marker, edgecolors=colour, picker=True, pickradius=5)
+        artist.set_facecolor(colour if in_domain else "white")
+        artist.set_label(kind if in_domain else f"outside what the models know ({kind})")
         series.points.append((artist, rows))
     axes.set_ylabel("mean coordination number")
     axes.grid(color=GRID)
@@ -154,10 +130,8 @@ def draw_series(axes: "Axes", series: Series) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
 
 
-def draw_shares(axes: "Axes", series: Series) -> None:
+def draw_shares(axes: "Axes", series: Series, made: "Components") -> None:
     """The share of each component over x."""
-    made = series.components
-    assert made is not None
     order = np.argsort(series.x, kind="stable")
     for answer, share, style in zip(made.answers, made.shares.T, ("-o", "--s", "-.^", ":d"), strict=False):
         label = f"CN {answer.cn}" if answer.kind == KINDS[0] else f"mean {answer.mean_text}"
@@ -186,16 +160,16 @@ def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:
         members = [resolve(one, _larch) for one in groups]
         places, label = positions(members, x)
         answers = current_answers(members, errors="collect")
-        kept, left_out, failure = [], [], None
-        for i, (group, place, made) in enumerate(zip(members, places, answers, strict=True)):
+        kept, left_out = [], []
+        for group, place, made in zip(members, places, answers, strict=True):
             if isinstance(made, CNPredictError):
-                failure = failure or made
                 left_out.append(str(made))
             elif place is None:
                 left_out.append(f"{spectrum_name(group)} has no {x}.")
             else:
-                kept.append(i)
+                kept.append((group, place, made))
         if not kept:
-            raise failure or SeriesError("has no point to draw", " ".join(left_out))
-        drawn = np.array([places[i] for i in kept], dtype=float)
-        return Series([members[i] for i in kept], drawn, label, [answers[i] for i in kept], left_out)
+            failures = (made for made in answers if isinstance(made, CNPredictError))
+            raise next(failures, SeriesError("has no point to draw", " ".join(left_out)))
+        drawn, at, good = zip(*kept, strict=True)
+        return Series(list(drawn), np.array(at, dtype=float), label, list(good), left_out)
