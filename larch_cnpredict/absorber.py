@@ -1,4 +1,4 @@
-"""Which element absorbs, and at which edge: what the user, the metadata and the energy of the edge say."""
+"""Which element absorbs, and at which edge."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -34,9 +34,7 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
     at_e0 = edge_at(e0) if e0 is not None else None
     near = next((known for known in ELEMENTS if e0 is not None and _is_near(e0, k_edge(known))), None)
     labelled, labelled_edge = _label(group, at_e0, near)
-    notes: list[str] = []
-    doubts: list[str] = []
-    why = ""
+    notes, doubts, why = [], [], ""
     if element is not None:
         symbol, shell = element_symbol(element) or f"{element!r:.40}", edge or EDGE
         if labelled and labelled != symbol:
@@ -76,10 +74,7 @@ def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tup
     to their z: a guess from e0 is no label. Where the guess was made from the e0 that Larch finds itself and e0 was
     set later, it is known by that.
     """
-    params = getattr(group, "athena_params", None)
-    header = getattr(group, "attrs", None)
-    xdi = header.get("element") if isinstance(header, dict) else None
-    xdi = xdi if isinstance(xdi, dict) else {}
+    params, xdi = getattr(group, "athena_params", None), xdi_section(group, "element")
     atsym, edge = element_symbol(getattr(group, "atsym", None)), _edge_name(getattr(group, "edge", None))
     athena = element_symbol(getattr(getattr(params, "bkg", None), "z", None))
     athena_edge = _edge_name(getattr(getattr(params, "fft", None), "edge", None))
@@ -99,6 +94,13 @@ def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tup
         if element not in (None, "H"):  # Athena writes H where it does not know
             return element, its_edge
     return None, None
+
+
+def xdi_section(group: Any, name: str) -> dict[str, Any]:
+    """A section of the XDI header, as `read_xdi` leaves it; empty where there is none."""
+    header = getattr(group, "attrs", None)
+    section = header.get(name) if isinstance(header, dict) else None
+    return section if isinstance(section, dict) else {}
 
 
 def element_symbol(value: Any) -> str | None:
@@ -122,29 +124,33 @@ def _edge_name(value: Any) -> str | None:
 def edge_energy(group: Group) -> float | None:
     """e0 in eV, from mu(E) where the group has none."""
     for attr in ("e0", "ek0"):
-        value = as_number(getattr(group, attr, None))
-        if value is not None and value > E0_LOWEST:
+        if (value := as_number(getattr(group, attr, None)) or 0.0) > E0_LOWEST:
             return value
     return _automatic_e0(group)
 
 
-def _automatic_e0(group: Group) -> float | None:
-    """The e0 that Larch finds in mu(E); None where there is no edge to be found."""
+def energy_and_mu(group: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """mu(E), where it is a row of real numbers."""
     energy, mu = getattr(group, "energy", None), getattr(group, "mu", None)
     if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
         return None
-    if energy.ndim != 1 or energy.dtype.kind not in "iuf" or mu.dtype.kind not in "iuf":
+    return (energy, mu) if energy.ndim == 1 and {energy.dtype.kind, mu.dtype.kind} <= set("iuf") else None
+
+
+def _automatic_e0(group: Group) -> float | None:
+    """The e0 that Larch finds in mu(E); None where there is no edge to be found."""
+    if (measured := energy_and_mu(group)) is None:
         return None
-    energy, order = np.unique(energy.astype(float), return_index=True)
-    mu = mu.astype(float)[order]
-    if len(energy) < MU_SHORTEST or not (np.isfinite(energy).all() and np.isfinite(mu).all()):
+    energy, order = np.unique(measured[0].astype(float), return_index=True)
+    mu = measured[1].astype(float)[order]
+    if len(energy) < MU_SHORTEST or not np.isfinite([energy, mu]).all():
         return None
     try:
         with np.errstate(all="ignore"):
             e0 = as_number(find_e0(Group(energy=energy, mu=mu)))
     except (ValueError, TypeError, IndexError, ZeroDivisionError):  # what find_e0 meets in data without an edge
         return None
-    return e0 if e0 is not None and e0 > E0_LOWEST else None
+    return e0 if (e0 or 0.0) > E0_LOWEST else None
 
 
 def as_number(value: Any) -> float | None:
@@ -163,18 +169,14 @@ def edge_at(e0: float) -> tuple[str, str] | None:
     if e0 > E0_HIGHEST:
         return None
     symbol, shell = xraydb.guess_edge(e0)
-    return (str(symbol), str(shell)) if _is_near(e0, _tabulated(symbol, shell)) else None
+    return (str(symbol), str(shell)) if _is_near(e0, k_edge(symbol, shell)) else None
 
 
 def _is_near(e0: float, edge: float) -> bool:
     return round(abs(e0 - edge), 3) <= E0_TOLERANCE
 
 
-def k_edge(symbol: str) -> float:
-    """Tabulated energy of a K edge, eV."""
-    return _tabulated(symbol, EDGE)
-
-
 @lru_cache  # xraydb asks its database each time
-def _tabulated(symbol: str, shell: str) -> float:
+def k_edge(symbol: str, shell: str = EDGE) -> float:
+    """Tabulated energy of an edge, eV."""
     return float(xraydb.xray_edge(symbol, shell).energy)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xraydb
 
+from .absorber import xdi_section
 from .errors import CompositionError
 from .features import ELEMENTS
 
@@ -40,9 +41,7 @@ def find_composition(
         return read("elements", elements, name, absorber), []
     if formula is not None:
         return (read("formula", formula, name, absorber) if formula.strip() else None), []
-    header = getattr(group, "attrs", None)
-    sample = header.get("sample") if isinstance(header, dict) else None
-    said = sample.get("stoichiometry") if isinstance(sample, dict) else None
+    said = xdi_section(group, "sample").get("stoichiometry")
     if not isinstance(said, str) or not said.strip():
         return None, []
     try:

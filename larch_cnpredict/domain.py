@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from .features import ELEMENTS
-from .reading import FIRST_SHELL_R, first_peak
+from .reading import FIRST_SHELL_R, high_peaks
 from .spectrum import Spectrum
 
 N_COMPONENTS = 24
@@ -124,7 +124,7 @@ def judge(
         rows, distance = nearest(components[i : i + 1], arrays, element, 5)
         peak, noise = peak_and_noise(spectrum.r, spectrum.chir_mag)
         weakest, strongest = arrays["peak_range"][element]
-        first, rbkg = first_peak(spectrum.r, spectrum.chir_mag), spectrum.rbkg or 0.0
+        first, rbkg = high_peaks(spectrum.r, spectrum.chir_mag).min(initial=np.inf), spectrum.rbkg or 0.0
         measured = {
             "distance": distance[0, 0] / arrays["distance"],
             "residual": residual[i] / arrays["residual"],

@@ -15,7 +15,7 @@ import numpy as np
 from larch import Group
 from larch.xafs import autobk, pre_edge
 
-from .absorber import as_number
+from .absorber import as_number, energy_and_mu
 from .features import KMAX_RANGE, transform
 
 if TYPE_CHECKING:
@@ -38,39 +38,39 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     """The spectrum that is to answer, with others to hold it against: the group's own, where nothing is suspicious."""
     if own.k is None or own.chi is None:
         return own
-    energy, mu = getattr(group, "energy", None), getattr(group, "mu", None)
-    if energy is None and mu is None:
+    if getattr(group, "energy", None) is None and getattr(group, "mu", None) is None:
         both = ((shift, f"e0 {E0_ERROR:g} eV {word}") for shift, word in ((-E0_ERROR, "lower"), (E0_ERROR, "higher")))
         return replace(own, made="e0 as it is", others=tuple(_shifted(own, own.k, own.chi, *one) for one in both))
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
-    if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
+    measured = energy_and_mu(group)
+    if measured is None or e0 is None or own.rbkg is None:
         return own
-    if e0 is None or own.rbkg is None or {energy.dtype.kind, mu.dtype.kind} - set("iuf"):
-        return own
-    first, edge = first_peak(own.r, own.chir_mag), _misplaced(group, e0)
+    first, edge = high_peaks(own.r, own.chir_mag).min(initial=np.inf), _misplaced(group, e0)
     rbkg = RBKG_LOWER if own.rbkg > RBKG_LOWER + 0.05 and first < own.rbkg + RBKG_REACH else own.rbkg
     if edge is None and rbkg == own.rbkg:
         return own
     called = getattr(group, "callargs", None)
     settings = _given(getattr(called, "autobk", None), _AUTOBK), _given(getattr(called, "pre_edge", None), _PRE_EDGE)
     step = as_number(getattr(group, "edge_step", None)) if edge is None else None
-    made = _background(energy.tobytes(), mu.tobytes(), energy.dtype, mu.dtype, edge or e0, step, rbkg, *settings)
-    kmax = min(own.kmax, made[0][-1]) if made else 0.0
-    if made is None or kmax < KMAX_RANGE[0]:
+    data = tuple(values.astype(float).tobytes() for values in measured)
+    made = _background(*data, edge or e0, step, rbkg, *settings)
+    if made is None or made[0][-1] < KMAX_RANGE[0]:
         return own
-    changed, why = [], []
+    now, before, why = [], [], []
     if edge is not None:
-        changed.append(("e0", edge, e0, "eV"))
+        now.append(f"e0 = {edge:.6g} eV")
+        before.append(f"e0 = {e0:.6g} eV")
         why.append(f"the group's e0 = {e0:.1f} eV is not on the edge, which is steepest at {edge:.1f} eV")
     if rbkg != own.rbkg:
-        changed.append(("rbkg", rbkg, own.rbkg, "Å"))
+        now.append(f"rbkg = {rbkg:.6g} Å")
+        before.append(f"rbkg = {own.rbkg:.6g} Å")
         why.append(f"the first peak of |chi(R)|, at {first:.2f} Å, is near the group's rbkg = {own.rbkg:g} Å")
-    now, before = (" and ".join(f"{c[0]} = {c[i]:.6g} {c[3]}" for c in changed) for i in (1, 2))
+    kmax = min(own.kmax, made[0][-1])
     r, chir_mag = transform(*made, kmax)
-    note = f"read with a background of its own, {now}, from a copy of mu(E): {'; '.join(why)}"
+    note = f"read with a background of its own, {' and '.join(now)}, from a copy of mu(E): {'; '.join(why)}"
     return replace(
         own, k=made[0], chi=made[1], r=r, chir_mag=chir_mag, kmax=kmax, rbkg=rbkg, xftf=own.xftf | {"kmax": kmax},
-        notes=[note, *own.notes], made=now, others=(replace(own, made=before),),
+        notes=[note, *own.notes], made=" and ".join(now), others=(replace(own, made=" and ".join(before)),),
     )  # fmt: skip
 
 
@@ -95,15 +95,10 @@ def high_peaks(r: np.ndarray, chir_mag: np.ndarray) -> np.ndarray:
     return np.asarray(r[1:-1][top & (inside > 0.4 * inside[top].max(initial=0.0))])
 
 
-def first_peak(r: np.ndarray, chir_mag: np.ndarray) -> float:
-    """Where the first of these peaks lies, Å; infinity without one."""
-    return float(min(high_peaks(r, chir_mag), default=np.inf))
-
-
 def _misplaced(group: Any, e0: float) -> float | None:
     """Where the edge is steepest, eV, where e0 is not on it; None where e0 is well, or nobody knows."""
     energy, norm = group.energy, getattr(group, "norm", None)
-    if not isinstance(norm, np.ndarray) or norm.dtype.kind != "f" or norm.shape != energy.shape or energy.ndim != 1:
+    if not isinstance(norm, np.ndarray) or norm.dtype.kind != "f" or norm.shape != energy.shape:
         return None
     near = slice(*np.searchsorted(energy, (e0 - 40, e0 + 50)))
     energy, norm = energy[near], norm[near]
@@ -134,11 +129,11 @@ def _given(recorded: Any, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
 
 @lru_cache(maxsize=64)  # whether an answer is stale is asked again and again
 def _background(
-    energy: bytes, mu: bytes, energy_type: Any, mu_type: Any, e0: float, edge_step: float | None, rbkg: float,
+    energy: bytes, mu: bytes, e0: float, edge_step: float | None, rbkg: float,
     autobk_settings: tuple[tuple[str, Any], ...], pre_edge_settings: tuple[tuple[str, Any], ...],
 ) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip
     """k and chi as autobk makes them with this e0 and rbkg, on a copy; None where it cannot."""
-    copy = Group(energy=np.frombuffer(energy, energy_type).copy(), mu=np.frombuffer(mu, mu_type).copy(), e0=e0)
+    copy = Group(energy=np.frombuffer(energy).copy(), mu=np.frombuffer(mu).copy(), e0=e0)
     try:
         with np.errstate(all="ignore"):
             if edge_step is None:
