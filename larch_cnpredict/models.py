@@ -27,11 +27,9 @@ FOLDER_VARIABLE = "LARCH_CNPREDICT_MODELS"
 def list_models() -> list[Path]:
     """The folders of the shipped model versions, the newest last."""
     package = Path(__file__).parent
-    root = package / "plugin_data"
-    if not root.exists():  # in a checkout they are beside the package
-        root = package.parent / "plugin_data"
-    folders = (path.parent for path in root.glob("*/manifest.json"))
-    return sorted(folders, key=lambda folder: [int(number) for number in re.findall(r"\d+", folder.name)])
+    inside = (package / "plugin_data").exists()  # in a checkout they are beside the package
+    manifests = (package if inside else package.parent).glob("plugin_data/*/manifest.json")
+    return sorted((path.parent for path in manifests), key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
 
 
 def default_folder() -> Path:
@@ -46,11 +44,7 @@ def default_folder() -> Path:
 
 def card_text(folder: Path | None = None) -> str:
     """The model card: data, labels, results, limits. Markdown."""
-    path = (folder or default_folder()) / "README.md"
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise errors.ModelFileError(path, f"cannot be read ({error.strerror})") from error
+    return _content((folder or default_folder()) / "README.md").decode()
 
 
 def load_models(folder: str | Path | None = None, model: str = "default") -> "Models":
@@ -72,8 +66,10 @@ class Models:
         if not folder.is_dir():
             raise errors.MissingModelsError(folder, "is missing")
         self.folder = folder
+        path = folder / "manifest.json"
         try:
-            self.manifest = self._manifest()
+            self.manifest: dict[str, Any] = json.loads(_content(path))
+            self._check_manifest(path)
             self.version, self.absorbers = str(self.manifest["version"]), tuple(self.manifest["absorbers"])
             self.classes = np.array(self.manifest["classes"], dtype=int)  # coordination numbers
             # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
@@ -83,8 +79,9 @@ class Models:
             self._entries: dict[str, Any] = self.manifest["families"] | self.manifest["composition"]
             with np.load(io.BytesIO(self._checked(self.manifest["domain"])), allow_pickle=False) as stored:
                 self.domain: dict[str, np.ndarray] = dict(stored)
+        except json.JSONDecodeError as error:
+            raise errors.ModelFileError(path, f"cannot be read ({error})") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            path = folder / "manifest.json"
             raise errors.ModelFileError(path, f"is no manifest of models ({error!r})") from error
         self._sessions: dict[str, Any] = {}  # by file, of the models that were asked
         self._opening = Lock()
@@ -98,10 +95,7 @@ class Models:
         return str(self.manifest["families"][family]["reads"])
 
     def probabilities(self, family: str, x: np.ndarray) -> np.ndarray:
-        """A family's own distribution over `classes`, (n, n_classes), for the inputs of n spectra.
-
-        So do 'formula' and 'elements' give theirs, for `composition.inputs`.
-        """
+        """Of a family, or of 'formula' or 'elements': its own distribution over `classes` for n inputs."""
         entry = self._entries[family]
         out = np.zeros((len(x), len(self.classes)))
         out[:, np.searchsorted(self.classes, entry["classes"])] = self._run(entry, x)
@@ -115,18 +109,19 @@ class Models:
         name = str(entry["file"])
         with self._opening:
             if name not in self._sessions:
-                self._sessions[name] = self._session(entry)
+                import onnxruntime
+
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = 1  # these models take less time than waking threads does
+                options.log_severity_level = 3
+                self._sessions[name] = onnxruntime.InferenceSession(
+                    self._checked(entry), options, providers=["CPUExecutionProvider"]
+                )
         (says,) = self._sessions[name].run(["probabilities"], {"X": np.ascontiguousarray(x, dtype=np.float32)})
         return np.asarray(says)
 
-    def _manifest(self) -> dict[str, Any]:
-        path = self.folder / "manifest.json"
-        try:
-            manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise errors.ModelFileError(path, "is missing") from None
-        except (OSError, ValueError) as error:
-            raise errors.ModelFileError(path, f"cannot be read ({error})") from error
+    def _check_manifest(self, path: Path) -> None:
+        manifest = self.manifest
         if manifest.get("format") != MANIFEST_FORMAT:
             raise errors.ModelFileError(path, f"has format {manifest.get('format')}, not {MANIFEST_FORMAT}")
         families = {*manifest["families"], *manifest["default"].values()}
@@ -135,23 +130,17 @@ class Models:
         heads = {"mean": samples.GRID.tolist(), "kind": list(KINDS)}
         if manifest["features"] != features.fingerprint() or manifest["sample_heads"] != heads:
             raise errors.ModelFileError(path, "is of models for other inputs (transform, grids) than this version's")
-        return manifest
 
     def _checked(self, entry: dict[str, Any]) -> bytes:
         path = self.folder / str(entry["file"])
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise errors.ModelFileError(path, f"cannot be read ({error.strerror})") from error
+        content = _content(path)
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise errors.ModelFileError(path, "does not match its hash in manifest.json")
         return content
 
-    def _session(self, entry: dict[str, Any]) -> Any:
-        import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # these models take less time than waking threads does
-        options.log_severity_level = 3
-        content = self._checked(entry)
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise errors.ModelFileError(path, f"cannot be read ({error.strerror})") from error

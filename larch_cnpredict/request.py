@@ -6,7 +6,7 @@ from typing import Any
 
 from .errors import OptionError
 
-BEFORE = {"element", "edge", "model", "transform", "models"}  # what earlier versions kept, who asked nothing else
+BEFORE = {"element", "edge", "model", "transform", "models"}  # all that earlier versions kept
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Request:
     def checked(
         cls, element: Any, edge: Any, model: Any, transform: Any, models: Any, formula: Any, elements: Any
     ) -> "Request":
-        """From what a user gave; absorber and composition are checked with the spectrum, the model with the models."""
+        """From what a user gave; the rest is checked with the spectrum and with the models."""
         OptionError.check("transform", transform, ("auto", "own", "training"))
         if models is not None:
             try:

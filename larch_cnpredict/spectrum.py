@@ -1,4 +1,4 @@
-"""From a Larch group or arrays to a `Spectrum`, which the models and the domain read. The group is not written to."""
+"""From a Larch group or arrays to a `Spectrum`. The group is not written to."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -52,22 +52,21 @@ def read_spectrum(
         if beside := [label for label, value in given.items() if value is not None]:
             raise errors.GroupAndArraysError(" and ".join(beside))
         source, name = group, spectrum_name(group)
+    elif chir_mag is None and (k is None or chi is None):
+        raise errors.InputError(group)
     else:
-        if chir_mag is None and (k is None or chi is None):
-            raise errors.InputError(group)
         source, name = Group(r=group, **given), "the spectrum"
     arrays = _arrays(source, name)
     absorber = find_absorber(source, name, request.element, request.edge)
     told, remarks = find_composition(source, name, absorber.element, request.formula, request.elements)
     recorded = getattr(getattr(source, "callargs", None), "xftf", None)
     r, magnitude, settings, notes = training_transform(name, arrays, recorded, request.transform)
-    if request.transform == "own":
-        arrays = {}
+    k, chi = (None, None) if request.transform == "own" else (arrays.get("k"), arrays.get("chi"))
     doubts = [*absorber.doubts, *([] if is_training(settings) else [OTHER_TRANSFORM])]
     rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{absorber.element} {absorber.edge} {sorted(settings.items())} {doubts}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
-    for part in (r, magnitude, arrays.get("k"), arrays.get("chi")):
+    for part in (r, magnitude, k, chi):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     own = Spectrum(
         name=name,
@@ -75,8 +74,8 @@ def read_spectrum(
         edge=absorber.edge,
         r=r,
         chir_mag=magnitude,
-        k=arrays.get("k"),
-        chi=arrays.get("chi"),
+        k=k,
+        chi=chi,
         kmax=settings["kmax"],
         rbkg=rbkg if rbkg is not None and 0 <= rbkg <= R_MAX else None,
         xftf=settings,
@@ -85,7 +84,7 @@ def read_spectrum(
         notes=[*absorber.notes, *remarks, *notes],
         fingerprint=digest.hexdigest()[:16],
     )
-    spectrum = own if request.transform == "own" else reread(source, own)
+    spectrum = reread(source, own)
     if spectrum.k is not own.k:  # what else it was read from
         digest.update(np.ascontiguousarray(spectrum.chi).tobytes())
         spectrum = replace(spectrum, fingerprint=digest.hexdigest()[:16])
@@ -109,11 +108,10 @@ def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for x, y in (("k", "chi"), ("r", "chir_mag")):
         pair = {label: getattr(group, label, None) for label in (x, y)}
-        if pair[y] is None:
-            continue
-        if pair[x] is None:
+        if pair[y] is not None and pair[x] is None:
             raise errors.MissingArrayError(name, f"{x}, though it has {y}", f"{y} means nothing without it")
-        arrays |= _pair(name, x, y, pair)
+        if pair[y] is not None:
+            arrays |= _pair(name, x, y, pair)
     if arrays:
         return arrays
     if getattr(group, "energy", None) is not None:

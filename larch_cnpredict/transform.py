@@ -23,9 +23,9 @@ OTHER_TRANSFORM = "chi(R) was not made with the transform that the models know"
 def training_transform(
     name: str, arrays: Mapping[str, np.ndarray], recorded: Any, how: str
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any], list[str]]:
-    """r (on Larch's points) and |chi(R)| as the models read it, the settings of xftf that made it, and notes.
+    """r (on Larch's points), |chi(R)| as the models read it, the settings of xftf that made it, and notes.
 
-    `recorded` are the arguments of `xftf` that made chir_mag, where the group says so; `how` is as for `predict_cn`.
+    `recorded` are the arguments of `xftf` that made chir_mag, where the group says so; `how` is predict_cn's transform.
     """
     k, chi, r, magnitude = (arrays.get(key) for key in ("k", "chi", "r", "chir_mag"))
     args = settings(recorded, k)
@@ -65,13 +65,10 @@ def settings(recorded: Any, k: np.ndarray | None) -> dict[str, Any] | None:
     """The arguments of a call of xftf, with what it fills in itself; None where they are not there or make no sense."""
     if not isinstance(recorded, Mapping):
         return None
+    filled_in = {"kweight": recorded.get("kw", TRANSFORM["kweight"]), "dk2": recorded.get("dk", 1.0)}
+    filled_in["kstep"] = KSTEP if k is None else k[1] - k[0]
     args = {key: recorded.get(key, default) for key, default in _XFTF_DEFAULTS.items()}
-    if args["kweight"] is None:
-        args["kweight"] = recorded.get("kw", TRANSFORM["kweight"])
-    if args["dk2"] is None:
-        args["dk2"] = args["dk"]
-    if args["kstep"] is None:
-        args["kstep"] = k[1] - k[0] if k is not None else KSTEP
+    args |= {key: value for key, value in filled_in.items() if args[key] is None}
     window = args.pop("window")
     numbers = {key: as_number(value) for key, value in args.items()}
     odd = any(value is None or abs(value) > 1e6 for value in numbers.values())
@@ -114,9 +111,8 @@ def _kmax(name: str, k: np.ndarray, asked: float | None) -> float:
 def _on_larch_grid(name: str, r: np.ndarray, magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same |chi(R)| on the points of R that xftf makes, where it came on others."""
     if r[0] > 0.1 or r[-1] < R_MAX:
-        raise errors.BadArrayError(
-            name, "r", f"goes from {r[0]:.1f} to {r[-1]:.1f} Å, and the models need 0 to {R_MAX:g} (rmax_out of xftf)"
-        )
+        needed = f"and the models need 0 to {R_MAX:g} (rmax_out of xftf)"
+        raise errors.BadArrayError(name, "r", f"goes from {r[0]:.1f} to {r[-1]:.1f} Å, {needed}")
     grid = LARCH_R_STEP * np.arange(int(min(NFFT / 2, 1.01 + r[-1] / LARCH_R_STEP)))
     if len(grid) == len(r) and np.allclose(grid, r):
         return r, magnitude

@@ -17,8 +17,7 @@ def temper(p: np.ndarray, power: float) -> np.ndarray:
 def combined(p: np.ndarray, composition: np.ndarray, prior: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Calibrated distributions by spectrum and by composition, (n, n_classes) each, as one: a product of experts.
 
-    p^a composition^b / prior^c, normalised: what both know without looking is not to count twice. The weights a, b
-    and c were fitted to held-out materials.
+    What both know without looking, the prior, is not to count twice. The weights were fitted to held-out materials.
     """
     a, b, c = weights
     product = p**a * np.maximum(composition, FLOOR) ** b / prior**c
@@ -50,8 +49,7 @@ def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.nda
     """The classes at least as probable as their threshold, and always the most probable one.
 
     Split conformal prediction with 1 - p as the score (Sadinle, Lei, Wasserman, J. Am. Stat. Assoc. 114 (2019) 223);
-    thresholds are quantiles of held-out materials' own probabilities that leave out 10 % of them. What they share over
-    the classes decides for whom: proportional to the root of how common a number is, so that the rare ones are not
-    those that are left out; or for each number its own quantile, so that each is held nine times in ten.
+    thresholds are quantiles of held-out materials' own probabilities that leave out 10 % of them: proportional to the
+    root of how common a number is, so that the rare ones are not those left out; or for each number its own quantile.
     """
     return [int(c) for c, q in zip(classes, p >= np.minimum(threshold, p.max()), strict=True) if q]
