@@ -2,15 +2,14 @@
 
 The space is that of |chi(R)| from 1 to 6 Å: its square root (so that a strong first shell does not drown all else),
 reduced to principal components. A spectrum is far out when the nearest training site is farther than for all but a few
-of held-out materials. More measures catch what a distance may miss: noise, what the components cannot describe, a first
-peak that is too weak or too strong, or that autobk took in part for background; and, where there is chi(k) and the
-answer is sure, real and imaginary part of chi(R) that no EXAFS has.
+of held-out materials. `REASONS` has more measures, which catch what a distance may miss.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import expit
 
 from .features import ELEMENTS
@@ -64,14 +63,9 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the index and distances of the nearest training sites of one absorber, for (n, 24) components."""
     rows = np.flatnonzero(arrays["element"] == element)
-    known = arrays["index"][rows].astype(np.float32)
-    # einsum, for a matrix product this small would wake all of BLAS's threads
-    products = np.einsum("ij,kj->ik", components, known)
-    squared = (components**2).sum(1)[:, None] - 2 * products + (known**2).sum(1)
-    count = min(count, len(rows))
-    order = np.argpartition(squared, count - 1, axis=1)[:, :count]
-    order = np.take_along_axis(order, np.argsort(np.take_along_axis(squared, order, 1), axis=1), 1)
-    return rows[order], np.sqrt(np.maximum(np.take_along_axis(squared, order, 1), 0))
+    distances = cdist(components, arrays["index"][rows])
+    order = distances.argsort(axis=1)[:, :count]
+    return rows[order], np.take_along_axis(distances, order, axis=1)
 
 
 def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:

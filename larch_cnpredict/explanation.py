@@ -1,7 +1,6 @@
-"""Which parts of R carried an answer: each is taken out in turn, and the models are asked again.
+"""Which parts of R carried an answer, by occlusion (Zeiler and Fergus, ECCV 2014), in one batch.
 
-Occlusion (Zeiler and Fergus, ECCV 2014), in one batch. What is taken out of chi(R) is taken out of chi(k) by the same
-filter, so that every family of models sees the same thing missing.
+What is taken out of chi(R) is taken out of chi(k) by the same filter: every family of models sees the same missing.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +30,7 @@ class Explanation:
     Attributes
     ----------
     prediction : Prediction
-    r : (51,) array, Å: the middle of each part that was taken out, not corrected for phase shift
+    r : (51,) array, Å: the middle of each part that was taken out
     importance : (51,) array: by how much ln p of the answer falls without it; negative where it speaks against it
     cn_without : (51,) int array: the answer without it
     """
@@ -53,30 +52,20 @@ class Explanation:
     def __str__(self) -> str:
         lines = [str(self.prediction)]
         best = int(self.importance.argmax())
-        if self.importance[best] > 0:
-            without, p = int(self.cn_without[best]), self.prediction.p * np.exp(-self.importance[best])
-            low, high = self.r[best] - WIDTH / 2, self.r[best] + WIDTH / 2
-            lines.append(
-                f"carried most by R = {low:.1f} to {high:.1f} Å: without it p = {p:.2f}"
-                + (f", and CN {without} wins" if without != self.prediction.cn else "")
-            )
-        else:
-            lines.append("no single part of R carries it")
-        lines += [f"looks like {words}" for words in self.likenesses[:3]]
-        return "\n".join(lines)
+        without, p = self.cn_without[best], self.prediction.p * np.exp(-self.importance[best])
+        low, high = self.r[best] - WIDTH / 2, self.r[best] + WIDTH / 2
+        words = f"carried most by R = {low:.1f} to {high:.1f} Å: without it p = {p:.2f}"
+        words += f", and CN {without} wins" if without != self.prediction.cn else ""
+        lines.append(words if self.importance[best] > 0 else "no single part of R carries it")
+        return "\n".join([*lines, *(f"looks like {words}" for words in self.likenesses[:3])])
 
     __repr__ = __str__
 
 
 def explain(
-    group: Any,
-    element: str | None = None,
-    edge: str | None = None,
-    model: str | None = None,
-    transform: str | None = None,
-    models: str | Path | None = None,
-    _larch: Any = None,
-) -> Explanation:
+    group: Any, element: str | None = None, edge: str | None = None, model: str | None = None,
+    transform: str | None = None, models: str | Path | None = None, _larch: Any = None,
+) -> Explanation:  # fmt: skip
     """Say which parts of R carried the coordination number that predict_cn gives, and which known sites look alike.
 
     Parts of chi(R), 0.6 Å wide, are taken out one by one, and the models are asked again: where ln p of the answer
@@ -92,16 +81,8 @@ def explain(
 
     Returns
     -------
-    Explanation : prediction, r, importance, cn_without, likenesses; print it for a summary in words
-
-    Raises
-    ------
-    CNPredictError
-        as predict_cn; the group is left as it was
-
-    Notes
-    -----
-    Writes `group.cn_predict` as predict_cn does, with two more arrays: importance_r (Å) and importance.
+    Explanation : prediction, r, importance, cn_without, likenesses; print it for a summary in words. What predict_cn
+        writes to the group is written with two more arrays: importance_r (Å) and importance
     """
     with boundary("what was given"):
         group = resolve(group, _larch)

@@ -1,7 +1,7 @@
 """From an answer to a fit: a path of the first shell, by FEFF8L, and parameters in which the number is the prior."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import chdir, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,11 +50,6 @@ def first_shell(
     Group : params (s02, N, e0, deltar, sigma2), path, dataset; distance (Å) and rfactor, of a first fit; neighbour, and
         share: how many neighbours in the nearest known sites are of its row of the periodic table; None if you named it
 
-    Raises
-    ------
-    CNPredictError
-        as predict_cn; and where FEFF makes no path
-
     Notes
     -----
     N starts at cn_mean and is held to its 90 % interval, 30 % wider at both ends since s02 is not better known than
@@ -90,21 +85,15 @@ def first_shell(
 
 def common_neighbour(answer: Prediction) -> tuple[str, float]:
     """The element that most neighbours in the nearest known sites are of, and how many are of its row."""
-    votes: Counter[str] = Counter()
+    rows: dict[int, Counter[str]] = defaultdict(Counter)  # votes, by row of the periodic table
     for site in answer.neighbours:
         atoms = {symbol: int(n) for symbol, n in re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"]) if symbol != "H"}
-        votes.update({symbol: n / sum(atoms.values()) for symbol, n in atoms.items()})
-    rows: Counter[int] = Counter()
-    for symbol, n in votes.items():
-        rows[_row(symbol)] += n
+        for symbol, n in atoms.items():
+            rows[np.searchsorted(NOBLE, atomic_number(symbol))].update({symbol: n / sum(atoms.values())})
     if not rows:
         raise OptionError("neighbour", None, ["the element of the neighbours, such as 'O': no known site tells it"])
-    row, most = rows.most_common(1)[0]
-    return max((symbol for symbol in votes if _row(symbol) == row), key=votes.__getitem__), most / rows.total()
-
-
-def _row(symbol: str) -> int:
-    return int(np.searchsorted(NOBLE, atomic_number(symbol)))
+    row = max(rows.values(), key=Counter.total)
+    return row.most_common(1)[0][0], row.total() / sum(map(Counter.total, rows.values()))
 
 
 def start(group: Group, answer: Prediction, path: Group, s02: float, deltar: float = 0.0) -> tuple[Group, Group]:
@@ -148,9 +137,8 @@ def feff_input(absorber: str, neighbour: str, distance: float) -> str:
     """Rock salt up to three times the distance: on odd places of a cubic lattice the neighbour, potential 1."""
     grid = np.indices((7, 7, 7)).reshape(3, -1).T - 3
     near = sorted(((x * x + y * y + z * z, x, y, z) for x, y, z in grid.tolist()))
-    atoms = [
-        f"{distance * x:.5f} {distance * y:.5f} {distance * z:.5f} {2 - n % 2}" for n, x, y, z in near if 0 < n < 9
-    ]
+    d = distance
+    atoms = [f"{d * x:.5f} {d * y:.5f} {d * z:.5f} {2 - n % 2}" for n, x, y, z in near if 0 < n < 9]
     own, other = atomic_number(absorber), atomic_number(neighbour)
     cards = f"""TITLE first shell\nEDGE K\nCONTROL 1 1 1 1 1 1\nPRINT 1 0 0 0 0 3\nEXAFS 20\nNLEG 2
 RPATH {1.1 * distance:.4f}\nPOTENTIALS\n0 {own}\n1 {other}\n2 {own}\nATOMS\n0 0 0 0"""

@@ -9,6 +9,7 @@ from larch import Group, isgroup
 from .absorber import as_number
 from .errors import FileError
 from .features import KMAX_DEFAULT, TRANSFORM
+from .spectrum import plain_name
 
 _MU = ("mu", "xmu", "mutrans", "mufluor", "mu_trans", "mu_fluor", "mud", "mud_tr", "norm", "normtrans", "flat")
 _TRANSMITTED = ("itrans", "it", "i1", "itr")
@@ -43,13 +44,9 @@ def read_groups(path: str | Path) -> list[Group]:
 
 
 def process(group: Group) -> Group:
-    """Do what is still missing of pre_edge, autobk and xftf, with the group's own Athena background settings if any.
-
-    Writes to the group what these functions write; a FileError where Larch gets no chi(k) from it.
-    """
+    """The group after what was missing of pre_edge, autobk (as its Athena project has it) and xftf; or a FileError."""
     from larch.xafs import autobk, pre_edge, xftf
 
-    name = getattr(group, "filename", "the group")
     try:
         if not hasattr(group, "chi") and not hasattr(group, "chir_mag"):
             if not hasattr(group, "edge_step"):
@@ -58,7 +55,7 @@ def process(group: Group) -> Group:
         if not hasattr(group, "chir_mag"):
             xftf(group, kmax=min(float(group.k[-1]), KMAX_DEFAULT), **TRANSFORM)
     except Exception as error:  # a spectrum without an edge fails in many ways
-        raise FileError(name, f"Larch cannot get chi(k) from it ({error})") from error
+        raise FileError(plain_name(group), f"Larch cannot get chi(k) from it ({error})") from error
     return group
 
 
@@ -100,13 +97,12 @@ def _columns(group: Group) -> Group:
 
     energy = next((column for label, column in data.items() if label.startswith("energy")), group.data[0])
     i0, transmitted, fluorescence = first(("i0",)), first(_TRANSMITTED), first(_FLUORESCENCE)
-    mu = first(_MU)
-    if mu is None and i0 is not None and transmitted is not None:
-        mu = np.log(i0 / transmitted)
-    elif mu is None and i0 is not None and fluorescence is not None:
-        mu = fluorescence / i0
-    elif mu is None:
+    if (mu := first(_MU)) is None:
         mu = group.data[1]
+        if i0 is not None and transmitted is not None:
+            mu = np.log(i0 / transmitted)
+        elif i0 is not None and fluorescence is not None:
+            mu = fluorescence / i0
     order = np.argsort(energy, kind="stable")
     group.energy = energy[order] * (1000.0 if energy.max() < 100 else 1.0)  # no K edge of ours is at 100 eV, so keV
     group.mu = mu[order]

@@ -9,8 +9,7 @@ from typing import Any
 
 import larch_cnpredict
 
-PLOTS = ("plot_cn", "plot_cn_compare", "plot_cn_series")
-FUNCTIONS = ("predict_cn", "explain", *PLOTS, "cn_components", "cn_report", "first_shell")
+FUNCTIONS = tuple(name for name in larch_cnpredict.__all__ if name.islower() and name != "register")
 _BEGIN, _END = "# >>> larch-cnpredict >>>", "# <<< larch-cnpredict <<<"
 # find_spec is the guard: a failed import would end init.lar there and then, silently, and try/except does not catch it.
 # Names are deleted again because a module or function left in the session would be written into .larix files.
@@ -28,15 +27,10 @@ _INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?"
 
 
 def register(_larch: Any = None) -> None:
-    """Make `FUNCTIONS` functions of Larch, like `xftf`; where Larix runs, add menu and panel.
+    """Make the functions of this package functions of Larch, like `xftf`; where Larix runs, add menu and panel.
 
-    Every interpreter made later in this process has it too. Never raises: what goes wrong is written to Larch's output,
-    so that a broken plugin cannot stop the rest of init.lar.
-
-    Parameters
-    ----------
-    _larch : Interpreter, optional
-        the interpreter that is running
+    `_larch` is the interpreter that is running; those made later in this process have them too. Never raises: what goes
+    wrong is written to Larch's output, so that a broken plugin cannot stop the rest of init.lar.
     """
     try:
         from larch import builtins
@@ -89,18 +83,15 @@ def install() -> Path:
     """Write the snippet into the user's init.lar, once; everything else in it stays. Returns the file."""
     path = init_file()
     text = _INSTALLED.sub("", _read(path))
-    if text and not text.endswith("\n"):
-        text += "\n"
-    _replace(path, text + SNIPPET)
+    _replace(path, text + ("\n" if text and not text.endswith("\n") else "") + SNIPPET)
     return path
 
 
 def uninstall() -> Path | None:
     """Take the snippet out of the user's init.lar again. Returns the file, or None where there was none."""
     path = init_file()
-    text = _read(path)
-    without = _INSTALLED.sub("", text)
-    if without == text:
+    without, count = _INSTALLED.subn("", _read(path))
+    if not count:
         return None
     _replace(path, without)
     return path

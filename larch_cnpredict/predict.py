@@ -23,20 +23,10 @@ CONTRADICTION = (
 
 
 def predict_cn(
-    group: Any,
-    chir_mag: Any = None,
-    element: str | None = None,
-    edge: str | None = None,
-    model: str = "default",
-    transform: str = "auto",
-    k: Any = None,
-    chi: Any = None,
-    errors: str = "raise",
-    models: str | Path | None = None,
-    formula: str | None = None,
-    elements: str | None = None,
-    _larch: Any = None,
-) -> Any:
+    group: Any, chir_mag: Any = None, element: str | None = None, edge: str | None = None, model: str = "default",
+    transform: str = "auto", k: Any = None, chi: Any = None, errors: str = "raise", models: str | Path | None = None,
+    formula: str | None = None, elements: str | None = None, _larch: Any = None,
+) -> Any:  # fmt: skip
     """Predict how many nearest neighbours the absorbing atom has.
 
     Use it as you use xftf:
