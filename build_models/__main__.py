@@ -1,7 +1,5 @@
 """`python -m build_models STAGE`: from structures to shipped models, stage by stage."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import sys

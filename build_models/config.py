@@ -3,8 +3,6 @@
 `python -m build_models config` prints them as TOML, with what each of them means.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess
@@ -14,7 +12,7 @@ from dataclasses import asdict, field, fields, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     ConfigDict,
@@ -32,6 +30,7 @@ from larch_cnpredict.features import ELEMENTS
 
 PACKAGES = ("xraylarch", "pymatgen", "spglib", "numpy", "mp-api", "scikit-learn", "torch")
 RESULT_SECTIONS = ("source", "order", "feff")
+Names = tuple[str, ...]
 REFUSING = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -81,7 +80,7 @@ class Order:
     small_first: NonNegativeInt = says(40, "cells of at most so many sites come first")
     low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
     low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
-    skip: tuple[str, ...] = says((), "parquet tables whose (material_id, site_index) are not done again")
+    skip: Names = says((), "parquet tables whose (material_id, site_index) are not done again")
 
 
 @dataclass(frozen=True, config=REFUSING)
@@ -110,15 +109,11 @@ class FeffSettings:
 class Train:
     """What is trained on what, and where the models go."""
 
-    tables: tuple[str, ...] = says((), "spectra tables (parquet); none: what the stage table made")
-    structures: tuple[str, ...] = says(
-        (), "tables of their structures (parquet); none: the structure types stand in the tables"
-    )
-    particles: tuple[str, ...] = says(
-        (), "tables of metal particles (parquet), see stage particles; none: no particles"
-    )
-    unseen_formulas: tuple[str, ...] = says((), "reduced formulas that the second set of models must not see; none, "
-                                                "with `measured`: those of it")  # fmt: skip
+    tables: Names = says((), "spectra tables (parquet); none: what the stage table made")
+    structures: Names = says((), "tables of their structures (parquet); none: the structure types stand in the tables")
+    particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
+    unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
+                                      "with `measured`: those of it")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")
     epochs: PositiveInt = says(20, "networks see one copy of each site in an epoch, and begin again with the first")
     members: PositiveInt = says(4, "networks that `shells` and `phase` average")
@@ -155,7 +150,7 @@ class Config:
     def seed(self) -> int:
         return self.run.seed
 
-    def replace(self, section: str, **values: Any) -> Config:
+    def replace(self, section: str, **values: Any) -> Self:
         """The same configuration with other values in one section."""
         return replace(self, **{section: replace(getattr(self, section), **values)})
 
@@ -179,12 +174,16 @@ class Config:
     def toml(self) -> str:
         """The whole configuration as a file that `load` reads."""
         lines = []
-        for section, values in ((one.name, getattr(self, one.name)) for one in fields(self)):
+        for section in SECTIONS:
+            values = getattr(self, section)
             lines.append(f"[{section}]")
             for key in fields(values):  # JSON's strings, numbers and lists are TOML's
                 value = json.dumps(getattr(values, key.name), default=str)
                 lines.append(f"{key.name} = {value}  # {key.metadata['meaning']}")
         return "\n".join(lines)
+
+
+SECTIONS = [one.name for one in fields(Config)]
 
 
 def load(path: str | Path | None = None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
@@ -211,11 +210,10 @@ def _checked(given: dict[str, Any], where: str) -> Config:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     section, *key = map(str, error["loc"])
-    sections = [one.name for one in fields(Config)]
-    if section in sections and not key:
+    if section not in SECTIONS:
+        return f"there is no section [{section}]; there are {', '.join(SECTIONS)}"
+    if not key:
         return f"there is no section [{section}] but a value of that name"
-    if section not in sections:
-        return f"there is no section [{section}]; there are {', '.join(sections)}"
     if error["type"] == "unexpected_keyword_argument":
         names = ", ".join(one.name for one in fields(getattr(Config(), section)))
         return f"[{section}] has no '{key[0]}'; it has {names}"

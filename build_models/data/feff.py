@@ -1,7 +1,5 @@
 """chi(k) of one site from FEFF8L, the program of Larch's wheel."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Which sites of a structure are distinct, and how many neighbours each has."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

@@ -4,8 +4,6 @@ Documents are kept as they came, by database version, in files of `BATCH` each: 
 with the first file that is missing.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import logging

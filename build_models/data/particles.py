@@ -1,7 +1,5 @@
 """Metal particles: their atoms, those of their sites that are distinct, and chi(k) of each from FEFF8L."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ chi(k) of a path is N A(k) sin(2 k reff + phase(k)), damped by exp(-2 p² sigma2
 momentum p. A carries everything else. FEFF lists one path of those that symmetry makes equal, N is their number.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Collection, Iterator

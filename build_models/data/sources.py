@@ -1,7 +1,5 @@
 """Stage `fetch`: crystal structures from where they are into one table."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The table of crystal structures, and the order in which later stages take its rows."""
 
-from __future__ import annotations
-
 import random
 import re
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Parquet: shards written as work is done, and the spectra table that training reads."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Work over many structures: restartable, on one machine or on a Dask cluster, and no site lost."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

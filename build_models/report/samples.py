@@ -1,7 +1,5 @@
 """Samples: how right the networks are about mixtures and particles that they did not see, and their calibration."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

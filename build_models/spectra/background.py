@@ -5,8 +5,6 @@ k^kweight chi(k) has the least signal in R below rbkg. The signal is linear in t
 times chi(k): whatever part of a short bond's peak lies below rbkg is lost in training as it is at the beamline.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from itertools import product
 

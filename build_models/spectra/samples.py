@@ -4,11 +4,10 @@ A sample begins with one entry of a table, its anchor; what holds the anchor out
 components come from the anchor's own side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -47,7 +46,7 @@ class Anchors:
         return len(self.numbers)
 
     @classmethod
-    def of(cls, data: Dataset, fold: np.ndarray, particles: Sequence[str | Path], n_folds: int, seed: int) -> Anchors:
+    def of(cls, data: Dataset, fold: np.ndarray, particles: Sequence[str | Path], n_folds: int, seed: int) -> Self:
         """Sites with their folds, and the particles of some tables, of which shape and metals together are held out."""
         numbers, clear = data.cn.astype(float), np.flatnonzero(data.trainable & (data.weight > CLEAR))
         if not particles:
