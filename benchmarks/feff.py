@@ -20,6 +20,7 @@ from build_models.data import paths, sources, structures
 from build_models.data.feff import TO_PATHS, FeffError, feff_input, run_chain, scratch_folder, variants
 from build_models.data.labels import label_structure
 from build_models.data.materials_project import chi_from_mu
+from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, transform
 
 ALL_SITES = 170_000  # distinct 3d sites of the Materials Project in cells of up to 80 atoms
@@ -60,9 +61,6 @@ def timed(structure, site: int, settings: FeffSettings) -> tuple[np.ndarray | No
 
 def predicted(chi: np.ndarray, absorber: str) -> int | None:
     """Coordination number that the shipped models give, where they are there."""
-    from larch_cnpredict import predict_cn
-    from larch_cnpredict.errors import CNPredictError
-
     try:
         return predict_cn(Group(k=K_GRID, chi=chi, groupname="feff"), element=absorber, edge="K").cn
     except CNPredictError:
@@ -72,12 +70,9 @@ def predicted(chi: np.ndarray, absorber: str) -> int | None:
 def compare(name: str, sites: list[tuple], reference: list[np.ndarray], settings: FeffSettings, workers: int) -> None:
     results = Parallel(workers)(delayed(timed)(structure, site, settings) for structure, site, _ in tqdm(sites, name))
     done = [i for i, (chi, _, _) in enumerate(results) if chi is not None]
-    errors = np.array([difference(results[i][0][-1], reference[i]) for i in done])
-    numbers = [
-        (predicted(results[i][0][-1], sites[i][2]["absorber"]), predicted(reference[i], sites[i][2]["absorber"]))
-        for i in done
-    ]
-    changed = sum(a != b for a, b in numbers)
+    pairs = [(results[i][0][-1], reference[i], sites[i][2]["absorber"]) for i in done]
+    errors = np.array([difference(chi, expected) for chi, expected, _ in pairs])
+    changed = sum(predicted(chi, absorber) != predicted(expected, absorber) for chi, expected, absorber in pairs)
     print(
         f"{name}: |chi(R)| differs by {np.median(errors):.1%} (median), {errors.max():.1%} (largest) over 1-6 Å in "
         f"{len(done)} of {len(sites)} sites; predicted coordination number changes in {changed}; "

@@ -49,16 +49,16 @@ def closest_draw(row: dict, structure: dict, tolerance: float, draws: int) -> fl
     """Smallest difference over the structures drawn; it stops at the first one that agrees."""
     rng = np.random.default_rng(0)
     static = FeffSettings(debye_temperatures=())
-    found = np.inf
+    smallest = np.inf
     for _ in range(draws):
         other = redrawn(structure, rng)
         error = worst(row, other, static)
         if error < tolerance:
             error = worst(row, other, FeffSettings())
-        found = min(found, error)
-        if found < tolerance:
+        smallest = min(smallest, error)
+        if smallest < tolerance:
             break
-    return found
+    return smallest
 
 
 def main() -> None:
@@ -76,15 +76,11 @@ def main() -> None:
     columns = ["material_id", "site_index", "formula", "chi_static", "chi_debye"]
     rows = table.take(chosen, columns=columns).to_pylist()
     wanted = {row["material_id"] for row in rows}
-    found = {
-        row["material_id"]: row for row in structures.iterate(arguments.structures) if row["material_id"] in wanted
-    }
+    crystals = {r["material_id"]: r for r in structures.iterate(arguments.structures) if r["material_id"] in wanted}
 
     work = Parallel(arguments.workers, return_as="generator")
-    settings = FeffSettings()
-    errors = np.array(
-        list(tqdm(work(delayed(worst)(row, found[row["material_id"]], settings) for row in rows), total=len(rows)))
-    )
+    jobs = (delayed(worst)(row, crystals[row["material_id"]], FeffSettings()) for row in rows)
+    errors = np.array(list(tqdm(work(jobs), total=len(rows))))
     differ = [(row, error) for row, error in zip(rows, errors, strict=True) if error >= arguments.tolerance]
     print(f"{len(rows) - len(differ)} of {len(rows)} rows agree within {arguments.tolerance:g} of the largest chi; "
           f"median {np.median(errors):.1e}")  # fmt: skip
@@ -92,7 +88,7 @@ def main() -> None:
     for row, error in differ:
         again = ""
         if single:
-            other = closest_draw(row, found[row["material_id"]], arguments.tolerance, arguments.draws)
+            other = closest_draw(row, crystals[row["material_id"]], arguments.tolerance, arguments.draws)
             again = f", {other:.1e} with another structure of the same single precision"
         print(f"{row['material_id']} {row['formula']} site {row['site_index']}: {error:.1e}{again}")
 

@@ -36,83 +36,77 @@ S02, KMIN = 0.9, TRANSFORM["kmin"]
 
 @dataclass
 class Known:
-    """A structure: space group; a, b, c in Å, and beta where not implied; asymmetric unit; the first shell's end.
+    """A structure: space group, cell (Å), asymmetric unit; the first shell's end, Å.
 
     `fitted` is the end of the paths of the fit, in Å, where more than the shell that is counted lies under its peak.
     """
 
     space_group: str
-    cell: tuple[float, ...]
+    cell: Lattice
     sites: list[tuple]
     shell: float
     fitted: float = 0.0
 
     def structure(self) -> Structure:
-        lengths, group = self.cell[:3], self.space_group
-        if len(lengths) == 1:
-            lattice = Lattice.cubic(*lengths)
-        elif len(lengths) == 2:
-            hexagonal = group[0] == "R" or "6" in group[1:3]
-            lattice = (Lattice.hexagonal if hexagonal else Lattice.tetragonal)(*lengths)
-        else:
-            a, b, c, beta = (*self.cell, 90)[:4]
-            lattice = Lattice.from_parameters(a, b, c, 90, beta, 90)
         symbols, places = [site[0] for site in self.sites], [site[1:] for site in self.sites]
         orbits: dict[str, Sequence] = {"orbit": range(len(symbols))}
-        return Structure.from_spacegroup(group, lattice, symbols, places, site_properties=orbits)
+        return Structure.from_spacegroup(self.space_group, self.cell, symbols, places, site_properties=orbits)
+
+
+cubic, tetragonal, hexagonal, orthorhombic = Lattice.cubic, Lattice.tetragonal, Lattice.hexagonal, Lattice.orthorhombic
 
 
 def corundum(metal: str, a: float, c: float, z: float, x: float) -> Known:
-    return Known("R-3c", (a, c), [(metal, 0, 0, z), ("O", x, 0, 0.25)], 2.4)
+    return Known("R-3c", hexagonal(a, c), [(metal, 0, 0, z), ("O", x, 0, 0.25)], 2.4)
 
 
 def rocksalt(metal: str, a: float) -> Known:
-    return Known("Fm-3m", (a,), [(metal, 0, 0, 0), ("O", 0.5, 0.5, 0.5)], 2.5)
+    return Known("Fm-3m", cubic(a), [(metal, 0, 0, 0), ("O", 0.5, 0.5, 0.5)], 2.5)
 
 
-def metal(space_group: str, symbol: str, *cell: float, shell: float, fitted: float = 0.0) -> Known:
-    site = (1 / 3, 2 / 3, 0.25) if len(cell) == 2 else (0, 0, 0)
-    return Known(space_group, cell, [(symbol, *site)], shell, fitted)
+def close_packed(metal: str, a: float, c: float, shell: float) -> Known:
+    return Known("P6_3/mmc", hexagonal(a, c), [(metal, 1 / 3, 2 / 3, 0.25)], shell)
 
 
 # Room-temperature cells and coordinates as textbooks have them; K2CrO4 and goethite from single-crystal refinements.
 # In body-centred metals the second shell lies under the first peak: both are fitted, the first is counted.
 STRUCTURES = {
-    "Cu": metal("Fm-3m", "Cu", 3.615, shell=2.8),
-    "Ni": metal("Fm-3m", "Ni", 3.524, shell=2.8),
-    "Co": metal("P6_3/mmc", "Co", 2.507, 4.069, shell=2.8),
-    "Ti": metal("P6_3/mmc", "Ti", 2.951, 4.684, shell=3.2),
-    "Zn": metal("P6_3/mmc", "Zn", 2.665, 4.947, shell=3.2),
-    "Fe": metal("Im-3m", "Fe", 2.866, shell=2.7, fitted=3.0),
-    "Cr": metal("Im-3m", "Cr", 2.885, shell=2.7, fitted=3.0),
-    "V": metal("Im-3m", "V", 3.024, shell=2.8, fitted=3.2),
+    "Cu": Known("Fm-3m", cubic(3.615), [("Cu", 0, 0, 0)], 2.8),
+    "Ni": Known("Fm-3m", cubic(3.524), [("Ni", 0, 0, 0)], 2.8),
+    "Co": close_packed("Co", 2.507, 4.069, shell=2.8),
+    "Ti": close_packed("Ti", 2.951, 4.684, shell=3.2),
+    "Zn": close_packed("Zn", 2.665, 4.947, shell=3.2),
+    "Fe": Known("Im-3m", cubic(2.866), [("Fe", 0, 0, 0)], 2.7, fitted=3.0),
+    "Cr": Known("Im-3m", cubic(2.885), [("Cr", 0, 0, 0)], 2.7, fitted=3.0),
+    "V": Known("Im-3m", cubic(3.024), [("V", 0, 0, 0)], 2.8, fitted=3.2),
     "Cr2O3": corundum("Cr", 4.958, 13.594, 0.3475, 0.306),
     "Fe2O3": corundum("Fe", 5.036, 13.749, 0.3553, 0.306),
     "V2O3": corundum("V", 4.952, 14.003, 0.3463, 0.3118),
     "MnO": rocksalt("Mn", 4.445),
     "NiO": rocksalt("Ni", 4.177),
-    "MnO2": Known("P4_2/mnm", (4.398, 2.873), [("Mn", 0, 0, 0), ("O", 0.3046, 0.3046, 0)], 2.3),
-    "EuTiO3": Known("Pm-3m", (3.905,), [("Eu", 0, 0, 0), ("Ti", 0.5, 0.5, 0.5), ("O", 0.5, 0.5, 0)], 2.3),
-    "FeS2": Known("Pa-3", (5.418,), [("Fe", 0, 0, 0), ("S", 0.3848, 0.3848, 0.3848)], 2.6),
-    "CuO": Known("C2/c", (4.684, 3.423, 5.129, 99.54), [("Cu", 0.25, 0.25, 0), ("O", 0, 0.4184, 0.25)], 2.3),
-    "ZnO": Known("P6_3mc", (3.250, 5.207), [("Zn", 1 / 3, 2 / 3, 0), ("O", 1 / 3, 2 / 3, 0.382)], 2.3),
-    "ZnCO3": Known("R-3c", (4.653, 15.026), [("Zn", 0, 0, 0), ("C", 0, 0, 0.25), ("O", 0.2764, 0, 0.25)], 2.4),
-    "Fe3O4": Known("Fd-3m", (8.396,), [("Fe", 0, 0, 0), ("Fe", *3 * [0.625]), ("O", *3 * [0.3799])], 2.4),
-    "Mn3O4": Known("I4_1/amd", (5.765, 9.442), [("Mn", 0, 0, 0), ("Mn", 0, 0.25, 0.625), ("O", 0, 0.278, -0.134)], 2.5),
+    "MnO2": Known("P4_2/mnm", tetragonal(4.398, 2.873), [("Mn", 0, 0, 0), ("O", 0.3046, 0.3046, 0)], 2.3),
+    "EuTiO3": Known("Pm-3m", cubic(3.905), [("Eu", 0, 0, 0), ("Ti", 0.5, 0.5, 0.5), ("O", 0.5, 0.5, 0)], 2.3),
+    "FeS2": Known("Pa-3", cubic(5.418), [("Fe", 0, 0, 0), ("S", 0.3848, 0.3848, 0.3848)], 2.6),
+    "CuO": Known(
+        "C2/c", Lattice.monoclinic(4.684, 3.423, 5.129, 99.54), [("Cu", 0.25, 0.25, 0), ("O", 0, 0.4184, 0.25)], 2.3,
+    ),
+    "ZnO": Known("P6_3mc", hexagonal(3.250, 5.207), [("Zn", 1 / 3, 2 / 3, 0), ("O", 1 / 3, 2 / 3, 0.382)], 2.3),
+    "ZnCO3": Known("R-3c", hexagonal(4.653, 15.026), [("Zn", 0, 0, 0), ("C", 0, 0, 0.25), ("O", 0.2764, 0, 0.25)], 2.4),
+    "Fe3O4": Known("Fd-3m", cubic(8.396), [("Fe", 0, 0, 0), ("Fe", *3 * [0.625]), ("O", *3 * [0.3799])], 2.4),
+    "Mn3O4": Known(
+        "I4_1/amd", tetragonal(5.765, 9.442),
+        [("Mn", 0, 0, 0), ("Mn", 0, 0.25, 0.625), ("O", 0, 0.278, -0.134)], 2.5,
+    ),
     "goethite": Known(
-        "Pnma",
-        (9.95, 3.01, 4.62),
-        [("Fe", 0.1459, 0.25, -0.0486), ("O", -0.1983, 0.25, 0.2875), ("O", -0.0530, 0.25, -0.1979)],
-        2.4,
+        "Pnma", orthorhombic(9.95, 3.01, 4.62),
+        [("Fe", 0.1459, 0.25, -0.0486), ("O", -0.1983, 0.25, 0.2875), ("O", -0.0530, 0.25, -0.1979)], 2.4,
     ),
     "K2CrO4": Known(
-        "Pnma",
-        (7.663, 5.922, 10.391),
+        "Pnma", orthorhombic(7.663, 5.922, 10.391),
         [
             ("K", 0.6656, 0.25, 0.4144), ("K", -0.0106, 0.25, 0.6996), ("Cr", 0.2291, 0.25, 0.4208),
             ("O", 0.0154, 0.25, 0.4215), ("O", 0.3010, 0.25, 0.5699), ("O", 0.3018, 0.0250, 0.3478),
-        ],
-        2.0,
+        ], 2.0,
     ),
 }  # fmt: skip
 
@@ -220,8 +214,7 @@ def report(title: str, results: dict[str, list[tuple[float, ...]]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measured", type=Path, required=True, help="folder of index.csv and the spectra")
-    cache = Path("models-build/versus_feffit")
-    parser.add_argument("--cache", type=Path, default=cache, help="keeps the paths of FEFF")
+    parser.add_argument("--cache", type=Path, default="models-build/versus_feffit", help="keeps the paths of FEFF")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     index = arguments.measured / "index.csv"
@@ -235,9 +228,8 @@ def main() -> None:
     lines = [f"{'spectrum':22s} truth    N(fit)  ±err |error|    ms | cn_mean  cn |error|    ms"]
     for n, row in enumerate(tqdm([row for row in rows if row["structure_key"] in STRUCTURES], "spectra")):
         compound, element, truth = row["structure_key"], row["element"], float(row["cn"])
-        known = STRUCTURES[compound]
-        files, feff = feff_paths(compound, known, element, arguments.cache)
-        paths, number = first_shell(files, known)
+        files, feff = feff_paths(compound, STRUCTURES[compound], element, arguments.cache)
+        paths, number = first_shell(files, STRUCTURES[compound])
         group = read(arguments.measured / row["file"])
         kmax = min(12.0, float(row["kmax_noise_suggest"] or 12), float(group.k[-1]))
         found, slow = timed(fit, group, paths, number, kmax)
