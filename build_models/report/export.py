@@ -24,6 +24,9 @@ class ExportError(BuildError):
 
 def run(config: Config) -> None:
     """Write the models to `<models>/<version>`, replacing that version as a whole, and renew the figures of README."""
+    target = Path(config.train.models or config.out / "models") / config.train.version
+    if target.exists() and not (target / "manifest.json").exists():
+        raise BuildError(f"{target} is there and holds no models; choose another [train] models or version")
     this = Run.load(config)
     if not (this.folder / "metrics.json").exists():
         raise FileNotFoundError(f"{this.folder} has no metrics of these settings yet; run the stage 'evaluate' first")
@@ -41,7 +44,6 @@ def run(config: Config) -> None:
         shutil.copy(this.folder / name, staged / name)
     (staged / "README.md").write_text(card.card(manifest, metrics))
     (staged / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    target = Path(config.train.models or config.out / "models") / config.train.version
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(staged, target)
     if config.train.readme:

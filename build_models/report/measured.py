@@ -18,6 +18,7 @@ from larch import Group
 from larch.xafs import pre_edge, xftf
 from pymatgen.core import Composition
 
+from build_models.config import ConfigError
 from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
@@ -37,7 +38,10 @@ MISLED = 0.5  # of a sure answer whose mean is off by more
 def formulas(folder: Path) -> list[str]:
     """Reduced formulas of the compounds, to leave them out of training."""
     samples = {row["sample"].removeprefix("alpha-") for row in _index(folder)}
-    return sorted(Composition(sample).reduced_formula for sample in samples)
+    try:
+        return sorted(Composition(sample).reduced_formula for sample in samples)
+    except ValueError as error:
+        raise ConfigError(f"{folder / 'index.csv'}: a sample is not named by its formula: {error}") from None
 
 
 def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,8 @@ from build_models.config import ConfigError
         ("[run]\nworkers = true", r"\[run\] workers = True: should be a valid integer"),
         ("[run]\nout = 5", r"\[run\] out = 5: "),
         ("[train]\ntables = [5]", r"\[train\] tables = 5: should be a valid string"),
+        ('[train]\nversion = ""', r"\[train\] version = '': String should match pattern"),  # the folder of all of them
+        ('[train]\nversion = ".."', r"\[train\] version = '\.\.': String should match pattern"),
         ("[train]\nfolds = 1", r"\[train\] folds = 1: should be greater than or equal to 2"),
         ("[train", "cannot read the configuration"),
     ],

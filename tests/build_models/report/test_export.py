@@ -26,6 +26,12 @@ def test_a_model_that_answers_otherwise_than_the_trained_one_does_not_ship(tmp_p
     assert capsys.readouterr().err.startswith("build_models: forest: same class for ")
 
 
+def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path, capsys):
+    (tmp_path / "models" / config.load().train.version).mkdir(parents=True)
+    assert main(["export", "--out", str(tmp_path)]) == 1
+    assert "is there and holds no models; choose another" in capsys.readouterr().err
+
+
 def test_figures_that_are_not_there_are_asked_for(tmp_path, monkeypatch, capsys):
     settings = config.load(None, {"run": {"out": str(tmp_path)}})
     monkeypatch.setattr(Run, "load", lambda _: Run(settings, synthetic.dataset(60)))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from build_models.config import ConfigError
 from build_models.report import measured
 from larch_cnpredict.models import default_folder
 from tests.helpers import EXAMPLES
@@ -84,6 +85,10 @@ def test_spectra_go_the_way_of_a_user(tmp_path):
     scores = measured.score(tmp_path, default_folder())
     assert {name: score["exact"] for name, score in scores.items()} == dict.fromkeys(measured.TRANSFORMS, 1.0)
     assert measured.formulas(tmp_path) == ["Cu"]
+    index = (tmp_path / "index.csv").read_text()
+    (tmp_path / "index.csv").write_text(index.replace(",Cu,Cu,Cu,", ",Cu,foil,Cu,"))
+    with pytest.raises(ConfigError, match=r"index\.csv: a sample is not named by its formula"):
+        measured.formulas(tmp_path)
 
 
 def test_measured_mixtures_are_read_in_their_shares(tmp_path):
