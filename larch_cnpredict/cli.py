@@ -42,11 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_install)
     command = commands.add_parser("uninstall", help="take that out of init.lar again")
     command.set_defaults(run=_uninstall)
-    command = commands.add_parser(
-        "predict",
-        help="predict for every spectrum of data files",
-        description="Each spectrum goes through pre_edge, autobk and xftf as far as that is still to do.",
-    )
+    what = "Each spectrum goes through pre_edge, autobk and xftf as far as that is still to do."
+    command = commands.add_parser("predict", help="predict for every spectrum of data files", description=what)
     command.add_argument(
         "files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix"
     )
@@ -90,10 +87,8 @@ def _predict(args: argparse.Namespace) -> int:
     outputs = [path for path in (args.csv, args.series) if path]
     for path in outputs:
         others = [*args.files, *(other for other in outputs if other is not path)]
-        _check_new_file(path, others, args.overwrite)
-    if args.series:
-        _check_picture(args.series)
-    elif args.x:
+        _check_new_file(path, others, args.overwrite, picture=path is args.series)
+    if args.x and not args.series:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
@@ -127,15 +122,7 @@ def _draw_series(path: Path, groups: list[Any], x: str | None) -> None:
     plot_cn_series(groups, x=x, figure=Figure(figsize=(8, 6))).savefig(path, dpi=150)
 
 
-def _check_picture(path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    known = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lower().lstrip(".") not in known:
-        raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
-
-
-def _check_new_file(path: Path, data_files: Sequence[str], overwrite: bool) -> None:
+def _check_new_file(path: Path, others: Sequence[str | Path], overwrite: bool, picture: bool) -> None:
     """Refuse a file that cannot be written, before the work and not after it."""
     if path.is_dir():
         raise FileError(path, "it is a folder: name a file")
@@ -143,10 +130,16 @@ def _check_new_file(path: Path, data_files: Sequence[str], overwrite: bool) -> N
         raise FileError(path, "its folder is not there: make it first")
     if path.exists() and not overwrite:
         raise FileError(path, "it exists, and is replaced only with --overwrite")
-    if path.resolve() in {Path(file).resolve() for file in data_files}:
+    if path.resolve() in {Path(file).resolve() for file in others}:
         raise FileError(path, "it is one of the other files")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise FileError(path, "it cannot be written: you have no permission there")
+    if picture:
+        from matplotlib.figure import Figure
+
+        known = Figure().canvas.get_supported_filetypes()
+        if path.suffix.lower().lstrip(".") not in known:
+            raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
 
 
 def predict_files(paths: Sequence[str | Path], **options: Any) -> list[dict[str, Any]]:

@@ -76,34 +76,28 @@ def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
 def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """How probably chi(R) is no sound EXAFS, were every second spectrum none: (n, 1514) `complex_features` to (n,).
 
-    A small network of two hidden layers judges. It learnt to tell the spectra of the training set from waves, bumps and
-    coloured noise of the same height, and from EXAFS with the wrong sign or the wrong scale.
+    A small network of two hidden layers learnt to tell the spectra of the training set from waves, bumps and coloured
+    noise of the same height, and from EXAFS with the wrong sign or the wrong scale.
     """
-
-    def layer(i: int, values: np.ndarray) -> np.ndarray:
-        return np.asarray(np.einsum("ij,kj->ik", values, arrays[f"unlike_weight{i}"]) + arrays[f"unlike_bias{i}"])
-
-    hidden = np.maximum(layer(0, unlike_inputs(x, arrays)), 0)
-    hidden = np.maximum(layer(1, hidden), 0)
-    return np.asarray(expit(layer(2, hidden)[:, 0].astype(float)))
+    values = hidden = unlike_inputs(x, arrays)
+    for i in range(3):  # einsum, for a matrix product this small would wake all of BLAS's threads
+        values = np.einsum("ij,kj->ik", hidden, arrays[f"unlike_weight{i}"]) + arrays[f"unlike_bias{i}"]
+        hidden = np.maximum(values, 0)
+    return np.asarray(expit(values[:, 0].astype(float)))
 
 
 def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
     """Height of the first shell, Å^-3, and |chi(R)| at high R as a share of it (0 where the data end before)."""
-    shell = chir_mag[(r >= FIRST_SHELL_R[0]) & (r <= FIRST_SHELL_R[1])]
-    peak = float(shell.max()) if len(shell) else 0.0
+    peak = float(chir_mag[(r >= FIRST_SHELL_R[0]) & (r <= FIRST_SHELL_R[1])].max(initial=0.0))
     high = chir_mag[(r >= NOISE_R[0]) & (r <= NOISE_R[1])]
     noise = float(np.sqrt((high**2).mean())) if len(high) > 10 else 0.0
     return peak, noise / max(peak, 1e-9)
 
 
 def judge(
-    spectra: list[Spectrum],
-    pooled_magnitude: np.ndarray,
-    arrays: dict[str, np.ndarray],
-    complex_features: np.ndarray,
+    spectra: list[Spectrum], pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray], complex_features: np.ndarray,
     sure: np.ndarray,
-) -> list[Verdict]:
+) -> list[Verdict]:  # fmt: skip
     """Hold each spectrum against what the models were trained on.
 
     `arrays` are those of domain.npz, with a threshold for each measure; `complex_features` are NaN where there is no
@@ -130,10 +124,9 @@ def judge(
         }
         words = {"element": spectrum.element, "value": noise, "peak": peak, "rbkg": rbkg, "first": first}
         reasons = [REASONS[name].format(**words) for name, value in measured.items() if value > 1]
-        neighbours = [
-            {name: arrays[name][row].item() for name in ("site", "formula", "cn", "shell")}
-            | {"distance": round(float(d), 3)}
-            for row, d in zip(rows[0], distance[0], strict=True)
-        ]
+        neighbours = []
+        for row, d in zip(rows[0], distance[0], strict=True):
+            known = {name: arrays[name][row].item() for name in ("site", "formula", "cn", "shell")}
+            neighbours.append(known | {"distance": round(float(d), 3)})
         verdicts.append(Verdict(float(max(measured.values())), reasons, neighbours))
     return verdicts

@@ -1,7 +1,7 @@
 """What is said of a sample as a whole: the mean coordination number of its absorbers, and what kind of sample it is.
 
-A family of networks of its own answers, trained on single sites, mixtures and particles: one distribution over numbers
-cannot say both "which of these, I am not sure" and "both of these, in shares".
+Networks of its own answer, trained on single sites, mixtures and particles: one distribution over numbers cannot say
+both "which of these, I am not sure" and "both of these, in shares".
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,6 @@ _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 @dataclass(frozen=True)
 class Sample:
-    """What is said of one sample."""
-
     mean: float
     std: float
     interval: list[float]  # 90 %
@@ -37,24 +35,17 @@ class Sample:
 
 def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any]) -> list[Sample]:
     """What the networks say, (n, 64), in words and numbers; `calibration` is theirs in the manifest."""
-    odds = np.array([calibration["odds"][element] for element in elements])
-    out, mixtures = [], mixture(says, odds)
-    for row, element, kind, several in zip(says, elements, kinds(says, odds), mixtures, strict=True):
-        density = row[: len(GRID)]
-        mean, interval = middle(density), shortest(density, calibration["levels"][KINDS[kind]][element])
+    odds, out = np.array([calibration["odds"][element] for element in elements]), []
+    for row, element, i, several in zip(says, elements, kinds(says, odds), mixture(says, odds), strict=True):
+        density, kind = row[: len(GRID)], KINDS[i]
+        mean, (low, high) = middle(density), shortest(density, calibration["levels"][kind][element])
         std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
-        out.append(
-            Sample(mean, std, [min(interval[0], mean), max(interval[1], mean)], float(several), KINDS[kind], density)
-        )
+        out.append(Sample(mean, std, [min(low, mean), max(high, mean)], float(several), kind, density))
     return out
 
 
 def mixture(says: np.ndarray, odds: np.ndarray) -> np.ndarray:
-    """Probability that there is more than one coordination number, (n,).
-
-    `odds`, (n,), is how likely that is among users' samples where it is 1 among those of training: so small that few
-    single sites are said to be several.
-    """
+    """Probability that there is more than one coordination number, (n,); `odds` are a user's, where training had 1."""
     one = says[:, len(GRID) + ONE]
     several = (1 - one) * odds
     return np.asarray(several / (one + several))

@@ -107,11 +107,20 @@ def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     """k and chi, r and chir_mag, whichever pair is there and sound."""
     arrays: dict[str, np.ndarray] = {}
     for x, y in (("k", "chi"), ("r", "chir_mag")):
-        pair = {label: getattr(group, label, None) for label in (x, y)}
-        if pair[y] is not None and pair[x] is None:
+        if getattr(group, y, None) is None:
+            continue
+        if getattr(group, x, None) is None:
             raise errors.MissingArrayError(name, f"{x}, though it has {y}", f"{y} means nothing without it")
-        if pair[y] is not None:
-            arrays |= _pair(name, x, y, pair)
+        points, values = (_array(name, label, getattr(group, label)) for label in (x, y))
+        if len(points) != len(values):
+            raise errors.BadArrayError(name, y, f"has {len(values)} points and {x} has {len(points)}: run xftf again")
+        if np.any(np.diff(points) <= 0):
+            raise errors.BadArrayError(name, x, "does not rise from point to point")
+        if not np.any(values):
+            raise errors.BadArrayError(name, y, "is zero everywhere: there is no signal in it")
+        if y == "chir_mag" and values.min() < 0:
+            raise errors.BadArrayError(name, y, "has negative values: it is not the magnitude of chi(R)")
+        arrays |= {x: points, y: values}
     if arrays:
         return arrays
     if getattr(group, "energy", None) is not None:
@@ -119,19 +128,6 @@ def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     if not any(isinstance(getattr(group, attr), np.ndarray) for attr in dir(group)):
         raise errors.MissingArrayError(name, "data at all", "read a spectrum, run autobk and xftf on it first")
     raise errors.MissingArrayError(name, "chir_mag", "run autobk and xftf on it first")
-
-
-def _pair(name: str, x: str, y: str, values: dict[str, Any]) -> dict[str, np.ndarray]:
-    pair = {label: _array(name, label, value) for label, value in values.items()}
-    if len(pair[x]) != len(pair[y]):
-        raise errors.BadArrayError(name, y, f"has {len(pair[y])} points and {x} has {len(pair[x])}: run xftf again")
-    if np.any(np.diff(pair[x]) <= 0):
-        raise errors.BadArrayError(name, x, "does not rise from point to point")
-    if not np.any(pair[y]):
-        raise errors.BadArrayError(name, y, "is zero everywhere: there is no signal in it")
-    if y == "chir_mag" and pair[y].min() < 0:
-        raise errors.BadArrayError(name, y, "has negative values: it is not the magnitude of chi(R)")
-    return pair
 
 
 def _array(name: str, label: str, value: Any) -> np.ndarray:
