@@ -70,9 +70,8 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
 def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tuple[str | None, str | None]:
     """Element and edge of the metadata: the user's own, XDI, Larix and Athena, in this order.
 
-    `pre_edge` writes `guess_edge(e0)` to atsym and edge where nothing is there, and Larch's writing of Athena projects
-    to their z: a guess from e0 is no label. Where the guess was made from the e0 that Larch finds itself and e0 was
-    set later, it is known by that.
+    `pre_edge` writes `guess_edge(e0)` to atsym and edge where nothing is there, and Larch to the z of Athena projects:
+    a guess from e0 is no label, nor is one from the e0 that Larch finds itself, where e0 was set later.
     """
     params, xdi = getattr(group, "athena_params", None), xdi_section(group, "element")
     atsym, edge = element_symbol(getattr(group, "atsym", None)), _edge_name(getattr(group, "edge", None))

@@ -92,7 +92,7 @@ def _predict(args: argparse.Namespace) -> int:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
-        rows, groups = _rows_and_groups(args.files, **asked)
+        rows, groups = predict_files(args.files, **asked)
     _print_table(rows)
     for path in outputs:
         try:
@@ -142,13 +142,11 @@ def _check_new_file(path: Path, others: Sequence[str | Path], overwrite: bool, p
             raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
 
 
-def predict_files(paths: Sequence[str | Path], **options: Any) -> list[dict[str, Any]]:
-    """The rows of the table, with the keys `COLUMNS`; of what fails one without `cn`, whose `notes` say why."""
-    return _rows_and_groups(paths, **options)[0]
+def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Rows with the keys `COLUMNS` (of what fails without `cn`, with the reason in `notes`), and groups that worked.
 
-
-def _rows_and_groups(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
-    """The rows, and the groups that could be processed; `options` are those of `predict_cn`, which gets all at once."""
+    `options` are those of `predict_cn`, which gets all groups at once.
+    """
     from tqdm import tqdm
 
     from . import files

@@ -125,16 +125,14 @@ def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple
     # third differences of what is smooth are small, so those of a spectrum are its noise from point to point
     noise = max(float(np.median(np.abs(np.diff(mu, 3, axis=1)))) / 0.6745 / np.sqrt(20), SMALLEST / 1.5)
     count = number or next((i for i, residual in enumerate(residuals[:MOST], 1) if residual <= 1.5 * noise), 0)
-    doubt = ""
     if not count:
-        doubt = (
-            f"More than {MOST} components, or a drift: {MOST} leave {residuals[MOST - 1] / noise:.1f} times the noise."
-        )
-    elif count == 1:
-        count, doubt = 0, "The spectra hardly change by more than their noise."
-    elif residuals[count - 2] < 3 * noise:
-        doubt = f"The last of {count} components is hardly above the noise."
-    return count, doubt
+        left_over = residuals[MOST - 1] / noise
+        return 0, f"More than {MOST} components, or a drift: {MOST} leave {left_over:.1f} times the noise."
+    if count == 1:
+        return 0, "The spectra hardly change by more than their noise."
+    return count, f"The last of {count} components is hardly above the noise." if residuals[
+        count - 2
+    ] < 3 * noise else ""
 
 
 def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,10 +173,8 @@ def _doubt(shares: np.ndarray, spectra: np.ndarray, answers: Sequence[Prediction
         read_as_one = sure and answer.kind == ONE_SITE
         held = max(_could_hold(spectra[i], other) for j, other in enumerate(spectra) if j != i)
         if held > 1 - PURE and not read_as_one:
-            return (
-                f"Component {i + 1} may itself be mixed: it is not read as one site, "
-                f"and could hold up to {100 * held:.0f} % of another."
-            )
+            mixed = f"Component {i + 1} may itself be mixed: it is not read as one site"
+            return f"{mixed}, and could hold up to {100 * held:.0f} % of another."
     return ""
 
 

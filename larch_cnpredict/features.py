@@ -14,7 +14,6 @@ EDGE = "K"
 
 # The training transform: Larch's xftf with these arguments, and a kmax that the models are told.
 TRANSFORM: dict[str, Any] = {"kmin": 3.0, "kweight": 2, "dk": 1.0, "window": "hanning"}
-_TAPER = {"dx": TRANSFORM["dk"], "window": TRANSFORM["window"]}
 KMAX_RANGE = (8.5, 14.0)
 KMAX_DEFAULT = 12.0
 
@@ -62,7 +61,8 @@ def _whole_window(kmax: float) -> np.ndarray:
     from larch.xafs import ftwindow
 
     k = KSTEP * np.arange(len(K_GRID) + round(2 * TRANSFORM["dk"] / KSTEP))
-    return np.asarray(ftwindow(k, xmin=TRANSFORM["kmin"], xmax=kmax, **_TAPER)[: len(K_GRID)], dtype=np.float32)
+    taper = ftwindow(k, xmin=TRANSFORM["kmin"], xmax=kmax, dx=TRANSFORM["dk"], window=TRANSFORM["window"])
+    return np.asarray(taper[: len(K_GRID)], dtype=np.float32)
 
 
 def windows(kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:

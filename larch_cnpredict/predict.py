@@ -37,11 +37,10 @@ def predict_cn(
 
     which answers, for example, Fe K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 [5.3, 6.6]
 
-    How to read it: 6 is the most probable coordination number; of answers given with p = 0.93, 93 of 100 or more are
-    right for single sites like those of the calibration; the set holds the truth for nine of ten; the mean is that of
-    all absorbing atoms, with the interval that holds it for nine of ten samples. A mixture of phases or a particle has
-    no one number: the answer then begins with the mean, and says so. Where it ends with "outside what the models know",
-    do not use it.
+    6 is the most probable coordination number; of answers given with p = 0.93, 93 of 100 or more are right for single
+    sites like those of the calibration; the set holds the truth for nine of ten; the mean is that of all absorbing
+    atoms, with the interval that holds it for nine of ten samples. A mixture of phases or a particle has no one number:
+    the answer then begins with the mean. Where it ends with "outside what the models know", do not use it.
 
     Parameters
     ----------
@@ -52,10 +51,9 @@ def predict_cn(
     element, edge : str, optional
         the absorber, such as 'Fe', and 'K'; by default from the group's metadata or e0
     model : str
-        'default' is 'phase': neural networks that read magnitude and phases of chi(R), trained on FEFF spectra and
-        calibrated on materials that they were not trained on. Where there is no chi(k), or transform='own', it is
-        'shells': the same of |chi(R)| alone. The paper's families, 'network', 'bagging' and 'forest', read |chi(R)|
-        too, and answer where they are asked by name
+        'default' is 'phase', neural networks that read magnitude and phases of chi(R); without chi(k), or with
+        transform='own', it is 'shells', the same of |chi(R)| alone. The paper's families, 'network', 'bagging' and
+        'forest', read |chi(R)| too, and answer where they are asked by name
     transform : {'auto', 'own', 'training'}
         'auto' reads chir_mag as it is where xftf was run with the settings above (any kmax from 8.5 to 14 Å^-1), and
         transforms a copy of chi(k) where not; 'own' takes chir_mag as it is; 'training' always transforms a copy
@@ -78,17 +76,16 @@ def predict_cn(
     Raises
     ------
     CNPredictError
-        one sentence on what is wrong and what to do, as from all functions of larch_cnpredict. The group is left as it
-        was
+        one sentence on what is wrong and what to do, as from all functions of the package; the group is as it was
 
     Notes
     -----
     Written to each group: an entry in `group.journal`, and `group.cn_predict`, a Group of what help(Prediction) lists:
     cn, probabilities of classes, cn_set, cn_mean, cn_mean_interval, kind, in_domain, notes ... No array is changed.
 
-    The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), with which the sites of
-    the Materials Project structures are labelled whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao
-    (ChinaXiv 202511.00010). How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
+    The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), which labelled sites of
+    the Materials Project whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao (ChinaXiv
+    202511.00010). How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):

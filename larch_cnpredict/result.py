@@ -48,11 +48,9 @@ class Prediction:
         probability that there is more than one coordination number in the sample
     kind : str
         'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
-    cn_set : list of int
-        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration. That is a mean
-        over all numbers; rare ones are missing more often
-    cn_set_each : list of int
-        a larger set, which holds every number, rare ones too, nine times in ten: what is not in it can be ruled out
+    cn_set, cn_set_each : list of int
+        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration, rare numbers less
+        often; and a larger one that holds every number nine times in ten: what is not in it can be ruled out
     element, edge, model, family, model_version : str
         the absorber; the model that was asked (`default`), the family that answered (`phase`), its version
     in_domain, domain_score : bool, float
@@ -161,11 +159,9 @@ class Prediction:
         }
 
     def __str__(self) -> str:
-        text, p = f"{self.element} {self.edge}: {self.headline}", f"(p = {self.p:.2f}, 90 % set {self.set_text})"
-        if self.kind == ONE_SITE:
-            text += f" {p}, mean {self.mean_text}"
-        else:
-            text += f", {self.kind}; were it one site, CN {self.cn} {p}"
+        p = f"(p = {self.p:.2f}, 90 % set {self.set_text})"
+        one, several = f" {p}, mean {self.mean_text}", f", {self.kind}; were it one site, CN {self.cn} {p}"
+        text = f"{self.element} {self.edge}: {self.headline}{one if self.kind == ONE_SITE else several}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 
     __repr__ = __str__

@@ -135,7 +135,7 @@ def test_none_of_them_is_refused_on_the_command_line(measured, tmp_path, stem, e
     group = measured(stem)
     table = np.transpose((group.energy - group.e0 + e0, group.mu))
     np.savetxt(tmp_path / "two.dat", table, header="energy mu")
-    (row,) = predict_files([tmp_path / "two.dat"])
+    (row,), _ = predict_files([tmp_path / "two.dat"])
     assert row["absorber"] == f"{element} K", row["notes"]
 
 
@@ -147,7 +147,7 @@ def test_larchs_guess_in_an_athena_project_is_no_label(measured, tmp_path):
     project.save(str(tmp_path / "oxide.prj"))
     (read,) = read_athena(str(tmp_path / "oxide.prj")).groups.values()
     assert read.athena_params.bkg.z == "Nd"
-    (row,) = predict_files([tmp_path / "oxide.prj"])
+    (row,), _ = predict_files([tmp_path / "oxide.prj"])
     assert row["absorber"] == "Fe K", row["notes"]
 
 

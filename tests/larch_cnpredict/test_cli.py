@@ -217,5 +217,5 @@ def test_as_a_program():
 def test_the_table_has_the_name_as_the_user_wrote_it(tmp_path):
     path = tmp_path / "it's \\1.dat"
     shutil.copy(FOIL, path)
-    (row,) = cli.predict_files([path])
+    (row,), _ = cli.predict_files([path])
     assert (row["group"], row["cn"]) == (path.name, 12)

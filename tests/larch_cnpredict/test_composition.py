@@ -127,9 +127,9 @@ def test_the_formula_of_an_xdi_header(tmp_path, said, used):
 
 
 def test_on_the_command_line(tmp_path):
-    (row,) = predict_files([XDI], formula="CuO")
+    (row,), _ = predict_files([XDI], formula="CuO")
     assert "with the composition CuO" in row["notes"]
-    (row,) = predict_files([XDI], elements="Zn O")
+    (row,), _ = predict_files([XDI], elements="Zn O")
     assert "has no Cu" in row["notes"]
     assert "cn" not in row
 
