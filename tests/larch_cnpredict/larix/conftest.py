@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items):
     there = {"wx": importlib.util.find_spec("wx"), "Xvfb": shutil.which("Xvfb")}
     missing = [name for name, found in there.items() if not found]
     for item in items:
-        if "larix" in getattr(item, "fixturenames", ()):
+        if {"larix", "shared"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.gui)
             if missing and os.environ.get("LARCH_CNPREDICT_REQUIRE_GUI") != "1":
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}, see README"))
@@ -28,23 +28,51 @@ def display():
         yield name
 
 
-@pytest.fixture
-def larchdir(tmp_path):
+def new_larchdir(folder):
     """A fresh LARCHDIR with the snippet that `larch-cnpredict install` writes."""
-    folder = tmp_path / "larch"
     folder.mkdir()
     (folder / "init.lar").write_text(SNIPPET, encoding="utf-8")
     return folder
 
 
 @pytest.fixture
+def larchdir(tmp_path):
+    return new_larchdir(tmp_path / "larch")
+
+
+@pytest.fixture
 def larix(display, larchdir):
     """`larix('scenario', mode='xas', **given)`: start Larix, run the scenario, return what it saw."""
 
-    def start(scenario, **kws):
-        return driver.run(scenario, display, larchdir, **kws)
+    def start(scenario, mode="xas", environment=None, sabotage="", **given):
+        program = driver.Program(display, larchdir, mode, environment, sabotage)
+        try:
+            return program.play(scenario, **given)
+        finally:
+            program.end()
 
     return start
+
+
+@pytest.fixture(scope="session")
+def running(display, tmp_path_factory):
+    """Programs by their mode, for the tests that leave Larix as they found it; where one has ended, a new one."""
+    programs: dict[str, driver.Program] = {}
+
+    def get(mode):
+        if mode not in programs or programs[mode].process.poll() is not None:
+            programs[mode] = driver.Program(display, new_larchdir(tmp_path_factory.mktemp(mode) / "larch"), mode)
+        return programs[mode]
+
+    yield get
+    for program in programs.values():
+        program.end()
+
+
+@pytest.fixture
+def shared(running):
+    """As `larix`, in a Larix that is running: its session is cleared, its windows, tabs and settings are as new."""
+    return lambda scenario, mode="xas", **given: running(mode).play(scenario, **given)
 
 
 @pytest.fixture

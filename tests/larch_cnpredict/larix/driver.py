@@ -1,17 +1,19 @@
 """Drives the real Larix, in a process of its own, as a user would: menus, buttons, the file list.
 
-`run` (called by the tests) starts it on an X server from `xvfb`; what it does there is a function of `scenarios.py`
-that gets a `Larix` and returns plain values, which come back through a JSON file. A scenario is called from Larix's own
+`Program` (started by the tests) is one on an X server from `xvfb`; what it is to do there are functions of `scenarios.py`
+that get a `Larix` and return plain values, which come back as JSON through a pipe. A scenario is called from Larix's own
 main loop, and waits in the native loop: events come in the order that a user's Larix has them in. Everything waits on
-conditions, nothing on clocks.
+conditions, nothing on clocks. A scenario that follows another finds a cleared session, its tabs and settings as new.
 """
 
 import contextlib
+import copy
 import faulthandler
 import json
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -39,18 +41,39 @@ def xvfb(size="2400x1400"):
         server.wait()
 
 
-def run(scenario, display, larchdir, mode="xas", environment=None, **given):
-    """Start Larix with this LARCHDIR, run the scenario with the values given, return what it returns."""
-    result = Path(larchdir) / "result.json"
-    env = {**os.environ, "DISPLAY": display, "LARCHDIR": str(larchdir), "HOME": str(larchdir), "GDK_BACKEND": "x11"}
-    env["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # or each run would build the font cache
-    env.pop("LARCHSTARTUP", None)
-    env |= environment or {}
-    command = [sys.executable, str(HERE / "driver.py"), scenario, mode, str(result), json.dumps(given, default=str)]
-    done = subprocess.run(command, env=env, cwd=larchdir, capture_output=True, text=True, timeout=LIMIT + 30)
-    if done.returncode:
-        raise AssertionError(f"Larix ended with {done.returncode} in {scenario}\n{done.stdout}\n{done.stderr}")
-    return json.loads(result.read_text(encoding="utf-8"))
+class Program:
+    """Larix with this LARCHDIR, until `end`: `play` a scenario with the values given, and get what it returns."""
+
+    def __init__(self, display, larchdir, mode="xas", environment=None, sabotage=""):
+        env = {**os.environ, "DISPLAY": display, "LARCHDIR": str(larchdir), "HOME": str(larchdir), "GDK_BACKEND": "x11"}
+        env["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # or each run would build the font cache
+        env.pop("LARCHSTARTUP", None)
+        env |= environment or {}
+        reader, writer = os.pipe()
+        command = [sys.executable, str(HERE / "driver.py"), mode, str(writer), sabotage]
+        self.said = Path(larchdir) / "said.txt"
+        with self.said.open("w") as said:
+            self.process = subprocess.Popen(
+                command, env=env, cwd=larchdir, stdin=subprocess.PIPE, stdout=said, stderr=said, pass_fds=[writer]
+            )
+        os.close(writer)
+        self.answers = os.fdopen(reader)
+
+    def play(self, scenario, **given):
+        """An AssertionError where the scenario fails, or Larix ends: it is of no use any more then."""
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):  # it has ended: there will be no answer
+            self.process.stdin.write(f"{json.dumps([scenario, given], default=str)}\n".encode())
+            self.process.stdin.flush()
+        answer = self.answers.readline()
+        if not answer:
+            self.end()
+            raise AssertionError(f"Larix ended with {self.process.returncode} in {scenario}\n{self.said.read_text()}")
+        return json.loads(answer)
+
+    def end(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate()  # closes its standard input, which is what it ends at
 
 
 class Larix:
@@ -65,6 +88,36 @@ class Larix:
         self.frame.timers["autosave"].Stop()  # nothing that depends on how long a scenario takes
         self.controller = self.frame.controller
         self.larch = self.frame.larch  # the shell whose eval writes to the buffer
+        self.settle()
+        self.settings, self.size = copy.deepcopy(self.controller.config), self.frame.Size
+        bar = self.frame.menubar
+        self.came_up = {  # what was there before anybody did anything
+            "tabs": list(self.frame.get_panels()),
+            "menus": [bar.GetMenuLabelText(i) for i in range(bar.GetMenuCount())],
+            "buffer": self.buffer(),
+        }
+
+    def clear(self):
+        """Larix's own Clear Session, and what it leaves as it is: windows, tabs, settings."""
+        for window in self.frame.subframes.values():
+            if window:
+                window.Destroy()
+        self.frame.subframes.clear()
+        for file in self.controller.larix_folder.glob("*.conf"):
+            file.unlink()
+        for name, values in self.settings.items():
+            self.controller.config[name].clear()
+            self.controller.config[name].update(copy.deepcopy(values))
+        self.frame.nb.DeleteAllPages()
+        self.controller.clear_session()
+        self.controller.groupname = None
+        self.frame.larch_buffer.mainpanel.output.Clear()
+        self.larch._larch.input.history.clear()
+        for name in self.controller.config["main"]["panels"]:
+            self.frame.add_analysis_panel(name)
+        self.frame.nb.SetSelection(0)
+        self.frame.SetSize(self.size)
+        self.frame.write_message(" ")
         self.settle()
 
     def _ready(self):
@@ -99,15 +152,15 @@ class Larix:
     def settle(self):
         """Let everything that is on its way be handled, idle events too."""
         for _ in range(2):  # what is handled may ask for more
-            seen: list = []
+            loop = self.wx.GUIEventLoop()
 
-            def idle(event, seen=seen):
+            def idle(event, loop=loop):
                 event.Skip()
-                seen.append(event)
+                loop.ScheduleExit()
 
             self.frame.Bind(self.wx.EVT_IDLE, idle)
             self.wx.CallAfter(self.wx.WakeUpIdle)
-            self.wait(lambda seen=seen: seen)
+            loop.Run()
             self.frame.Unbind(self.wx.EVT_IDLE, handler=idle)
 
     def elapse(self, milliseconds):
@@ -249,30 +302,39 @@ def answering(wx, answers, seen):
     assert not answers, f"no dialog asked for {answers}"
 
 
-def main(scenario, mode, result, given):
+def main(mode, pipe, sabotage):
     faulthandler.enable()
     faulthandler.dump_traceback_later(LIMIT, exit=True)
     import scenarios
     import wx
     from larch.wxxas import LarixApp
 
-    given = json.loads(given)
-    sabotage = given.pop("sabotage", None)
     if sabotage:
         getattr(scenarios, sabotage)()
 
     ended = []  # what is to be seen when Larix has ended by itself
+    playing = []
 
     def play(look):
-        status = 1
         try:
             seen = look()
             if callable(seen):
                 return ended.append(seen)
-            Path(result).write_text(json.dumps(seen, default=str), encoding="utf-8")
-            status = 0
+            os.write(int(pipe), f"{json.dumps(seen, default=str)}\n".encode())
         except BaseException:  # noqa: BLE001  (the parent shows it; wx's own way out is not to be trusted here)
             traceback.print_exc()
+            end(1)
+
+    def scenario(line):
+        faulthandler.dump_traceback_later(LIMIT, exit=True)
+        name, given = json.loads(line)
+        if playing:
+            playing[0].clear()
+        else:
+            playing.append(Larix())
+        return getattr(scenarios, name)(playing[0], **given)
+
+    def end(status):
         for window in wx.GetTopLevelWindows():
             if hasattr(window, "controller"):  # or the next Larix would ask what to do with this session
                 window.controller.delete_lockfile()
@@ -280,10 +342,16 @@ def main(scenario, mode, result, given):
         sys.stderr.flush()
         os._exit(status)
 
+    def listen():
+        for line in sys.stdin:
+            wx.CallAfter(wx.CallLater, 1, play, lambda line=line: scenario(line))
+        wx.CallAfter(end, 0)
+
     app = LarixApp(check_version=False, mode=mode)
-    wx.CallLater(1, play, lambda: getattr(scenarios, scenario)(Larix(), **given))
+    threading.Thread(target=listen, daemon=True).start()
     app.MainLoop()
     play(ended[0])
+    end(0)
 
 
 if __name__ == "__main__":

@@ -42,13 +42,12 @@ def start(larix):
     """Tabs and menus of Larix as it comes up, and after the menu was asked for the panel."""
     bar = larix.frame.menubar
     labels = [item.ItemLabel for item in bar.GetMenu(bar.FindMenu("CN")).MenuItems if not item.IsSeparator()]
-    menus = [bar.GetMenuLabelText(i) for i in range(bar.GetMenuCount())]
-    out = {"tabs": list(larix.frame.get_panels()), "menus": menus, "labels": labels}
+    out = larix.came_up | {"labels": labels}
     larix.menu("CN", "Show CN Panel")
     larix.frame.SetSize((1050, 850))
     larix.settle()
     out["first_tab"] = larix.frame.nb._pages._nFrom
-    return out | {"shown": type(larix.frame.nb.GetCurrentPage()).__name__, "buffer": larix.buffer()}
+    return out | {"shown": type(larix.frame.nb.GetCurrentPage()).__name__, "said": larix.buffer()}
 
 
 def project(larix, path, folder):
@@ -211,8 +210,8 @@ def many(larix, path, groups):
     return out | {"all": done(), "groups": len(names), "progress": progress, "commands": len(commands)}
 
 
-def preference(larix, path):
-    """The tick in Preferences: kept in larix.conf, obeyed at the next choice of a group."""
+def preferences(larix, path):
+    """The settings in Preferences, obeyed at the next choice of a group; a configuration saved under a name."""
     names = larix.read_athena(path)
     page = cn_tab(larix)
     larix.select(names[0])
@@ -223,12 +222,31 @@ def preference(larix, path):
     larix.click(frame.save_btn)
     larix.select(names[1])
     finished(larix, page)
-    return out | {"asked": texts(page), "conf": larix.controller.config_file.read_text(encoding="utf-8")}
+    out |= {"asked": texts(page), "conf": larix.controller.config_file.read_text(encoding="utf-8")}
+    for name, value in (("auto_plot", "False"), ("model", "bagging"), ("transform", "Group's own")):
+        larix.choose(frame.wids["cnpredict"][name], value)
+    larix.click(frame.save_btn)
+    return out | {"mine": save_settings(larix, page)}
 
 
-def kept(larix):
-    """The next Larix of the same user."""
-    return larix.controller.config["cnpredict"]
+def save_settings(larix, page):
+    """Settings of the tab, saved as 'mine'."""
+    larix.choose(page.wids["model"], "forest")
+    larix.choose(page.wids["transform"], "As for training")
+    page.wids["plot_on_choose"].SetValue(False)
+    larix.click(page.wids["conf_save"])
+    frame = larix.frame.subframes["cnpredict_conf"]
+    frame.wids["conf_name"].SetValue("mine")
+    larix.click(frame.wids["save_btn"])
+    return settings(page)
+
+
+def settings_kept(larix):
+    """The next Larix of the same user: its configuration, what the tab starts with, and what was saved."""
+    page = cn_tab(larix)
+    first = settings(page)
+    larix.choose(page.wids["conf_choice"], "mine")
+    return {"config": larix.controller.config["cnpredict"], "first": first, "mine": settings(page)}
 
 
 def reopen(larix, path, renamed=None):
@@ -541,8 +559,10 @@ def leaving(larix, path, groups):
 
 
 def second(larix):
-    """Another window of the same program."""
+    """Tabs and menus of the first window, and of another of the same program."""
     from larch.wxxas.xasgui import LarixFrame
+
+    first = start(larix)
 
     frame = LarixFrame(mode="exafs", check_version=False)
     larix.wait(lambda: frame.statusbar.GetStatusText(1) == "ready")
@@ -551,6 +571,8 @@ def second(larix):
     return {
         "menus": [[b.GetMenuLabelText(i) for i in range(b.GetMenuCount())] for b in (bar, larix.frame.menubar)],
         "tabs": list(frame.get_panels()),
+        "tabs of the first": first["tabs"],
+        "shown": first["shown"],
     }
 
 
@@ -628,13 +650,7 @@ def beside_others(larix, path, folder):
     larix.choose(page.wids["absorber"], "Cu")
     larix.click(page.wids["copy_absorber"])
     out["absorbers"] = [page.absorber(larix.group(name)) for name in names]
-    larix.choose(page.wids["model"], "forest")
-    larix.choose(page.wids["transform"], "As for training")
-    page.wids["plot_on_choose"].SetValue(False)
-    larix.click(page.wids["conf_save"])
-    frame = larix.frame.subframes["cnpredict_conf"]
-    frame.wids["conf_name"].SetValue("mine")
-    larix.click(frame.wids["save_btn"])
+    save_settings(larix, page)
     larix.choose(page.wids["conf_choice"], "default")
     out["default"] = settings(page)
     larix.choose(page.wids["conf_choice"], "mine")
@@ -647,13 +663,6 @@ def beside_others(larix, path, folder):
 
 def settings(page):
     return [page.wids["model"].StringSelection, page.wids["transform"].StringSelection, page.wids["auto_plot"].Value]
-
-
-def saved_settings(larix):
-    """The next Larix of the same user."""
-    page = cn_tab(larix)
-    larix.choose(page.wids["conf_choice"], "mine")
-    return settings(page)
 
 
 def dark(larix, path, folder):
@@ -694,13 +703,19 @@ def dark(larix, path, folder):
 
 
 def closed_in_the_middle(larix, path, groups):
-    """Larix itself is closed while a batch runs."""
-    copied(larix, path, groups)
+    """Larix itself is closed while a batch runs, and a comparison is shown."""
+    names = copied(larix, path, groups)
     page = cn_tab(larix)
+    larix.check(names[:2])
+    larix.click(page.wids["compare"])
+    finished(larix, page)
+    window = larix.frame.subframes["cn_compare"]
+    assert window.IsShown()
+    larix.check(names)
     larix.click(page.wids["predict_sel"], settle=False)
     larix.wait(lambda: page.batch.done > 0)
     larix.frame.onClose(prompt=False)
-    return lambda: {"alive": bool(page)}  # when its main loop has ended
+    return lambda: {"alive": bool(page), "window": bool(window)}  # when its main loop has ended
 
 
 def next_step(larix, path):
@@ -788,8 +803,7 @@ def figures(larix, path, folder):
     larix.close_tab("cnpredict")
     window.Raise()
     larix.press(larix.frame.subframes["cn_series"].canvas)  # a click where no tab is left to hear of it
-    larix.frame.onClose(prompt=False)
-    return lambda: out | {"closed": not bool(window)}
+    return out
 
 
 def pasted(larix):
@@ -887,18 +901,7 @@ def everything(larix, path, folder):
     page.wids["plot_on_choose"].SetValue(False)
     larix.select(names[0])
     out["auto-plot off"] = larix.buffer().count("plot_chir(") == plots_before
-    larix.menu("Preferences", "Edit Preferences")
-    preferences = larix.frame.subframes["preferences"]
-    larix.choose(preferences.wids["cnpredict"]["auto_plot"], "False")
-    larix.choose(preferences.wids["cnpredict"]["model"], "forest")
-    larix.choose(preferences.wids["cnpredict"]["transform"], "As for training")
-    larix.click(preferences.save_btn)
     return out | {"pressed": pressed, "rows": cells(grid), "buffer": larix.buffer()}
-
-
-def settings_kept(larix):
-    """The next Larix of the same user: what the tab starts with."""
-    return settings(cn_tab(larix))
 
 
 def odd_names(larix, path):

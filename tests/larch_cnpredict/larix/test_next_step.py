@@ -4,8 +4,8 @@ import pytest
 
 
 @pytest.mark.feff
-def test_the_first_shell_is_ready_to_fit(larix, project):
-    seen = larix("next_step", path=project)
+def test_the_first_shell_is_ready_to_fit(shared, project):
+    seen = shared("next_step", path=project)
     assert seen["page"] == "FeffitPanel"
     assert seen["title"].startswith("Cu_O1")
     assert seen["amplitude"] == "N_O * s02"

@@ -62,16 +62,10 @@ def test_a_plugin_that_fails_stops_nothing(site, tmp_path):
 
 
 @pytest.mark.parametrize("init_lar", ["", SNIPPET], ids=["without init.lar", "with both"])
-def test_larix_has_tab_and_menu_once(larix, larchdir, site, init_lar):
+def test_each_window_of_larix_has_tab_and_menu_once(larix, larchdir, site, init_lar):
     (larchdir / "init.lar").write_text(init_lar, encoding="utf-8")
-    seen = larix("start", environment=site)
-    assert seen["tabs"].count("cnpredict") == 1
-    assert seen["menus"].count("CN") == 1
-    assert seen["shown"] == "CNPanel"
-
-
-def test_two_windows_have_it_once_each(larix, larchdir, site):
-    (larchdir / "init.lar").unlink()
     seen = larix("second", environment=site)
+    for name in ("tabs", "tabs of the first"):
+        assert seen[name].count("cnpredict") == 1
     assert [menus.count("CN") for menus in seen["menus"]] == [1, 1]
-    assert seen["tabs"].count("cnpredict") == 1
+    assert seen["shown"] == "CNPanel"
