@@ -24,6 +24,10 @@ TIPS = {
     "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
     "absorber": "The absorber of this group, where the one that was found is wrong",
     "copy_absorber": "Set this absorber for all checked groups",
+    "formula": "What the sample of this group is made of, such as Na2CrO4, or only its elements: Na Cr O.\n"
+    "The answer is then by spectrum and composition together; it says what the spectrum alone gives.\n"
+    "Where the header of the file names it, that is used; empty the field to do without",
+    "copy_formula": "Set this formula for all checked groups",
     "model": "The model to ask: the default, or one family of models by its name",
     "transform": "The chi(R) that the models read: <Auto> takes the group's own where it was made as for training,\n"
     "else makes a new one from chi(k).  The group's own arrays are never changed.",
@@ -31,6 +35,8 @@ TIPS = {
     "conf_save": "Save model, transform and Auto-Plot for later use",
     "details": "What was done to the spectrum, and what to know before the number is used",
     "sites": "Known sites with spectra that are the least unlike this one. Dissimilarity has no unit: it is no length",
+    "structure": "Find the formula of the chosen line in Larix's CIF browser, ready to run FEFF for the absorber.\n"
+    "Where there is none, its number in the Materials Project is copied",
     "table": "Click a heading to sort, double-click a line to make it the current group",
     "copy": "Copy the table, to be pasted into a spreadsheet",
     "export": "Save the table with all numbers and notes",
@@ -93,9 +99,12 @@ def build(tab, config, models) -> None:
     button("compare", "Compare Two Groups", 185, tab.onCompare)
     button("first_shell", "Fit First Shell", 130, tab.onFirstShell)
     line("series", "against:", "series_x", "compare", "first_shell")
-    choice("absorber", (AUTO, *ELEMENTS), 90, tab.onAbsorber)
+    choice("absorber", (AUTO, *ELEMENTS), 90, tab.onOption)
     button("copy_absorber", "Copy Absorber to Selected Groups", 185, tab.onCopyAbsorber)
-    line("Absorber:", "absorber", "copy_absorber")
+    wids["formula"] = wx.TextCtrl(panel, size=(scaled(150), -1))
+    wids["formula"].Bind(wx.EVT_TEXT, tab.onOption)
+    button("copy_formula", "Copy Formula", 100, tab.onCopyFormula)
+    line("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
     choice("model", models, 110, None)
     choice("transform", TRANSFORMS, 140, None)
     choice("conf_choice", tab.configs, 110, tab.onConfigSelect)
@@ -112,7 +121,9 @@ def build(tab, config, models) -> None:
     wids["details"] = wx.TextCtrl(panel, size=(scaled(750), 88), style=wx.TE_MULTILINE | wx.TE_READONLY)
     line("details")
     wids["sites"] = make_grid(panel, SITES, scaled, 130)
-    line("sites")
+    wids["sites"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, tab.onStructure)
+    button("structure", "Find Structure", 110, tab.onStructure)
+    line("sites", "structure")
     ruler()
     wids["table_title"] = heading("Selected Groups", 200)
     button("copy", "Copy Table", 120, tab.onCopy)

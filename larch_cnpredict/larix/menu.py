@@ -26,6 +26,7 @@ ENTRIES = (  # in the menu: label, the control that does the same, and what is c
     ("Plot &Series of Selected Groups", "series", CNPanel.onSeries),
     ("&Compare Two Groups", "compare", CNPanel.onCompare),
     ("&Fit First Shell of Current Group", "first_shell", CNPanel.onFirstShell),
+    ("Find Structure of Nearest &Known Site", "structure", CNPanel.onStructure),
     None,
     ("&Export CN of Selected Groups to CSV File", "export", CNPanel.onExport),
     ("Copy &Report on Current Group", "report", CNPanel.onReport),

@@ -1,11 +1,15 @@
-"""From an answer to a fit in Larix: a path of the first shell in the FEFF Fitting tab, with the number as its prior."""
+"""From an answer on, in Larix: the first shell in the FEFF Fitting tab, a known site in the CIF browser."""
 
 from pathlib import Path
 
 import wx
 from larch.site_config import user_larchdir
+from larch.xrd import find_cifs
+from xraydb import chemparse
 
 from larch_cnpredict import first_shell
+
+from . import host
 
 # in the tab's own manner: N, deltar and sigma2 are named after the path, s02 and e0 are shared with others
 NAMES = {"s02": "s02", "N": "N_{}", "e0": "e0", "deltar": "delr_{}", "sigma2": "sigma2_{}"}
@@ -41,3 +45,36 @@ def fit_first_shell(frame) -> None:
     page.params_panel.update()
     who = f"{shell.share:.0%} of the neighbours in the nearest known sites are of its row of the periodic table"
     frame.write_message(f"{shell.neighbour} at {shell.distance:.2f} Å is in the FEFF Fitting tab; {who}")
+
+
+def browse_structure(tab, site: dict, absorber: str) -> None:
+    """Show the structure of a known site in Larix's CIF browser; copy its number where that has none of its formula."""
+    frame, formula, number = tab.parent, site["formula"], site["site"].split()[0]
+    with wx.BusyCursor():
+        wanted = fractions(formula)
+        there = find_cifs(contains_elements=list(wanted), strict_contains=True)
+        same = [cif.ams_id for cif in there if fractions(cif.formula) == wanted]
+        if not same:
+            return host.copy(tab, number, f"Larix's CIF browser has no {formula}: copied {number} (Materials Project)")
+        frame.onCIFBrowse()
+        browser = frame.subframes["cif_feff"]
+        asked = {"mineral": "", "contains_elements": ", ".join(wanted), "excludes_elements": ""}
+        for name, value in (asked | {"strict_contains": True, "full_occupancy": False}).items():
+            browser.wids[name].SetValue(value)
+        browser.onStrict()
+        browser.onSearch()
+        labels = [label for label, one in browser.cif_selections.items() if one in same]
+        browser.ciflist.SetStringSelection(labels[0])
+        browser.onShowCIF(cif_id=browser.cif_selections[labels[0]])
+        atoms = browser.wids["feff_central_atom"]
+        atoms.SetStringSelection(absorber)
+        chosen = wx.CommandEvent(wx.wxEVT_CHOICE, atoms.Id)
+        chosen.SetString(absorber)
+        browser.onFeffCentralAtom(chosen)
+    return frame.write_message(f"{labels[0]} is in the CIF browser: run FEFF there for {absorber}")
+
+
+def fractions(formula: str) -> dict[str, float]:
+    """Share of each element, the same for Cu2O and O Cu2."""
+    amounts = chemparse(formula.replace(" ", ""))
+    return {symbol: round(amount / sum(amounts.values()), 3) for symbol, amount in sorted(amounts.items())}

@@ -19,7 +19,7 @@ from . import host, plots, table
 from .answers import NOT_YET, Answers
 from .batch import Batch, count
 from .display import build, fill, share_line
-from .next_step import fit_first_shell
+from .next_step import browse_structure, fit_first_shell
 from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, SCAN_NUMBER, TRANSFORMS, model_choices
 
 PANEL = "cnpredict"
@@ -51,7 +51,8 @@ class CNPanel(TaskPanel):
     # --- what Larix calls
 
     def fill_form(self, dgroup, newgroup=False):
-        self.wids["absorber"].SetStringSelection(self.absorber(dgroup))
+        self.wids["absorber"].SetStringSelection(self.options(dgroup)["absorber"])
+        self.wids["formula"].ChangeValue(self.options(dgroup)["formula"])
         self.refresh()
 
     def process(self, dgroup=None, **kws):
@@ -136,33 +137,43 @@ class CNPanel(TaskPanel):
             self.plot(why=True)
 
     def request(self, dgroup) -> Request:
+        options = self.options(dgroup)
         return Request(
-            element=None if self.absorber(dgroup) == AUTO else self.absorber(dgroup),
+            element=None if options["absorber"] == AUTO else options["absorber"],
             model=self.wids["model"].GetStringSelection(),
             transform=TRANSFORMS[self.wids["transform"].GetStringSelection()],
+            **table.composition_asked(options["formula"], in_header=table.header_formula(dgroup)),
         )
 
     # --- settings
 
-    def onAbsorber(self, event=None):
+    def onOption(self, event=None):
+        """Absorber and formula are of the group, and kept with it."""
         dgroup = self.controller.get_group()
         if dgroup is not None:
-            self.set_absorber(dgroup)
+            self.keep(dgroup, absorber=self.wids["absorber"].StringSelection, formula=self.wids["formula"].Value)
 
     def onCopyAbsorber(self, event=None):
+        self.copy_option("absorber", self.wids["absorber"].StringSelection)
+
+    def onCopyFormula(self, event=None):
+        self.copy_option("formula", self.wids["formula"].Value)
+
+    def copy_option(self, name, value):
         groups = self.selected()
         for dgroup in groups:
-            self.set_absorber(dgroup)
-        self.write_message(f"Absorber {self.wids['absorber'].GetStringSelection()}: copied to {count(len(groups))}")
+            self.keep(dgroup, **{name: value})
+        self.write_message(f"{name.capitalize()} {value or 'none'}: copied to {count(len(groups))}")
 
-    def set_absorber(self, dgroup):
+    def keep(self, dgroup, **options):
         if not hasattr(dgroup, "config"):
             dgroup.config = Group(__name__="larix config")
-        setattr(dgroup.config, PANEL, {"absorber": self.wids["absorber"].GetStringSelection()})
+        setattr(dgroup.config, PANEL, self.options(dgroup) | options)
 
     @staticmethod
-    def absorber(dgroup) -> str:
-        return (getattr(getattr(dgroup, "config", None), PANEL, None) or {}).get("absorber", AUTO)
+    def options(dgroup) -> dict[str, str]:
+        kept = getattr(getattr(dgroup, "config", None), PANEL, None) or {}
+        return {"absorber": AUTO, "formula": table.header_formula(dgroup)} | kept
 
     def onConfigSelect(self, event=None):
         name = self.wids["conf_choice"].GetStringSelection()
@@ -293,6 +304,15 @@ class CNPanel(TaskPanel):
             fit_first_shell(self.parent)
         except CNPredictError as err:
             host.say(self.parent, err)
+
+    def onStructure(self, event=None):
+        """From the nearest known site that is chosen to its structure, in Larix's own CIF browser."""
+        dgroup = self.controller.get_group()
+        found = None if dgroup is None else self.answers.current(dgroup)
+        if found is None:
+            return self.write_message("Predict the current group first: there is no nearest known site")
+        row = event.GetRow() if isinstance(event, wx.grid.GridEvent) else max(0, self.wids["sites"].GridCursorRow)
+        return browse_structure(self, found.neighbours[row], found.element)
 
     def when_answered(self, groups, action):
         """Ask about those of the groups that have no answer, a few at a time, then do this."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .. import composition
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
@@ -48,6 +49,11 @@ WORDS = (
     (r"the model '(\w+)'", r"the model \1"),
     (r"pass transform='(\w+)'", lambda match: f"choose {_OWN[match[1]]}"),
     (r"transform='(\w+)'", lambda match: _OWN[match[1]]),
+    (r"(?:formula|elements)=", "Formula "),
+    (
+        r"has no (\w+), the absorber of (.*): correct one of the two",
+        r"has no \1, the absorber: correct Formula or Absorber",
+    ),
     (r"run autobk and xftf on it first", "process it on the EXAFS tab first"),
     (r"run xftf( on it)?( first| again)?", r"transform it\2 on the EXAFS tab"),
 )
@@ -60,6 +66,24 @@ def model_choices() -> list[str]:
         return ["default", *json.loads(manifest)["families"]]
     except (CNPredictError, OSError, ValueError, KeyError):
         return ["default"]
+
+
+def header_formula(group: Any) -> str:
+    """What the header of a group's file says that the sample is made of."""
+    header = getattr(group, "attrs", None)
+    sample = header.get("sample") if isinstance(header, dict) else None
+    return str(sample.get("stoichiometry", "")).strip() if isinstance(sample, dict) else ""
+
+
+def composition_asked(text: str, in_header: str) -> dict[str, str]:
+    """The option of `predict_cn` for what stands at Formula; none where it is the header's, which it reads itself."""
+    if text.strip() == in_header:
+        return {}
+    try:
+        several = len(composition.read("elements", text, "", re.split(r"\W", text.strip())[0]).amounts) > 1
+    except CNPredictError:
+        several = False
+    return {"elements" if several else "formula": text.strip()}
 
 
 def in_words_of_the_tab(message: str, name: str) -> str:

@@ -1,9 +1,9 @@
 """Drives the real Larix, in a process of its own, as a user would: menus, buttons, the file list.
 
-`Program` (started by the tests) is one on an X server from `xvfb`; what it is to do there are functions of `scenarios.py`
-that get a `Larix` and return plain values, which come back as JSON through a pipe. A scenario is called from Larix's own
-main loop, and waits in the native loop: events come in the order that a user's Larix has them in. Everything waits on
-conditions, nothing on clocks. A scenario that follows another finds a cleared session, its tabs and settings as new.
+`Program` (started by the tests) is one on an X server from `xvfb`. What it is to do are functions of `scenarios.py`
+that get a `Larix` and return plain values, which come back as JSON through a pipe. A scenario is called from Larix's
+own main loop, and waits in the native loop: events come in the order that a user's Larix has them in. Everything waits
+on conditions, nothing on clocks. A scenario that follows another finds a cleared session, its tabs and settings as new.
 """
 
 import contextlib

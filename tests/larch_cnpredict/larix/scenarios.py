@@ -259,7 +259,7 @@ def reopen(larix, path, renamed=None):
     dialog.onImport()
     larix.settle()
     names = list(larix.controller.filelist.GetItems())
-    out = {"tabs": list(larix.frame.get_panels()), "values": [values(larix, name) for name in names]}
+    out = {"tabs": list(larix.frame.get_panels()), "names": names, "values": [values(larix, name) for name in names]}
     if "cnpredict" in out["tabs"]:
         page = cn_tab(larix)
         larix.check(names)
@@ -649,7 +649,7 @@ def beside_others(larix, path, folder):
     out["bars"] = len(axes.child_axes)
     larix.choose(page.wids["absorber"], "Cu")
     larix.click(page.wids["copy_absorber"])
-    out["absorbers"] = [page.absorber(larix.group(name)) for name in names]
+    out["absorbers"] = [page.options(larix.group(name))["absorber"] for name in names]
     save_settings(larix, page)
     larix.choose(page.wids["conf_choice"], "default")
     out["default"] = settings(page)
@@ -971,3 +971,152 @@ def stale_everywhere(larix, path):
         out[what] = {"before": shown, "after": [texts(page)["answer"], len(plot.axes.child_axes)]}
         out[what] |= {"status": texts(page)["status"], "row": cells(page.wids["table"])[-1]}
     return out
+
+
+def formulas(larix, path, xdi, session):
+    """Formulas typed for groups, wrong ones too, copied, taken from the header of a file, kept in a session."""
+    names = larix.read_athena(path)
+    page = cn_tab(larix)
+    field = page.wids["formula"]
+
+    def ask(name, text):
+        larix.select(name)
+        field.SetFocus()
+        field.SelectAll()
+        larix.settle()
+        larix.key(larix.wx.WXK_DELETE)
+        larix.wx.UIActionSimulator().Text(text.encode())
+        larix.key(larix.wx.WXK_RETURN)
+        finished(larix, page)
+        return texts(page)
+
+    out = {"said": [ask(name, text) for name, text in zip((names[0], names[0], *names), CASES, strict=True)]}
+    out["kept"] = []
+    for name in names:
+        larix.select(name)
+        out["kept"].append(field.Value)
+    larix.check(names[1:])
+    field.SetValue("Ni Cu")
+    larix.click(page.wids["copy_formula"])
+    out["copied"] = [page.options(larix.group(name))["formula"] for name in names]
+
+    larix.frame.onRead(xdi)
+    larix.settle()
+    larix.frame.subframes["readfile"].onOK()
+    larix.settle()
+    cn_tab(larix)  # Larix shows what it reads on another one
+    (with_header,) = [name for name in larix.controller.filelist.GetItems() if name not in names]
+    larix.select(with_header)
+    out["header"] = field.Value
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    out["by header"] = texts(page)["details"]
+    out["without"] = ask(with_header, "")["details"]
+    with larix.answering(session):
+        larix.menu("File", "Save Larch Session As")
+    return out | {"buffer": larix.buffer(), "names": names, "with header": with_header}
+
+
+CASES = ("CuO", "Cu, O", "Na2CrO4", "CuS", "rust")
+
+
+def formulas_kept(larix, path):
+    """What stands at Formula for each group of a session."""
+    names = reopen(larix, path)["names"]
+    page, out = cn_tab(larix), {}
+    for name in names:
+        larix.select(name)
+        out[name] = page.wids["formula"].Value
+    return out
+
+
+def structures(larix, path):
+    """From two of the nearest known sites to their structure: one that Larix has, one that it has not."""
+    import shutil
+
+    import larixite
+
+    (name,) = larix.read_athena(path)
+    ours = Path.home() / ".larch" / "amcsd_cif2.db"  # what Larix would download first; the same structures, fewer
+    ours.parent.mkdir(exist_ok=True)
+    shutil.copy(Path(larixite.__file__).with_name("amcsd_cif1.db"), ours)
+    page = cn_tab(larix)
+    larix.select(name)
+    larix.click(page.wids["structure"])
+    out = {"too early": larix.frame.statusbar.GetStatusText(0)}
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    sites = page.wids["sites"]
+    out["sites"] = cells(sites)
+    rows = [row[1] for row in out["sites"]]
+    sites.SetGridCursor(rows.index("Fe3CuAs2"), 0)
+    larix.click(page.wids["structure"])
+    out |= {"copied": pasted(larix), "said": larix.frame.statusbar.GetStatusText(0)}
+    out["opened"] = "cif_feff" in larix.frame.subframes
+    box = sites.CellToRect(rows.index("Cu"), 1)
+    robot, point = larix.wx.UIActionSimulator(), sites.CalcScrolledPosition(box.x + 20, box.y + box.height // 2)
+    larix.frame.Raise()
+    robot.MouseMove(sites.GridWindow.ClientToScreen(point))
+    robot.MouseDblClick()
+    larix.settle()
+    browser = larix.frame.subframes["cif_feff"]
+    out |= {"shown": browser.ciflist.GetStringSelection(), "cif": browser.wids["cif_text"].Value}
+    out |= {"feff": browser.wids["feff_text"].Value, "message": larix.frame.statusbar.GetStatusText(0)}
+    browser.Close()
+    larix.settle()
+    larix.menu("CN", "Find Structure")  # also where its window was closed
+    return out | {"again": larix.frame.subframes["cif_feff"].IsShown()}
+
+
+class Gaps:
+    """How long Larix heard nothing: the longest time between two ticks of a timer, s."""
+
+    def __init__(self, larix):
+        self.last, self.longest = time.perf_counter(), 0.0
+        self.timer = larix.wx.Timer()
+        self.timer.Bind(larix.wx.EVT_TIMER, self.tick)
+        self.timer.Start(5)
+
+    def tick(self, event=None):
+        now = time.perf_counter()
+        self.last, self.longest = now, max(self.longest, now - self.last)
+
+    def stop(self):
+        self.tick()
+        self.timer.Stop()
+        return self.longest
+
+
+def click_to_answer(larix, path, times):
+    """From the click to the answer and to its plot, of a group that has its chi(R): the first time, and again."""
+    name = copied(larix, path, 1)[0]
+    page, out = cn_tab(larix), []
+    larix.select(name)
+    plot = larix.controller.get_display(win=1).panel
+    for _ in range(times):
+        larix.larch.eval(f"xftf({larix.group(name).groupname}, kmin=3, kmax=12, dk=1, window='hanning')")
+        larix.settle()
+        start = time.perf_counter()
+        larix.click(page.wids["predict_one"], settle=False)
+        larix.wait(lambda: page.wids["answer"].Label != "CN –")
+        answered = time.perf_counter() - start
+        larix.wait(lambda: page.batch is None and plot.axes.child_axes)
+        larix.settle()
+        out.append([answered, time.perf_counter() - start])
+        group = larix.group(name)
+        vars(group).pop("cn_predict")
+        page.onPlotOne()
+        page.refresh()
+        larix.settle()
+    return out
+
+
+def series_of_many(larix, path, groups):
+    """From the click on Plot Series, of groups without an answer, to the plot; how long nothing was heard."""
+    copied(larix, path, groups)
+    page = cn_tab(larix)
+    gaps, start = Gaps(larix), time.perf_counter()
+    larix.click(page.wids["series"], settle=False)
+    larix.wait(lambda: page.batch is None and larix.frame.subframes.get("cn_series"))
+    larix.settle()
+    return [time.perf_counter() - start, gaps.stop()]

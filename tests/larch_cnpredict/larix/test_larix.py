@@ -286,7 +286,8 @@ def test_keyboard(shared, project):
         "compare",
         "first_shell",
     ]
-    below = [choice, "copy_absorber", choice, choice, choice, "conf_save", "details", "sites"]
+    below = [choice, "copy_absorber", "formula", "copy_formula"]
+    below += [choice, choice, choice, "conf_save", "details", "sites", "structure"]
     below += ["copy", "export", "export_series", "report", "table"]
     assert seen["order"][: len(above + below)] == above + below
     assert seen["predicted"]

@@ -1,4 +1,6 @@
-"""The first shell in the FEFF Fitting tab of the real Larix, and Larix's own fit of it."""
+"""From an answer on: the first shell in the FEFF Fitting tab of the real Larix, a known site in its CIF browser."""
+
+import re
 
 import pytest
 
@@ -18,3 +20,17 @@ def test_the_first_shell_is_ready_to_fit(shared, project):
     assert "O at 1.9" in seen["message"]
     assert seen["file"]
     assert seen["s02_again"] == 0.7  # what the user has set is kept
+
+
+def test_the_structure_of_a_known_site(shared, athena, raw):
+    seen = shared("structures", path=athena(raw("Cu_foil")))
+    assert "no nearest known site" in seen["too early"]
+    (strange,) = [row for row in seen["sites"] if row[1] == "Fe3CuAs2"]
+    assert seen["copied"] == strange[0].split()[0]
+    assert seen["said"] == f"Larix's CIF browser has no Fe3CuAs2: copied {seen['copied']} (Materials Project)"
+    assert not seen["opened"]
+    assert seen["shown"].startswith("Cu: Copper")
+    assert "Copper" in seen["cif"]
+    assert re.search(r"^ *0 +29 +Cu", seen["feff"], re.M)  # the absorber among FEFF's potentials
+    assert seen["shown"] in seen["message"]
+    assert seen["again"]

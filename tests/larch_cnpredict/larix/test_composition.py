@@ -1,0 +1,62 @@
+"""What the sample is made of, as it stands at Formula in the real Larix."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from larch import Group
+
+from larch_cnpredict.larix.table import composition_asked, header_formula
+
+XDI = Path(__file__).parents[3] / "examples" / "CuO_liquid_nitrogen.xdi"
+
+
+@pytest.mark.parametrize(
+    ("text", "in_header", "asked"),
+    [
+        ("", "", {}),
+        ("CuO", "", {"formula": "CuO"}),
+        ("Cu", "", {"formula": "Cu"}),
+        (" Cu O ", "", {"elements": "Cu O"}),
+        ("Na,Cr, O", "", {"elements": "Na,Cr, O"}),
+        ("CuSO4.5H2O", "", {"formula": "CuSO4.5H2O"}),
+        ("(NH4)2 Fe (SO4)2", "", {"formula": "(NH4)2 Fe (SO4)2"}),
+        ("rust", "", {"formula": "rust"}),
+        ("CuO", "CuO", {}),
+        ("Cu2O", "CuO", {"formula": "Cu2O"}),
+        ("", "CuO", {"formula": ""}),
+    ],
+)
+def test_what_is_asked(text, in_header, asked):
+    assert composition_asked(text, in_header) == asked
+
+
+@pytest.mark.parametrize("attrs", [None, {}, {"sample": "CuO"}, {"sample": {}}, Group(sample={"stoichiometry": "CuO"})])
+def test_header_without_a_formula(attrs):
+    assert header_formula(Group(attrs=attrs)) == ""
+
+
+def test_formulas_on_the_tab(shared, project, tmp_path):
+    xdi, session = tmp_path / "with_header.xdi", tmp_path / "formulas.larix"
+    shutil.copy(XDI, xdi)
+    xdi.write_text(xdi.read_text().replace("# Sample.name: CuO", "# Sample.name: CuO\n# Sample.stoichiometry: CuO"))
+    seen = shared("formulas", path=project, xdi=xdi, session=session)
+    formula, elements, other, foil, strange = seen["said"]
+    assert "with the composition CuO; without it: CN 4" in formula["details"]
+    assert "with the composition Cu, O; without it: CN 4" in elements["details"]
+    assert "the spectrum contradicts the composition CuS" in foil["details"]
+    assert "says CN 12" in foil["details"]
+    assert foil["status"].startswith("Outside")
+    assert other["status"] == "Formula 'Na2CrO4' has no Cu, the absorber: correct Formula or Absorber."
+    assert strange["status"] == "Formula 'rust' cannot be read: write it as in Formula 'Na2CrO4'."
+    assert seen["kept"] == ["Na2CrO4", "CuS", "rust"]
+    assert seen["copied"] == ["Na2CrO4", "Ni Cu", "Ni Cu"]
+    for command in (", formula='CuO')", ", elements='Cu, O')", ", formula='CuS')"):
+        assert command in seen["buffer"]
+
+    assert seen["header"] == "CuO"
+    assert "with the composition CuO" in seen["by header"]
+    assert "composition" not in seen["without"]
+    assert ", formula='')" in seen["buffer"]
+    kept = dict(zip(seen["names"], seen["copied"], strict=True)) | {seen["with header"]: ""}
+    assert shared("formulas_kept", path=session) == kept
