@@ -1,4 +1,4 @@
-"""How long the CN tab of Larix takes for many selected groups, beyond Larix's own EXAFS processing.
+"""How long a user of the CN tab waits: for one answer, for many, for a series; beyond Larix's own EXAFS processing.
 
 `python benchmarks/larix.py [GROUPS ...]` starts the real Larix on an X server of its own, as the tests do.
 """
@@ -24,9 +24,18 @@ def main(counts: list[int]) -> None:
         foil.energy, foil.mu, foil.filename = foil.data[0], foil.data[1], "Cu_foil"
         project.add_group(foil)
         project.save()
+        given = {"path": project.filename}
+
+        larix = driver.Program(display, folder)
+        cold, *warm = larix.play("click_to_answer", **given, times=6)
+        for name, (answer, plot) in {"first": cold, "again, median": sorted(warm)[len(warm) // 2]}.items():
+            print(f"one group, {name}: {answer:.2f} s to the answer, {plot:.2f} s to its plot")
         for groups in counts:
-            first, again = driver.run("seconds", display, folder, path=project.filename, groups=groups)
-            print(f"{groups} groups: {first:.2f} s with the loading of the models, {again:.2f} s after that")
+            first, again = larix.play("seconds", **given, groups=groups)
+            print(f"{groups} groups: {first:.2f} s, {again:.2f} s again")
+            seconds, silent = larix.play("series_of_many", **given, groups=groups)
+            print(f"{groups} groups and their series: {seconds:.2f} s, Larix not heard for {silent:.2f} s at most")
+        larix.end()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import composition
+from ..absorber import xdi_section
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
@@ -70,9 +71,7 @@ def model_choices() -> list[str]:
 
 def header_formula(group: Any) -> str:
     """What the header of a group's file says that the sample is made of."""
-    header = getattr(group, "attrs", None)
-    sample = header.get("sample") if isinstance(header, dict) else None
-    return str(sample.get("stoichiometry", "")).strip() if isinstance(sample, dict) else ""
+    return str(xdi_section(group, "sample").get("stoichiometry", "")).strip()
 
 
 def composition_asked(text: str, in_header: str) -> dict[str, str]:
