@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from larch import Group
+from larch.io import AthenaProject
 
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 
@@ -23,3 +24,12 @@ def contents(group: Group) -> dict:
             held = repr(value)
         out[key] = (id(value), held)
     return out
+
+
+def athena(path: Path, *groups: Group) -> Path:
+    """An Athena project of these groups at this path."""
+    project = AthenaProject()
+    for group in groups:
+        project.add_group(group)
+    project.save(str(path))
+    return path

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xraydb
 from larch import Group
-from larch.io import AthenaProject, read_athena
+from larch.io import read_athena
 from larch.xafs import autobk, pre_edge
 
 from larch_cnpredict import errors, predict_cn
@@ -15,6 +15,7 @@ from larch_cnpredict.cli import predict_files
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
+from tests.helpers import athena
 
 
 def chi_only(measured, **labels) -> Group:
@@ -142,12 +143,10 @@ def test_none_of_them_is_refused_on_the_command_line(measured, tmp_path, stem, e
 def test_larchs_guess_in_an_athena_project_is_no_label(measured, tmp_path):
     source = measured("Ni_foil")
     group = Group(energy=source.energy - source.e0 + 7126.5, mu=source.mu, groupname="oxide")
-    project = AthenaProject()
-    project.add_group(group)
-    project.save(str(tmp_path / "oxide.prj"))
-    (read,) = read_athena(str(tmp_path / "oxide.prj")).groups.values()
+    path = athena(tmp_path / "oxide.prj", group)
+    (read,) = read_athena(str(path)).groups.values()
     assert read.athena_params.bkg.z == "Nd"
-    (row,), _ = predict_files([tmp_path / "oxide.prj"])
+    (row,), _ = predict_files([path])
     assert row["absorber"] == "Fe K", row["notes"]
 
 

@@ -8,26 +8,23 @@ import sys
 import numpy as np
 import pytest
 from larch import Group
-from larch.io import AthenaProject, read_athena
+from larch.io import read_athena
 from larch.xafs import autobk
 
 from larch_cnpredict import cli, files, larch_hooks, models
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
-from tests.helpers import EXAMPLES
+from tests.helpers import EXAMPLES, athena
 
 FOIL, OXIDE = EXAMPLES / "Cu_foil_liquid_nitrogen.dat", EXAMPLES / "CuO_liquid_nitrogen.xdi"
 
 
 @pytest.fixture
 def project(measured, tmp_path):
-    project = AthenaProject()
-    for stem in ("Cu_foil", "Ni_foil"):
-        group = measured(stem)
-        group.groupname = stem
-        project.add_group(group)
-    project.save(str(tmp_path / "foils.prj"))
-    return tmp_path / "foils.prj"
+    groups = measured("Cu_foil"), measured("Ni_foil")
+    for group, name in zip(groups, ("Cu_foil", "Ni_foil"), strict=True):
+        group.groupname = name
+    return athena(tmp_path / "foils.prj", *groups)
 
 
 @pytest.fixture
@@ -167,11 +164,9 @@ def test_a_table_holds_no_formulas(tmp_path, monkeypatch, capsys):
 def test_background_settings_of_an_athena_project(measured, tmp_path):
     group = measured("CuO")
     autobk(group, rbkg=1.3, kmin=0.5, kmax=12.5, kweight=3, clamp_lo=2, clamp_hi=20)
-    project = AthenaProject()
-    project.add_group(group)
-    project.save(str(tmp_path / "one.prj"))
-    (wanted,) = read_athena(str(tmp_path / "one.prj"), do_bkg=True).groups.values()
-    (ours,) = files.read_groups(tmp_path / "one.prj")
+    path = athena(tmp_path / "one.prj", group)
+    (wanted,) = read_athena(str(path), do_bkg=True).groups.values()
+    (ours,) = files.read_groups(path)
     files.process(ours)
     np.testing.assert_array_equal(ours.chi, wanted.chi)
     usual = Group(energy=ours.energy, mu=ours.mu)

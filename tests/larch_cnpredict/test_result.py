@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from larch import Group
-from larch.io import AthenaProject, read_athena, read_session
+from larch.io import read_athena, read_session
 from larch.xafs import autobk, xftf
 from matplotlib.figure import Figure
 
@@ -15,7 +15,7 @@ from larch_cnpredict import errors, explain, models, plot_cn, predict_cn
 from larch_cnpredict.request import Request
 from larch_cnpredict.result import Prediction, is_stale, safe_cells, write
 from larch_cnpredict.spectrum import read_spectrum
-from tests.helpers import TRAINING
+from tests.helpers import TRAINING, athena
 
 
 def prediction(group: Group, **changes) -> Prediction:
@@ -92,10 +92,7 @@ def test_survives_a_session(measured, larch, tmp_path):
 def test_athena_export_still_works(measured, tmp_path):
     group = measured()
     write(group, prediction(group))
-    project = AthenaProject()
-    project.add_group(group)
-    project.save(str(tmp_path / "one.prj"))
-    (back,) = read_athena(str(tmp_path / "one.prj")).groups.values()
+    (back,) = read_athena(str(athena(tmp_path / "one.prj", group))).groups.values()
     np.testing.assert_allclose(back.mu, group.mu)
 
 
