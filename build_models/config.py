@@ -82,6 +82,7 @@ class Order:
     low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
     low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
     skip: Names = says((), "parquet tables whose (material_id, site_index) are not done again")
+    rare_first: bool = says(False, "stage simulate takes sites unlike those of `skip` first; `limit` is of sites then")
 
 
 @dataclass(frozen=True, config=REFUSING)
@@ -112,6 +113,7 @@ class Train:
 
     tables: Names = says((), "spectra tables (parquet); none: what the stage table made")
     structures: Names = says((), "tables of their structures (parquet); none: the structure types stand in the tables")
+    chosen: Names = says((), "spectra tables of sites taken rare_first: learnt from, and in no figure")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
                                       "with `measured`: those of it")  # fmt: skip

@@ -34,7 +34,7 @@ class Run:
     @classmethod
     def load(cls, config: Config) -> Run:
         """Read the tables that the configuration names, or what stage `table` made."""
-        return cls(config, dataset.load(tables(config), config.train.structures))
+        return cls(config, dataset.load(tables(config), config.train.structures, config.train.chosen))
 
     @property
     def seed(self) -> int:
@@ -49,7 +49,12 @@ class Run:
     def schemes(self) -> dict[str, np.ndarray]:
         """Fold numbers of each way to split: whole structure types, whole formulas, or (as in the paper) anything."""
         keys = {"prototype": self.data.prototypes, "formula": self.data.formulas, "random": np.arange(len(self.data))}
-        return {name: dataset.folds(key, self.config.train.folds, self.seed) for name, key in keys.items()}
+        return {name: dataset.folds(key, self.config.train.folds, self.seed, self.data.chosen) for name, key in keys.items()}
+
+    @cached_property
+    def scored(self) -> Dataset:
+        """What figures are about: all but the chosen sites, which are there for being rare."""
+        return self.data.take(np.flatnonzero(~self.data.chosen))
 
     @cached_property
     def unseen_formulas(self) -> tuple[str, ...]:
@@ -76,8 +81,8 @@ class Run:
     @cached_property
     def anchors(self) -> samples.Anchors:
         """What samples begin with."""
-        fold, train = self.schemes["prototype"], self.config.train
-        return samples.Anchors.of(self.data, fold, train.particles, train.folds, self.seed)
+        fold, train = self.schemes["prototype"][~self.data.chosen], self.config.train
+        return samples.Anchors.of(self.scored, fold, train.particles, train.folds, self.seed)
 
     def sample_rows(self, unseen: bool) -> np.ndarray:
         """Anchors to train on, all or without the unseen formulas."""

@@ -11,12 +11,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, FeffSettings
-from build_models.data import feff, paths, table
+from build_models.data import choose, feff, paths, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
 from build_models.data.structures import iterate, to_structure
@@ -37,13 +38,20 @@ def label(config: Config) -> None:
 def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
-    labels = table.read_shards(config.out / "label", [*table.KEY, "reason"])
+    labels = table.read_shards(config.out / "label")
+    labels = labels.filter(pc.equal(labels["reason"], ""))
     done = table.keys(config.out / "simulate").union(*map(table.keys_of, config.order.skip))
     todo: dict[str, list[int]] = {}
-    for row in labels.to_pylist():
-        if not row["reason"] and (row["material_id"], row["site_index"]) not in done:
-            todo.setdefault(row["material_id"], []).append(row["site_index"])
-    rows = (row for row in iterate(config.out / "structures.parquet", config.limit) if row["material_id"] in todo)
+    if config.order.rare_first:
+        for material_id, site_index in choose.rarest_first(labels, done, config.seed)[: config.limit]:
+            todo.setdefault(material_id, []).append(site_index)
+        wanted = {row["material_id"]: row for row in iterate(config.out / "structures.parquet")}
+        rows = (wanted[material_id] for material_id in todo)
+    else:
+        for material_id, site_index in table.key_list(labels):
+            if (material_id, site_index) not in done:
+                todo.setdefault(material_id, []).append(site_index)
+        rows = (row for row in iterate(config.out / "structures.parquet", config.limit) if row["material_id"] in todo)
     sites = ((row, todo[row["material_id"]]) for row in rows)
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 

@@ -177,6 +177,8 @@ FAMILIES: dict[str, Callable[[Recipe], Any]] = {
     "phase": lambda recipe: Network("complex", "convolutional", recipe.members),
 }
 PAPER_FAMILIES = ("network", "bagging", "forest")
+# Learn from the chosen sites too; the others stay what the paper has, and what answers where there is no chi(k).
+LEARN_CHOSEN = ("phase",)
 LONGEST = ("phase", "shells")  # to fit, and so what is begun with
 
 

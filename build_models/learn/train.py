@@ -43,18 +43,20 @@ def fit_missing(run: Run) -> None:
     jobs: list[tuple[Callable, tuple]] = []
     spectra = run.spectra("shipped")
     for unseen in (False, True) if run.unseen_formulas else (False,):
-        rows = np.flatnonzero(run.data.trainable & ~(run.unseen & unseen))
+        every = run.data.trainable & ~(run.unseen & unseen)
+        rows = np.flatnonzero(every & ~run.data.chosen)
         for name in _names(unseen):
+            known = np.flatnonzero(every) if name in families.LEARN_CHOSEN else rows
             path = _path(run, name, unseen)
             if not path.exists():
-                jobs.append((_save, (path, families.fit, name, spectra, rows, run.recipe, run.seed)))
+                jobs.append((_save, (path, families.fit, name, spectra, known, run.recipe, run.seed)))
         for kind in composition.KINDS:
             path = _path(run, f"composition-{kind}", unseen)
             if not path.exists():
                 jobs.append((_save, (path, composition.fit, run.data.take(rows), kind, run.seed)))
         path = domain_path(run, unseen)
         if not path.exists():
-            jobs.append((_fit_domain, (path, run.data.take(rows), run.recipe.augmentation, run.seed)))
+            jobs.append((_fit_domain, (path, run.data.take(np.flatnonzero(every)), run.recipe.augmentation, run.seed)))
         for reads in samples.SIZES:
             path = _path(run, f"samples-{reads}", unseen)
             if not path.exists():

@@ -18,7 +18,7 @@ from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Reci
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.copies import Copies
-from build_models.spectra.dataset import CLASSES
+from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.uncertainty import temper
 
 TESTS = ("realistic", "ideal")
@@ -51,14 +51,16 @@ COMPARED: dict[str, dict[str, Trained]] = {
 def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the pictures."""
     this = Run.load(config)
-    data = this.data
+    data = this.scored
     train.fit_missing(this)
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": config.train.folds, "schemes": {}}
+    metrics["data"]["chosen"] = int(this.data.chosen.sum())
     for scheme, fold in this.schemes.items():
+        fold = fold[~this.data.chosen]
         predicted = cross_validate(this, scheme)
         told = {kind: composition.predict(data, fold, kind, this.seed) for kind in composition.KINDS}
-        results = summarise(this, fold, predicted, told if "shipped" in predicted else {})
-        metrics["schemes"][scheme] = {"baselines": baselines(this, fold, told["formula"]), **results}
+        results = summarise(data, fold, predicted, told if "shipped" in predicted else {})
+        metrics["schemes"][scheme] = {"baselines": baselines(data, fold, told["formula"]), **results}
         if scheme == HEADLINE:
             realistic = predicted["shipped"]["realistic"]
             metrics["calibration"] = {
@@ -77,8 +79,8 @@ def run(config: Config) -> None:
 
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
-    """Predictions for each site by models that did not see its fold, not yet calibrated."""
-    out, fold = this.folder / scheme, this.schemes[scheme]
+    """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
+    out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.chosen
     out.mkdir(exist_ok=True)
     compared = COMPARED[scheme]
     tests = {name: this.spectra(name) for name in TESTS}
@@ -92,13 +94,14 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     for (name, family, i), path in files.items():
         if not path.exists():
             trained = compared[name]
-            seen = np.flatnonzero((fold != i) & this.data.trainable)
+            chosen = name == "shipped" and family in families.LEARN_CHOSEN
+            seen = np.flatnonzero((fold != i) & this.data.trainable & (scored | chosen))
             fit = families.fit_per_absorber if trained.per_absorber else families.fit
             fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
-            jobs.append((_predict_fold, (path, fit, fitted, tests, np.flatnonzero(fold == i))))
+            jobs.append((_predict_fold, (path, fit, fitted, tests, np.flatnonzero((fold == i) & scored))))
     jobs.sort(key=lambda job: job[1][2][0] not in families.LONGEST)
     train.run_jobs(this, jobs, f"cross-validation, {scheme}")
-    n = len(this.data), len(CLASSES)
+    n = len(this.scored), len(CLASSES)
     predicted: Predicted = {
         name: {test: {family: np.zeros(n, np.float32) for family in trained.families} for test in TESTS}
         for name, trained in compared.items()
@@ -106,7 +109,7 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     for (name, family, i), path in files.items():
         with np.load(path) as saved:
             for test in TESTS:
-                predicted[name][test][family][fold == i] = saved[test]
+                predicted[name][test][family][fold[scored] == i] = saved[test]
     return predicted
 
 
@@ -115,19 +118,17 @@ def _predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[st
     train.save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
 
 
-def baselines(this: Run, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:
+def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:
     """What is right without any spectrum: always the absorber's commonest number; composition and absorber (`told`)."""
-    data = this.data
     guesses = {"majority": scores.majority(data, fold), "composition": CLASSES[told.argmax(1)]}
     return {name: scores.by_absorber(data, partial(scores.rates, data, guess=guess)) for name, guess in guesses.items()}
 
 
-def summarise(this: Run, fold: np.ndarray, predicted: Predicted, told: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Scores by way of training, test and family, for all sites and for each absorber; calibrated out of fold.
 
     What ships is scored on realistic spectra once more with each of `told`, distributions by composition.
     """
-    data = this.data
 
     def scored(raw: np.ndarray, by_composition: np.ndarray | None = None) -> dict[str, dict[str, float]]:
         p, sets, _ = calibrate.out_of_fold(raw, data.cn, data.elements, fold, by_composition)
@@ -146,7 +147,7 @@ def summarise(this: Run, fold: np.ndarray, predicted: Predicted, told: Mapping[s
 def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
     """Models trained without some formulas, on the simulated sites of these."""
     family = train.DEFAULT["complex"]
-    model, rows = train.trained(this, unseen=True)[family], np.flatnonzero(this.unseen)
+    model, rows = train.trained(this, unseen=True)[family], np.flatnonzero(this.unseen & ~this.data.chosen)
     p = temper(model.predict(this.spectra("realistic").inputs(model.reads, 0, rows)), calibration[family]["power"])
     hidden = this.data.take(rows)
     known = {"formulas": len(set(hidden.formulas)), "sites": len(rows)}

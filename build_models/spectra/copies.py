@@ -60,13 +60,18 @@ def make(
         folder.mkdir(parents=True, exist_ok=True)
         groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
         sharp = sharpened(data.labels, sharpness)
-        rows = np.arange(len(data))
+        # chosen sites by themselves: they change nothing of what the others become
+        parts = [(0, np.flatnonzero(~data.chosen)), (1, np.flatnonzero(data.chosen))]
         for copy in progress(range(count)):
-            rng = np.random.default_rng([seed, copy])
-            chi, kmax, kend = augment(data, rows, rng, augmentation)
-            labels = sharp
-            if augmentation.mixture:
-                chi, labels = mix_sites(chi, labels, groups, rng, augmentation.mixture)
+            made = []
+            for part, rows in parts[: 1 + data.chosen.any()]:
+                rng = np.random.default_rng([seed, copy, *[part] * part])
+                chi, kmax, kend = augment(data, rows, rng, augmentation)
+                labels = sharp[rows]
+                if augmentation.mixture:
+                    chi, labels = mix_sites(chi, labels, groups[rows], rng, augmentation.mixture)
+                made.append((chi, kmax, kend, labels))
+            chi, kmax, kend, labels = map(np.concatenate, zip(*made, strict=True))
             write_inputs(folder, copy, chi, data.elements, kmax, kend)
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
         finished.touch()

@@ -40,6 +40,7 @@ class Dataset:
     weight: np.ndarray  # CrystalNN's, of `cn`
     shell: np.ndarray  # 'O6' or 'O4 N2'
     shell_end: np.ndarray  # Å, distance of the farthest first neighbour
+    chosen: np.ndarray  # mask: sites that were chosen for being rare, after all others. No figure counts them
     digest: str  # of the tables
 
     def __len__(self) -> int:
@@ -68,7 +69,9 @@ class Dataset:
         return np.unique(np.char.add(self.elements.astype(str), nearest), return_inverse=True)[1]
 
 
-def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> Dataset:
+def load(
+    paths: Sequence[str | Path], structures: Sequence[str | Path] = (), chosen: Sequence[str | Path] = ()
+) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
     All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
@@ -76,7 +79,7 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
     it is its own prototype.
     """
     parts, chi, digest, seen = [], [], hashlib.sha256(), set()
-    for path in paths:
+    for path in [*paths, *chosen]:
         with Path(path).open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
         file = pq.ParquetFile(path)
@@ -85,7 +88,7 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
             rows = batch.select(columns).to_pylist()
             new = [i for i, row in enumerate(rows) if (row["material_id"], row["site_index"]) not in seen]
             seen |= {(row["material_id"], row["site_index"]) for row in rows}
-            parts += [rows[i] for i in new]
+            parts += [rows[i] | {"chosen": path in chosen} for i in new]
             static, debye = (
                 batch[name].values.to_numpy(zero_copy_only=False).reshape(len(rows), -1, 361).astype(np.float32)
                 for name in ("chi_static", "chi_debye")
@@ -116,6 +119,7 @@ def load(paths: Sequence[str | Path], structures: Sequence[str | Path] = ()) -> 
         weight=np.array([max(row["cn_weights"], default=0.0) for row in parts]),
         shell=np.array([" ".join(f"{s}{shell.count(s)}" for s in dict.fromkeys(shell)) for shell in shells]),
         shell_end=np.array([max((float(d) for _, d in site), default=2.5) for site in neighbours]),
+        chosen=np.array([row["chosen"] for row in parts]),
         digest=digest.hexdigest()[:16],
     )
 
@@ -128,10 +132,14 @@ def _distribution(row):
     return out / out.sum() if out.sum() else out
 
 
-def folds(keys: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """A fold number for each row; rows with one key share a fold.
+def folds(keys: np.ndarray, n: int, seed: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    """A fold number for each row; rows with one key share a fold, and `chosen` rows change that of no other.
 
     Keys are prototypes or formulas, to hold them out whole, or row numbers, for the paper's random split.
     """
-    unique, inverse = np.unique(keys, return_inverse=True)
-    return np.random.default_rng(seed).permutation(len(unique))[inverse] % n
+    first = keys if chosen is None else keys[~chosen]
+    unique = np.unique(first)
+    number = dict(zip(unique, np.random.default_rng(seed).permutation(len(unique)), strict=True))
+    for key in np.setdiff1d(keys, unique):
+        number[key] = len(number)
+    return np.array([number[key] for key in keys], int) % n
