@@ -49,7 +49,8 @@ class Run:
     def schemes(self) -> dict[str, np.ndarray]:
         """Fold numbers of each way to split: whole structure types, whole formulas, or (as in the paper) anything."""
         keys = {"prototype": self.data.prototypes, "formula": self.data.formulas, "random": np.arange(len(self.data))}
-        return {name: dataset.folds(key, self.config.train.folds, self.seed, self.data.chosen) for name, key in keys.items()}
+        n, chosen = self.config.train.folds, self.data.chosen
+        return {name: dataset.folds(key, n, self.seed, chosen) for name, key in keys.items()}
 
     @cached_property
     def scored(self) -> Dataset:

@@ -1,4 +1,4 @@
-"""The order of work for sites that are chosen, and not taken as they come: what the tables know least of comes first."""
+"""The order of work for sites that are chosen and not taken as they come: what the tables know least of first."""
 
 from __future__ import annotations
 

@@ -1,0 +1,154 @@
+"""How much can be had: what is ambiguous in the labels, what is not in the spectra, what more sites bring.
+
+    python -m benchmarks.ceiling CONFIG [--readme docs/ceiling.md]
+
+CONFIG is that of a finished training (stages train and evaluate), whose folds are used: whole structure types held out,
+and of the five folds the first where a model has to be trained here. Prints tables; with --readme it puts them
+between the markers of that page.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from tqdm import tqdm
+
+from build_models import config
+from build_models.data import structures
+from build_models.learn import families
+from build_models.report import card, scores
+from build_models.run import Run
+from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
+
+SHELLS = np.arange(1.2, 5.0, 0.1)  # Å
+NEAREST = 24  # distances that the trees on exact distances read
+AMPLITUDE = 0.18  # standard deviation of s02 among measured spectra: what a radial distribution is multiplied by
+
+
+def surroundings(data: Dataset, tables: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest distances of each site with the elements' Z, (n, 2 NEAREST), and its neighbours by `SHELLS`."""
+    places = {site: i for i, site in enumerate(data.sites)}
+    wanted: dict[str, list[int]] = {}
+    for site in data.sites:
+        name, _, index = site.rpartition(" site ")
+        wanted.setdefault(name, []).append(int(index))
+    exact, radial = np.zeros((len(data), 2 * NEAREST)), np.zeros((len(data), len(SHELLS)))
+    rows = (row for path in tables for row in structures.iterate(Path(path)) if row["material_id"] in wanted)
+    for row in tqdm(rows, desc="surroundings", total=len(wanted)):
+        structure = structures.to_structure(row)
+        for index in wanted[row["material_id"]]:
+            near = structure.get_neighbors(structure[index], 6.0)
+            near = sorted((n.nn_distance, n.specie.Z) for n in near)[:NEAREST]
+            i = places[f"{row['material_id']} site {index}"]
+            exact[i, : 2 * len(near)] = np.ravel(near)
+            for distance, _ in near:
+                radial[i] += np.exp(-(((SHELLS - distance) / 0.1) ** 2) / 2)
+    return exact, radial
+
+
+def labels(data: Dataset) -> Iterator[str]:
+    """What CrystalNN itself is not sure of, by number."""
+    yield "| number | sites | clear | its mean weight | entropy, bits |"
+    yield "|---|---|---|---|---|"
+    for name, rows in [("all", data.trainable)] + [(str(n), data.cn == n) for n in CLASSES]:
+        p = data.labels[rows]
+        bits = -(p * np.log2(np.maximum(p, 1e-9))).sum(1).mean()
+        clear, weight = (data.weight[rows] > CLEAR).mean(), data.weight[rows].mean()
+        yield f"| {name} | {rows.sum()} | {clear:.1%} | {weight:.2f} | {bits:.2f} |"
+
+
+def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
+    """The same sites and folds, told more and less: geometry, ideal and realistic spectra."""
+    data, fold = this.scored, this.schemes["prototype"][~this.data.chosen]
+    absorber = (data.elements[:, None] == np.unique(data.elements)).astype(float)
+    rng = np.random.default_rng(this.seed)
+    exact, radial = surroundings(data, tables)
+    rough = radial * np.clip(rng.normal(1, AMPLITUDE, (len(data), 1)), 0.4, 1.6)
+    yield "| what is told | model | all sites | clear sites |"
+    yield "|---|---|---|---|"
+    told = {
+        "distances and elements of 24 neighbours, exact": np.hstack([exact, absorber]),
+        "radial distribution, 0.1 Å wide": np.hstack([radial, absorber]),
+        f"the same with an error of amplitude of {AMPLITUDE:.0%}": np.hstack([rough, absorber]),
+    }
+    usable = data.trainable
+    for name, x in told.items():
+        guess = np.zeros(len(data), int)
+        for i in np.unique(fold):
+            trees = ExtraTreesClassifier(60, min_samples_leaf=2, max_features=0.3, n_jobs=-1, random_state=this.seed)
+            guess[fold == i] = trees.fit(x[(fold != i) & usable], data.cn[(fold != i) & usable]).predict(x[fold == i])
+        yield _line(name, "trees", data, guess)
+    for test in ("ideal", "realistic"):
+        x = this.spectra(test).inputs("complex", 0, np.flatnonzero(~this.data.chosen))
+        guess = np.zeros(len(data), int)
+        for i in np.unique(fold):
+            train = (fold != i) & usable
+            pca = PCA(40, random_state=this.seed).fit(x[train])
+            place = np.hstack([pca.transform(x), 1000 * absorber])  # of another absorber is never the nearest
+            known = KNeighborsClassifier(1).fit(place[train], data.cn[train])
+            guess[fold == i] = known.predict(place[fold == i])
+        yield _line(f"{test} spectrum", "nearest site", data, guess)
+    metrics = json.loads((this.folder / "metrics.json").read_text())
+    for test in ("ideal", "realistic"):
+        rates = metrics["schemes"]["prototype"]["shipped"][test]["phase"]["all"]
+        yield f"| {test} spectrum | phase | {rates['accuracy']:.1%} | {rates['clear']:.1%} |"
+
+
+def _line(name: str, model: str, data: Dataset, guess: np.ndarray) -> str:
+    rates = scores.rates(data, np.arange(len(data)), guess)
+    return f"| {name} | {model} | {rates['accuracy']:.1%} | {rates['clear']:.1%} |"
+
+
+def learning(this: Run) -> Iterator[str]:
+    """One network of `phase`, fewer and more sites."""
+    data, fold, copies = this.data, this.schemes["prototype"], this.spectra("shipped")
+    test = np.flatnonzero((fold == 0) & ~data.chosen)
+    x = this.spectra("realistic").inputs("complex", 0, test)
+    rng = np.random.default_rng(this.seed)
+    usual = rng.permutation(np.flatnonzero((fold != 0) & ~data.chosen & data.trainable))
+    chosen = np.flatnonzero((fold != 0) & data.chosen & data.trainable)
+    few = len(usual) // 2
+    sets = {f"{n} as they come": usual[:n] for n in (2500, 5000, 10000, len(usual))}
+    sets[f"{few} as they come and {len(chosen)} more"] = usual[: few + len(chosen)]
+    sets[f"{few} as they come and {len(chosen)} chosen"] = np.concatenate([usual[:few], chosen])
+    sets[f"{len(usual)} as they come and {len(chosen)} chosen"] = np.concatenate([usual, chosen])
+    recipe = replace(this.recipe, members=1, epochs=10)
+    own = data.take(test)
+    yield "| sites | all | clear | numbers alike: mean of the shares found |"
+    yield "|---|---|---|---|"
+    for name, rows in sets.items():
+        steps = replace(recipe, epochs=max(10, round(10 * len(usual) / len(rows))))  # as many steps for all
+        guess = CLASSES[families.fit("phase", copies, rows, steps, this.seed).predict(x).argmax(1)]
+        rates = scores.rates(own, np.arange(len(own)), guess)
+        found = np.mean([(guess[own.cn == n] == n).mean() for n in CLASSES if (own.cn == n).sum() >= 5])
+        yield f"| {name} | {rates['accuracy']:.1%} | {rates['clear']:.1%} | {found:.1%} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--readme", type=Path, help="page with markers, to be filled")
+    arguments = parser.parse_args()
+    settings = config.load(arguments.config)
+    this = Run.load(settings)
+    parts = {
+        "Labels": labels(this.scored),
+        "Spectra": spectra(this, settings.train.structures),
+        "Learning curve": learning(this),
+    }
+    text = "\n\n".join("\n".join([f"## {title}", "", *lines]) for title, lines in parts.items())
+    print(text)
+    if arguments.readme:
+        before, start, rest = arguments.readme.read_text().partition(card.START)
+        after = rest.partition(card.END)[2]
+        arguments.readme.write_text(f"{before}{start}\n{text}\n{card.END}{after}")
+
+
+if __name__ == "__main__":
+    main()
