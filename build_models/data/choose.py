@@ -7,7 +7,7 @@ import pyarrow as pa
 
 
 def rarest_first(labels: pa.Table, known: set[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
-    """Sites (material_id, site_index) that are not known yet, those first that add most to those that are.
+    """Labelled sites (material_id, site_index) that are not known yet, those first that add most to those that are.
 
     A site is worth little where there are many of its absorber, number and kinds of neighbour, and less where there are
     many of its structure type; what stands before it in the list counts as known. A label that CrystalNN is not sure of
@@ -23,4 +23,3 @@ def rarest_first(labels: pa.Table, known: set[tuple[str, int]], seed: int) -> li
     )
     order = (np.sqrt(alike) * of_type / sites["cn_weights"][new].map(max) ** 2).sort_values(kind="stable").index
     return list(zip(sites["material_id"][order], sites["site_index"][order], strict=True))
-

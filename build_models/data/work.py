@@ -40,19 +40,16 @@ def simulate(config: Config) -> None:
     feff.sweep_scratch()
     labels = table.read_shards(config.out / "label")
     labels = labels.filter(pc.equal(labels["reason"], ""))
-    done = table.keys(config.out / "simulate").union(*map(table.keys_of, config.order.skip))
+    known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
+    rare, path = config.order.rare_first, config.out / "structures.parquet"
+    order = choose.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
+    done = known | table.keys(config.out / "simulate")
     todo: dict[str, list[int]] = {}
-    if config.order.rare_first:
-        for material_id, site_index in choose.rarest_first(labels, done, config.seed)[: config.limit]:
+    for material_id, site_index in order:
+        if (material_id, site_index) not in done:
             todo.setdefault(material_id, []).append(site_index)
-        wanted = {row["material_id"]: row for row in iterate(config.out / "structures.parquet")}
-        rows = (wanted[material_id] for material_id in todo)
-    else:
-        for material_id, site_index in table.key_list(labels):
-            if (material_id, site_index) not in done:
-                todo.setdefault(material_id, []).append(site_index)
-        rows = (row for row in iterate(config.out / "structures.parquet", config.limit) if row["material_id"] in todo)
-    sites = ((row, todo[row["material_id"]]) for row in rows)
+    rows = {row["material_id"]: row for row in iterate(path, config.limit) if row["material_id"] in todo}
+    sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows))
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
 

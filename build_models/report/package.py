@@ -52,6 +52,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
         "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in samples.items()},
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
+        "chosen": [table.provenance(Path(path)) for path in run.config.train.chosen],
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
         "domain": _write(folder / "domain.npz", train.domain_path(run, unseen).read_bytes()),

@@ -57,6 +57,7 @@ def metrics():
     return {
         "data": {
             "sites": 100, "formulas": 90, "prototypes": 33, "clear": 71, "not_labelled_1_to_16": 3, "digest": "abc",
+            "chosen": 17,
             "sources": {"amcsd": 100},
             "per_absorber": ABSORBERS,
         },
@@ -95,6 +96,7 @@ def manifest():
             }
             for name in FAMILIES
         },
+        "chosen": [],
         "particles": [{"materials": 21, "rows": 212}, {"materials": 10, "rows": 100}],
         "tables": [
             {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from build_models import config
-from build_models.learn import composition
+from build_models.learn import composition, families
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
@@ -41,6 +41,27 @@ def test_types_and_formulas_are_held_out_whole(run):
     assert (np.bincount(run.schemes["random"]) == 40).all()
 
 
+@pytest.mark.parametrize("learns", [(), ("forest",)])
+def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, monkeypatch):
+    asked = []
+
+    def predict_fold(path, _, fitted, tests, rows):
+        asked.append((fitted[2], rows))
+        np.savez(path, **{name: np.full((len(rows), 16), 1 / 16) for name in tests})
+
+    monkeypatch.setattr(evaluate, "_predict_fold", predict_fold)
+    monkeypatch.setattr(families, "LEARN_CHOSEN", learns)
+    some = Run(run.config, replace(run.data, chosen=np.arange(160) >= 120))
+    predicted = evaluate.cross_validate(some, "prototype")
+    assert predicted["shipped"]["ideal"]["forest"].shape == (120, 16)
+    assert len(some.scored) == 120
+    assert sorted(np.concatenate([rows for _, rows in asked])) == list(range(120))
+    fold = some.schemes["prototype"]
+    for seen, rows in asked:
+        assert (seen.max() >= 120) == bool(learns)
+        assert not set(fold[seen]) & set(fold[rows])
+
+
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
     monkeypatch.setattr(evaluate, "_predict_fold", None)
@@ -62,7 +83,7 @@ def test_metrics_are_those_of_the_answers(run, monkeypatch):
     data, fold = run.data, run.schemes["prototype"]
     p = np.eye(16, dtype=np.float32)[np.where(data.elements == "Fe", data.cn, 1) - 1]
     predicted = {"shipped": {"ideal": {"forest": p}}}
-    results = evaluate.summarise(run, fold, predicted, {})["shipped"]["ideal"]["forest"]
+    results = evaluate.summarise(data, fold, predicted, {})["shipped"]["ideal"]["forest"]
     assert results["Fe"]["accuracy"] == 1
     assert results["Ni"]["accuracy"] == 0
     assert results["all"]["accuracy"] == pytest.approx(0.5)
@@ -70,7 +91,7 @@ def test_metrics_are_those_of_the_answers(run, monkeypatch):
 
 def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run):
     fold = run.schemes["formula"]
-    found = evaluate.baselines(run, fold, composition.predict(run.data, fold, "formula", seed=0))
+    found = evaluate.baselines(run.data, fold, composition.predict(run.data, fold, "formula", seed=0))
     assert set(found) == {"majority", "composition"}
     for values in found.values():
         assert 0.15 < values["all"]["accuracy"] < 0.55  # a third by chance

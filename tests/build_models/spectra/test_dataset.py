@@ -40,6 +40,16 @@ def test_folds_hold_whole_formulas_out():
     assert set(fold) == {0, 1, 2}
 
 
+def test_chosen_rows_change_no_fold_but_follow_their_key():
+    keys = np.array([f"type {i % 7}" for i in range(30)])
+    alone = dataset.folds(keys, 3, seed=0)
+    more = np.array(["type 3", "a new type", "type 5"])
+    fold = dataset.folds(np.concatenate([keys, more]), 3, 0, np.arange(33) >= 30)
+    np.testing.assert_array_equal(fold[:30], alone)
+    assert (fold[30], fold[32]) == (alone[3], alone[5])
+    assert fold[31] in (0, 1, 2)
+
+
 @pytest.mark.feff
 def test_structure_types_are_those_of_the_table_or_of_the_crystals(data, spectra_table, structure_table, tmp_path):
     assert set(data.prototypes[data.formulas == "NiO"]) == {"AB Fm-3m (225)"}
