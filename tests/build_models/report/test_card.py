@@ -57,7 +57,6 @@ def metrics():
     return {
         "data": {
             "sites": 100, "formulas": 90, "prototypes": 33, "clear": 71, "not_labelled_1_to_16": 3, "digest": "abc",
-            "chosen": 17,
             "sources": {"amcsd": 100},
             "per_absorber": ABSORBERS,
         },
@@ -96,7 +95,6 @@ def manifest():
             }
             for name in FAMILIES
         },
-        "chosen": [],
         "particles": [{"materials": 21, "rows": 212}, {"materials": 10, "rows": 100}],
         "tables": [
             {
@@ -121,6 +119,15 @@ def section(text: str, heading: str) -> str:
 def test_percentages_are_a_hundred_times_the_shares():
     shares = (0.0, 0.5, 0.69949, 1.0, float("nan"))
     assert [card.percent(share) for share in shares] == ["0.0", "50.0", "69.9", "100.0", ""]
+
+
+def test_sites_that_were_chosen_are_said_where_there_are_some(metrics, manifest):
+    assert "chosen" not in card.card(manifest, metrics)
+    manifest["chosen"] = [manifest["tables"][0] | {"file": "rare.parquet", "rows": 18}]
+    metrics["data"]["chosen"] = 17
+    text = card.card(manifest, metrics)
+    assert "17 sites more were chosen" in text
+    assert "| rare.parquet | 0123456789abcdef | 18 |" in text
 
 
 def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
