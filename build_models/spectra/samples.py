@@ -22,7 +22,6 @@ from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL, STEP
 
 MIXED = 0.55  # share of anchors that others are mixed to
 THIRD = 0.3  # of the mixtures, that have a third component
-SAME = 0.2  # share of second components that are another site of the anchor's own formula, where the table has one
 SIMPLE = 0.5  # share of components that are elements or of two elements: most of what is mixed on a sample holder
 CHEMICAL_SHIFT = 4.0  # eV: standard deviation of a component's own edge about that of the sample
 SMALL = 0.06  # share of single sites that are in particles so small that far shells are weak
@@ -146,9 +145,6 @@ def _partners(data, apart, rng, count):
         few = rows[simple[rows]] if simple[rows].any() else rows
         size = (count, len(rows))
         out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(rows, size))
-        for formula in np.unique(data.formulas[rows]):
-            same = rows[data.formulas[rows] == formula]
-            out[0, same] = np.where(rng.random(len(same)) < SAME, rng.choice(same, len(same)), out[0, same])
     return out
 
 
