@@ -43,8 +43,8 @@ def surroundings(data: Dataset, tables: tuple[str, ...]) -> tuple[np.ndarray, np
     for row in tqdm(rows, desc="surroundings", total=len(wanted)):
         structure = structures.to_structure(row)
         for index in wanted[row["material_id"]]:
-            near = structure.get_neighbors(structure[index], 6.0)
-            near = sorted((n.nn_distance, n.specie.Z) for n in near)[:NEAREST]
+            atoms = structure.get_neighbors(structure[index], 6.0)
+            near = sorted((atom.nn_distance, atom.specie.Z) for atom in atoms)[:NEAREST]
             i = places[f"{row['material_id']} site {index}"]
             exact[i, : 2 * len(near)] = np.ravel(near)
             for distance, _ in near:

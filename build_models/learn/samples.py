@@ -57,7 +57,7 @@ def _odds(several: np.ndarray) -> float:
     if len(several) < FEWEST:
         return 1.0
     high = np.quantile(several, 1 - FALSE_ALARMS)
-    return float(min(1.0, (1 - high) / high))
+    return float(min(1.0, (1 - high) / max(high, 1e-9)))
 
 
 def holds(says: np.ndarray, mean: np.ndarray) -> np.ndarray:
