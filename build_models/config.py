@@ -82,7 +82,9 @@ class Order:
     low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
     low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
     skip: Names = says((), "parquet tables whose (material_id, site_index) are not done again")
-    rare_first: NonNegativeInt = says(0, "stage simulate takes so many sites, those most unlike `skip`; 0: all as they come")
+    rare_first: NonNegativeInt = says(
+        0, "stage simulate takes so many sites, those most unlike `skip`; 0: all as they come"
+    )
 
 
 @dataclass(frozen=True, config=REFUSING)

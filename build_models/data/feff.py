@@ -86,8 +86,9 @@ def variants(scattering: Paths, settings: FeffSettings) -> np.ndarray:
         raise FeffError(f"genfmt: feff.pad ends at k = {scattering.k[-1]:g}")
     warm = paths.debye(scattering, settings.temperature, settings.debye_temperatures)
     chis = paths.chi(scattering, np.vstack([np.zeros(len(scattering.reff)), warm]))
-    if not np.isfinite(chis).all() or not chis.any():
-        raise FeffError("genfmt: chi is zero or not finite")
+    highest = np.abs(chis).max()  # not a number where one of them is none
+    if not 0 < highest < np.finfo(np.float16).max:  # tables hold half precision
+        raise FeffError(f"genfmt: the highest chi is {highest:g}")
     return chis
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from pymatgen.core import Element
 
+from build_models.config import ConfigError
 from build_models.data import labels
 from larch_cnpredict.features import K_GRID
 
@@ -93,6 +94,8 @@ def load(
                 batch[name].values.to_numpy(zero_copy_only=False).reshape(len(rows), -1, 361).astype(np.float32)
                 for name in ("chi_static", "chi_debye")
             )
+            if not (np.isfinite(static).all() and np.isfinite(debye).all()):
+                raise ConfigError(f"{path} has chi(k) that is no number: one such site makes a network of them")
             if not debye.shape[1]:
                 debye = static * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
             chi.append(np.concatenate([static, debye], axis=1)[new])

@@ -90,6 +90,17 @@ def test_a_program_that_goes_wrong_is_a_reason(script, reason, tmp_path, monkeyp
     assert not leftovers()
 
 
+@pytest.mark.parametrize(("factor", "says"), [(0, "0"), (np.nan, "nan"), (1e6, r"\d+")])
+def test_a_sum_that_no_table_can_hold_is_a_reason(factor, says, monkeypatch):
+    """mp-1101100, site 0, gave a chi above 65,504: infinite in half precision, and one such row makes a network of NaN."""
+    settings = FeffSettings()
+    scattering = feff.run_paths(crystals()["mp-30"], 0, settings)
+    sums = feff.paths.chi
+    monkeypatch.setattr(feff.paths, "chi", lambda *given: factor * sums(*given))
+    with pytest.raises(FeffError, match=f"the highest chi is {says}"):
+        feff.variants(scattering, settings)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="folders in memory are Linux's")
 def test_folders_of_killed_processes_are_swept_and_those_of_living_ones_are_not():
     killed = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)

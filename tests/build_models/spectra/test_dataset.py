@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from build_models.config import ConfigError
 from build_models.spectra import dataset
 from larch_cnpredict import features
 
@@ -38,6 +39,18 @@ def test_folds_hold_whole_formulas_out():
     for key in set(keys):
         assert len(set(fold[keys == key])) == 1
     assert set(fold) == {0, 1, 2}
+
+
+@pytest.mark.feff
+def test_a_table_with_a_chi_that_is_no_number_is_refused(spectra_table, tmp_path):
+    rows = pq.read_table(spectra_table)
+    chi = np.stack(rows["chi_static"].to_numpy())
+    chi[-1, 200] = np.inf
+    place = rows.schema.get_field_index("chi_static")
+    bad = rows.set_column(place, rows.schema.field(place), pa.array(list(chi), rows.schema.field(place).type))
+    pq.write_table(bad, tmp_path / "bad.parquet")
+    with pytest.raises(ConfigError, match="bad.parquet has chi"):
+        dataset.load([tmp_path / "bad.parquet"])
 
 
 def test_chosen_rows_change_no_fold_but_follow_their_key():
