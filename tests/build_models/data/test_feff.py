@@ -92,7 +92,7 @@ def test_a_program_that_goes_wrong_is_a_reason(script, reason, tmp_path, monkeyp
 
 @pytest.mark.parametrize(("factor", "says"), [(0, "0"), (np.nan, "nan"), (1e6, r"\d+")])
 def test_a_sum_that_no_table_can_hold_is_a_reason(factor, says, monkeypatch):
-    """mp-1101100, site 0, gave a chi above 65,504: infinite in half precision, and one such row makes a network of NaN."""
+    """mp-1101100, site 0, had a chi above 65,504, infinite in half precision: one such row makes a network of NaN."""
     settings = FeffSettings()
     scattering = feff.run_paths(crystals()["mp-30"], 0, settings)
     sums = feff.paths.chi

@@ -49,7 +49,7 @@ def test_a_table_with_a_chi_that_is_no_number_is_refused(spectra_table, tmp_path
     place = rows.schema.get_field_index("chi_static")
     bad = rows.set_column(place, rows.schema.field(place), pa.array(list(chi), rows.schema.field(place).type))
     pq.write_table(bad, tmp_path / "bad.parquet")
-    with pytest.raises(ConfigError, match="bad.parquet has chi"):
+    with pytest.raises(ConfigError, match=r"bad\.parquet has chi"):
         dataset.load([tmp_path / "bad.parquet"])
 
 
