@@ -68,6 +68,12 @@ def nearest(
     return rows[order], np.take_along_axis(distances, order, axis=1)
 
 
+def known_magnitude(arrays: dict[str, np.ndarray], element: str, site: str) -> np.ndarray:
+    """|chi(R)| of a training site at `features.R_POOLED`, (167,), as far as its principal components hold it."""
+    (row,) = np.flatnonzero((arrays["site"] == site) & (arrays["element"] == ELEMENTS.index(element)))
+    return np.asarray(np.maximum(arrays["center"] + arrays["index"][row] @ arrays["components"], 0) ** 2)
+
+
 def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Brought to one scale; what is ten times too high must not drown all else."""
     return np.asarray(np.arcsinh((x - arrays["unlike_center"]) / arrays["unlike_scale"]))

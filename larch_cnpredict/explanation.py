@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import features
+from . import domain, features
 from .errors import boundary
 from .models import load_models
 from .predict import predict_spectra, read, resolve
@@ -33,12 +33,14 @@ class Explanation:
     r : (51,) array, Å: the middle of each part that was taken out
     importance : (51,) array: by how much ln p of the answer falls without it; negative where it speaks against it
     cn_without : (51,) int array: the answer without it
+    nearest : (167,) array, Å^-3: simulated |chi(R)| of the training site most like it, at `features.R_POOLED`
     """
 
     prediction: Prediction
     r: np.ndarray
     importance: np.ndarray
     cn_without: np.ndarray
+    nearest: np.ndarray
 
     @property
     def likenesses(self) -> list[str]:
@@ -81,8 +83,8 @@ def explain(
 
     Returns
     -------
-    Explanation : prediction, r, importance, cn_without, likenesses; print it for a summary in words. What predict_cn
-        writes to the group is written with two more arrays: importance_r (Å) and importance
+    Explanation : prediction, r, importance, cn_without, nearest, likenesses; print it for a summary in words. What
+        predict_cn writes to the group is written with three more arrays: importance_r (Å), importance and nearest
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
@@ -94,16 +96,19 @@ def explain(
         whole, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded)
         column = whole.classes.index(whole.cn)
         p = np.array([answer.probabilities[column] for answer in without])
-        out = Explanation(whole, CENTERS.copy(), np.log(whole.p / p), np.array([answer.cn for answer in without]))
+        nearest = domain.known_magnitude(loaded.domain, whole.element, whole.neighbours[0]["site"])
+        numbers = np.array([answer.cn for answer in without])
+        out = Explanation(whole, CENTERS.copy(), np.log(whole.p / p), numbers, nearest)
         write(group, whole)
-        group.cn_predict.importance_r, group.cn_predict.importance = out.r.copy(), out.importance.copy()
+        made = group.cn_predict
+        made.importance_r, made.importance, made.nearest = out.r.copy(), out.importance.copy(), out.nearest.copy()
     return out
 
 
 def explained(group: Any, _larch: Any) -> tuple[str, Prediction, Spectrum, Any]:
     """Name, answer and spectrum of a group, and its cn_predict; `explain` is run where none holds."""
     group = resolve(group, _larch)
-    if not hasattr(getattr(group, "cn_predict", None), "importance") or is_stale(group):
+    if not hasattr(getattr(group, "cn_predict", None), "nearest") or is_stale(group):
         explain(group)
     answer = Prediction.from_group(group.cn_predict)
     return plain_name(group), answer, read_spectrum(group, answer.request), group.cn_predict

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import features
 from .errors import OptionError, boundary
 from .explanation import explained
 from .result import ONE_SITE, Prediction
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, RED = "#1f77b4", "#d62728"  # the first two line colours of Larch's own plots
-GREY, GRID = "#c8c8c8", "#e5e5e5"
+DARK, GREY, GRID = "#555555", "#c8c8c8", "#e5e5e5"
 NOTABLE = 0.5  # where ln p falls by less than this, the shade stays paler, whatever the largest is
 DEEPEST = 0.55  # opacity of the darkest shade, through which lines are seen
 R_SHOWN = 6.0  # Å
@@ -23,9 +24,10 @@ R_SHOWN = 6.0  # Å
 def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None, _larch: Any = None) -> "Figure":
     """Plot |chi(R)| of a group as the models read it, what of it carried the answer, and how probable each number is.
 
-    Shaded are the parts of R without which the answer would be less probable, the darkest where ln p falls most. Of
-    the bars, those of the 90 % prediction set are coloured; where the sample has more than one kind of site, the
-    mean of all of them and its 90 % interval are above the bars.
+    Dashed is the simulated |chi(R)| of the known site that looks most like it. Shaded are the parts of R without which
+    the answer would be less probable, the darkest where ln p falls most. Of the bars, those of the 90 % prediction set
+    are coloured; where the sample has more than one kind of site, the mean of all of them and its 90 % interval are
+    above the bars.
 
     Parameters
     ----------
@@ -46,7 +48,9 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
         figure = emptied(figure, (8, 3.6))
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         figure.suptitle(str(title) if title else f"{name}\n{answer}", fontsize="medium", wrap=True)
-        draw_chir(left, spectrum)
+        draw_chir(left, spectrum, label="this spectrum")
+        draw_nearest(left, spectrum, answer, made.nearest)
+        left.legend(fontsize="small")
         words = shade(left, spectrum, made.importance_r, made.importance)
         left.set_title(words, fontsize="small", color=RED)
         draw_probabilities(right, answer)
@@ -113,6 +117,15 @@ def draw_chir(axes: "Axes", spectrum: Spectrum, colour: str = BLUE, label: str |
     top, unit = 1.08 * spectrum.chir_mag[shown].max() or 1.0, spectrum.xftf["kweight"] + 1
     axes.set(xlim=(0, R_SHOWN), ylim=(0, top), xlabel=r"$R \rm\,(\AA)$", ylabel=rf"$|\chi(R)| \rm\,(\AA^{{-{unit}}})$")
     axes.grid(color=GRID)
+
+
+def draw_nearest(axes: "Axes", spectrum: Spectrum, answer: Prediction, magnitude: np.ndarray) -> None:
+    """The simulated |chi(R)| of the known site that looks most like it, dashed; it is of k weight 2."""
+    known = answer.neighbours[0]
+    if spectrum.xftf["kweight"] == features.TRANSFORM["kweight"]:
+        label = f"nearest known site: {known['formula']}, CN {known['cn']}"
+        axes.plot(features.R_POOLED, magnitude, "--", color=DARK, linewidth=1.5, label=label)
+        axes.set_ylim(0, max(axes.get_ylim()[1], 1.08 * magnitude.max()))
 
 
 def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:

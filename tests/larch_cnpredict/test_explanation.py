@@ -93,6 +93,14 @@ def test_a_foil_is_known_by_more_than_one_shell_and_known_sites_are_named(measur
     assert str(predict_cn(group)) == str(found.prediction)
 
 
+def test_the_nearest_site_is_more_like_the_spectrum_than_that_of_another(measured):
+    groups = [measured(name) for name in ("Cu_foil", "CuO", "Ni_foil")]
+    curves = [explain(group).nearest for group in groups]
+    for i, group in enumerate(groups):
+        own = np.interp(features.R_POOLED, group.r, group.chir_mag)
+        assert max(range(3), key=lambda j: np.corrcoef(own, curves[j])[0, 1]) == i
+
+
 @pytest.mark.parametrize("kept", [("k", "chi"), ("r", "chir_mag")])
 def test_half_of_a_group_is_enough(measured, kept):
     whole = measured("CuO")

@@ -35,6 +35,19 @@ def test_the_figure_shows_the_spectrum_the_importance_and_the_set(measured, tmp_
     assert (tmp_path / "cn.png").stat().st_size > 10_000
 
 
+def test_the_nearest_known_site_is_drawn_over_the_spectrum(measured):
+    figure = plot_cn(group := measured("Cu_foil"))
+    line, nearest = figure.axes[0].lines
+    known = group.cn_predict.neighbours[0]
+    assert nearest.get_label() == f"nearest known site: {known['formula']}, CN {known['cn']}"
+    own = np.interp(nearest.get_xdata(), line.get_xdata(), line.get_ydata())
+    assert np.corrcoef(own, nearest.get_ydata())[0, 1] > 0.9
+    assert figure.axes[0].get_ylim()[1] >= max(own.max(), nearest.get_ydata().max())
+    other = measured("Cu_foil", kmin=3, kmax=12, kweight=3, dk=1, window="hanning")
+    predict_cn(other, transform="own")
+    assert len(plot_cn(other).axes[0].lines) == 1  # in another unit
+
+
 def test_a_given_figure_is_drawn_into_without_pyplot(measured):
     mine = Figure(figsize=(5, 3))
     mine.subplots(3, 3)
