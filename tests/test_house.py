@@ -14,6 +14,7 @@ import yaml
 
 import larch_cnpredict
 from build_models.config import load
+from tests import mutations
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -115,6 +116,13 @@ def test_what_is_imported_is_asked_for(folder, extra):
     modules -= {"larch_cnpredict", "build_models", "wx", *sys.stdlib_module_names}  # where wx is not, no Larix either
     homes = packages_distributions()
     assert {m for m in modules if not asked & {d.lower().replace("_", "-") for d in homes.get(m, [m])}} == set()
+
+
+def test_each_planted_fault_has_its_place():
+    for file, faults in mutations.FAULTS.items():
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert [fault.name for fault in faults if text.count(fault.right) != 1] == []
+        assert all((ROOT / mutations._tests(file, fault)).exists() for fault in faults)
 
 
 def test_models_are_there_in_a_checkout_that_is_not_installed():
