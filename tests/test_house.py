@@ -25,7 +25,7 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
     """Built from a copy of the checkout in which an earlier build, of another time, has left its files."""
     checkout = tmp_path_factory.mktemp("checkout")
     for name in ("larch_cnpredict", "plugin_data", "build_models", "tests"):
-        shutil.copytree(ROOT / name, checkout / name)
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (*ROOT.glob("*.toml"), *ROOT.glob("*.py"), *ROOT.glob("*.md"), ROOT / "LICENSE"):
         shutil.copy(path, checkout)
     for stale in ("stale.py", "plugin_data/2020.1.1/manifest.json"):
