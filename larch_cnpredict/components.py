@@ -1,8 +1,7 @@
 """The few spectra whose mixtures make a whole series, each with its own answer: MCR-ALS on normalised mu(E).
 
-What mixes linearly is mu(E), not |chi(R)| as the models read it. Shares are not negative and add up to one, which
-leaves a freedom: all spectra that enclose the series will do. The closest are taken, which are the true ones where the
-series reaches each component pure; whether it does, mu(E) alone hardly tells, and the components' own answers must.
+What mixes linearly is mu(E), not |chi(R)|. All spectra that enclose the series will do; the closest are taken: they are
+the true ones where the series reaches each component pure: mu(E) alone hardly tells, the components' own answers must.
 """
 
 import logging
@@ -72,17 +71,15 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
     Needs pymcr: `pip install 'larch-cnpredict[series]'`. Writes what predict_cn writes to groups that have no answer.
 
     Multivariate curve resolution by alternating least squares (de Juan, Tauler, Crit. Rev. Anal. Chem. 36 (2006) 163)
-    of mu(E) on one energy grid, normalised and flattened with one e0. The number of components is the least whose
-    residual is that of the noise from point to point.
+    of mu(E) on one energy grid, normalised and flattened with one e0.
     """
     with boundary("the series"):
         series = cn_series(groups, _larch=_larch)
         if len(series.groups) < FEWEST:
             raise SeriesError(f"has {len(series.groups)} spectra", f"components need {FEWEST} or more")
-        absorbers = sorted({(made.element, made.edge) for made in series.answers})
-        if len(absorbers) > 1:
-            names = " and ".join(" ".join(pair) for pair in absorbers)
-            raise SeriesError(f"is of {names}", "components are of one absorber")
+        elements = sorted({made.element for made in series.answers})
+        if len(elements) > 1:
+            raise SeriesError(f"is of {' K and '.join(elements)} K", "components are of one absorber")
         if number is not None and (not isinstance(number, int) or not 1 < number < len(series.groups)):
             raise SeriesError(f"cannot have number={number!r} components", "give two or more, fewer than the spectra")
         energy, mu = _normalised(series.groups)
@@ -93,10 +90,8 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
         shares, scores = _resolve(u[:, :count] * singular[:count])
         spectra = scores @ v[:count]
         made = [Group(energy=energy.copy(), mu=row, filename=f"component {i}") for i, row in enumerate(spectra, 1)]
-        element, edge = absorbers[0]
-        answers = predict_cn([process(group) for group in made], element=element, edge=edge)
-        doubt = doubt or _doubt(shares, spectra, answers)
-        return Components(made, shares, answers, doubt)
+        answers = predict_cn([process(group) for group in made], element=elements[0], edge=series.answers[0].edge)
+        return Components(made, shares, answers, doubt or _doubt(shares, spectra, answers))
 
 
 def _normalised(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray]:

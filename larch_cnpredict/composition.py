@@ -13,7 +13,7 @@ from .absorber import xdi_section
 from .errors import CompositionError
 from .features import ELEMENTS
 
-_NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
+NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
 _HYDRATE = re.compile(r"\.(\d*)(?=\(?H2O\)?$)")  # CuSO4.5H2O: the point is no decimal point
 _READS = {"formula": "write it as in formula='Na2CrO4'", "elements": "write them as in elements='Na Cr O'"}
 
@@ -30,11 +30,7 @@ class Composition:
 def find_composition(
     group: Any, name: str, absorber: str, formula: str | None, elements: str | None
 ) -> tuple[Composition | None, list[str]]:
-    """The composition of a group that messages call `name`: as the user says, else as its XDI header does.
-
-    None where neither says one, or the user gave an empty formula. What is wrong with the user's word is an error;
-    with the header's, a note: it was written for other readers.
-    """
+    """The user's word for it, else the XDI header's, which was written for others: what is wrong with it is a note."""
     if formula is not None and elements is not None:
         raise CompositionError("formula and elements are both given: pass one of them")
     if elements is not None:
@@ -62,7 +58,7 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
         numbers = [_number(symbol) for symbol in amounts]
     except (ValueError, KeyError, AttributeError, IndexError, RecursionError):
         numbers = []
-    if not numbers or max(numbers) > _NOBLE[-1] or not np.isfinite(sum(amounts.values())):
+    if not numbers or max(numbers) > NOBLE[-1] or not np.isfinite(sum(amounts.values())):
         raise CompositionError(f"{kind}={text!r:.60} cannot be read: {_READS[kind]}")
     if absorber not in amounts:
         raise CompositionError(f"{kind}={text!r:.60} has no {absorber}, the absorber of {name}: correct one of the two")
@@ -70,12 +66,8 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
 
 
 def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -> np.ndarray:
-    """What the models read of compositions, (n, 142) float32.
-
-    Fractions by atomic number; which is the absorber, and its fraction; mean, spread, highest and lowest of periods,
-    groups and atomic numbers of the elements; how many these are.
-    """
-    shares = np.zeros((len(compositions), _NOBLE[-1] + 1))
+    """What the models read of compositions, (n, 142): fractions by atomic number, absorber, statistics of elements."""
+    shares = np.zeros((len(compositions), NOBLE[-1] + 1))
     for row, amounts in zip(shares, compositions, strict=True):
         for symbol, amount in amounts.items():
             row[_number(symbol)] = amount
@@ -83,7 +75,7 @@ def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -
     places, there = _places(), shares[:, :, None] > 0
     mean = shares @ places
     spread = np.sqrt(np.maximum(shares @ places**2 - mean**2, 0))
-    highest, lowest = np.where(there, places, 0).max(1), np.where(there, places, _NOBLE[-1]).min(1)
+    highest, lowest = np.where(there, places, 0).max(1), np.where(there, places, NOBLE[-1]).min(1)
     own = shares[np.arange(len(shares)), [_number(absorber) for absorber in absorbers]]
     which = np.array([[absorber == element for element in ELEMENTS] for absorber in absorbers])
     columns = [shares[:, 1:], which, own, mean, spread, highest, lowest, there.sum((1, 2))]
@@ -99,8 +91,8 @@ def _number(symbol: str) -> int:
 
 def _places() -> np.ndarray:
     """Period, group and atomic number of each element, by atomic number."""
-    z = np.arange(_NOBLE[-1] + 1)
-    period = np.searchsorted(_NOBLE, z) + 1
-    after, before = z - np.r_[0, _NOBLE][period - 1], _NOBLE[period - 1] - z  # places since and to a noble gas
+    z = np.arange(NOBLE[-1] + 1)
+    period = np.searchsorted(NOBLE, z) + 1
+    after, before = z - np.r_[0, NOBLE][period - 1], NOBLE[period - 1] - z  # places since and to a noble gas
     group = np.where((after <= 2) & (before > 0), after, np.maximum(18 - before, 3))
     return np.column_stack([period, group, z])

@@ -104,11 +104,7 @@ def judge(
     spectra: list[Spectrum], pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray], complex_features: np.ndarray,
     sure: np.ndarray,
 ) -> list[Verdict]:  # fmt: skip
-    """Hold each spectrum against what the models were trained on.
-
-    `arrays` are those of domain.npz, with a threshold for each measure; `complex_features` are NaN where there is no
-    chi(k) to be read; `sure` says where the answer has a probability of `SURE` or more.
-    """
+    """Hold each spectrum against the thresholds of domain.npz; phases where they are there and the answer is sure."""
     components, residual = coordinates(pooled_magnitude, arrays)
     unlike, phases = np.zeros(len(spectra)), sure & np.isfinite(complex_features).all(1)
     unlike[phases] = unlike_exafs(complex_features[phases], arrays)

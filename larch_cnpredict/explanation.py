@@ -25,22 +25,13 @@ _R_FFT = features.LARCH_R_STEP * np.arange(features.NFFT // 2 + 1)
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """Why the models answer as they do for one spectrum.
-
-    Attributes
-    ----------
-    prediction : Prediction
-    r : (51,) array, Å: the middle of each part that was taken out
-    importance : (51,) array: by how much ln p of the answer falls without it; negative where it speaks against it
-    cn_without : (51,) int array: the answer without it
-    nearest : (167,) array, Å^-3: simulated |chi(R)| of the training site most like it, at `features.R_POOLED`
-    """
+    """Why the models answer as they do for one spectrum."""
 
     prediction: Prediction
-    r: np.ndarray
-    importance: np.ndarray
-    cn_without: np.ndarray
-    nearest: np.ndarray
+    r: np.ndarray  #: (51,) Å: the middle of each part that was taken out
+    importance: np.ndarray  #: (51,): by how much ln p falls without it; negative where it speaks against the answer
+    cn_without: np.ndarray  #: (51,) int: the answer without it
+    nearest: np.ndarray  #: (167,) Å^-3: simulated |chi(R)| of the training site most like it, at `features.R_POOLED`
 
     @property
     def likenesses(self) -> list[str]:

@@ -117,10 +117,7 @@ def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[s
 
 
 def complex_features(chi: np.ndarray, elements: Sequence[str], kmax: np.ndarray, kend: np.ndarray) -> np.ndarray:
-    """Inputs of the networks that know phases: magnitude, real and imaginary part of chi(R) at three k weights.
-
-    `chi` is (n, 361) on `K_GRID`, zero beyond `kend`, where the data end; `kmax` is the transform's upper limit.
-    """
+    """Inputs of the networks that know phases, from chi(k) on `K_GRID`, (n, 361), zero beyond `kend`, the last k."""
     taper, r = windows(kmax, kend), larch_r()
     parts = []
     for kweight in COMPLEX_KWEIGHTS:

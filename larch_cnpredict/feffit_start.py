@@ -13,6 +13,7 @@ from larch.fitting import param, param_group
 from larch.xafs import feff8l, feffit, feffit_dataset, feffit_transform, feffpath
 from xraydb import atomic_number, atomic_symbol
 
+from .composition import NOBLE
 from .errors import BadArrayError, FeffError, InputError, MissingArrayError, OptionError, boundary
 from .predict import current_answers, resolve
 from .reading import high_peaks
@@ -20,7 +21,6 @@ from .result import Prediction
 from .spectrum import read_spectrum
 
 PHASE_SHIFT = 0.4  # Å: a peak of |chi(R)| lies about so far below its distance
-NOBLE = (2, 10, 18, 36, 54, 86)  # EXAFS tells the rows of the periodic table apart, hardly the elements of one
 SHORTEST = 1.5  # Å: no bond of a 3d metal is shorter, and what peaks below is left of the background
 MOST = 24.0  # neighbours, where the answer sets no bounds
 S02_ERROR = 0.3  # relative: fits of known structures find s02 from 0.53 to 1.2, and N takes up what it is off by
@@ -85,7 +85,8 @@ def first_shell(
 
 def common_neighbour(answer: Prediction) -> tuple[str, float]:
     """The element that most neighbours in the nearest known sites are of, and how many are of its row."""
-    rows: dict[int, Counter[str]] = defaultdict(Counter)  # votes, by row of the periodic table
+    # votes, by row of the periodic table: EXAFS tells these apart, hardly the elements of one
+    rows: dict[int, Counter[str]] = defaultdict(Counter)
     for site in answer.neighbours:
         atoms = {symbol: int(n) for symbol, n in re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"]) if symbol != "H"}
         for symbol, n in atoms.items():

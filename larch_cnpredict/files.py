@@ -17,10 +17,9 @@ _FLUORESCENCE = ("ifluor", "if", "ifl", "ifluo")
 
 
 def read_groups(path: str | Path) -> list[Group]:
-    """All the spectra of a file, each with `filename`, and with energy and mu, or k and chi, or r and chir_mag.
+    """All the spectra of a file: XDI, columns (energy and mu, I0 and I1, k and chi), Athena project or Larch session.
 
-    It may be XDI, columns of energy and mu (or of I0 and I1 by their labels, or of k and chi), an Athena project, or a
-    Larch session; they are told apart by their content. A FileError where nothing can be read.
+    Each has `filename`, and energy and mu, or k and chi, or r and chir_mag; a FileError where nothing can be read.
     """
     from larch import io
 
@@ -76,10 +75,9 @@ def _background_settings(group: Group) -> dict[str, float]:
 def _session(path: Path) -> list[Group]:
     from larch.io import read_session
 
-    spectra = ("energy", "mu"), ("k", "chi"), ("r", "chir_mag")
     groups = []
     for name, value in read_session(str(path)).symbols.items():
-        if any(isgroup(value, *pair) for pair in spectra):
+        if any(isgroup(value, *pair) for pair in (("energy", "mu"), ("k", "chi"), ("r", "chir_mag"))):
             value.filename = getattr(value, "filename", None) or name
             groups.append(value)
     return groups

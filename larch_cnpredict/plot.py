@@ -144,10 +144,7 @@ def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance
 
 
 def draw_probabilities(axes: "Axes", answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:
-    """A bar for each number, in colour those of the 90 % set; the mean where the sample has no single number.
-
-    `side`: how far the bars are to the left or right, where those of another answer are beside them.
-    """
+    """A bar for each number, to one `side` of another answer's; the mean where the sample has no single number."""
     colours = [colour if cn in answer.cn_set else GREY for cn in answer.classes]
     axes.bar(np.add(answer.classes, side), answer.probabilities, width=0.4 if side else 0.8, color=colours)
     title = "coloured: 90 % set"

@@ -1,9 +1,8 @@
 """chi(k) read again from a copy, where rbkg or e0 as the user has them often make a wrong answer.
 
-Of 1,278 simulated mu(E) of sites that the models had not seen, through pre_edge, autobk and xftf, 471 of the 644 whose
-first peak lies near rbkg = 1 Å are read rightly, 482 with rbkg = 0.7 (near 1.2 Å: 573 and 589 of 763). With e0
-10 eV off 66 % of all are, with e0 on the edge 69 %; with e0 on the pre-edge peak of a tetrahedron 66 %, and 73 %.
-Means of both readings' distributions lie between, so the second one answers, and the first one is said.
+Of 1,278 simulated mu(E) of sites that the models had not seen, 471 of the 644 whose first peak lies near rbkg = 1 Å are
+read rightly, 482 with rbkg = 0.7 (near 1.2 Å: 573 and 589 of 763). With e0 10 eV off 66 % of all are, with e0 on the
+edge 69 %; with e0 on the pre-edge peak of a tetrahedron 66 %, and 73 %. Means of both distributions lie between.
 """
 
 from collections.abc import Sequence
@@ -49,8 +48,7 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     rbkg = RBKG_LOWER if own.rbkg > RBKG_LOWER + 0.05 and first < own.rbkg + RBKG_REACH else own.rbkg
     if edge is None and rbkg == own.rbkg:
         return own
-    called = getattr(group, "callargs", None)
-    settings = _given(getattr(called, "autobk", None), _AUTOBK), _given(getattr(called, "pre_edge", None), _PRE_EDGE)
+    settings = _given(group, "autobk", _AUTOBK), _given(group, "pre_edge", _PRE_EDGE)
     step = as_number(getattr(group, "edge_step", None)) if edge is None else None
     data = tuple(values.astype(float).tobytes() for values in measured)
     made = _background(*data, edge or e0, step, rbkg, *settings)
@@ -121,8 +119,9 @@ def _misplaced(group: Any, e0: float) -> float | None:
     return float(edge[(np.interp(edge + 1, energy, norm) - np.interp(edge - 1, energy, norm)).argmax()])
 
 
-def _given(recorded: Any, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """The user's own arguments that a second reading shares."""
+def _given(group: Any, function: str, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """The user's own arguments of a function that a second reading shares."""
+    recorded = getattr(getattr(group, "callargs", None), function, None)
     values = [(name, recorded.get(name)) for name in names] if isinstance(recorded, dict) else []
     return tuple((name, value) for name, value in values if isinstance(value, str) or as_number(value) is not None)
 

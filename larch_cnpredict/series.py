@@ -25,26 +25,15 @@ STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), stri
 
 @dataclass(frozen=True, repr=False)
 class Series:
-    """The answers along a series: one entry for each group that has one, in the order that was given.
-
-    Attributes
-    ----------
-    groups, answers : list of Group, list of Prediction
-    x, label : (n,) array, str
-        what they are drawn against, and what that is, such as 'temperature (K)'
-    left_out : list of str
-        a sentence for each group that is not in it
-    components : Components or None
-        as of `cn_components`, where `plot_cn_series` has looked for them
-    """
+    """The answers along a series: one entry for each group that has one, in the order that was given."""
 
     groups: list[Any]
     x: np.ndarray
-    label: str
+    label: str  #: what x is, such as 'temperature (K)'
     answers: list[Prediction]
-    left_out: list[str]
+    left_out: list[str]  #: a sentence for each group that is not in it
     points: list[tuple[Any, list[int]]] = field(default_factory=list)  # what is drawn, and of which groups
-    components: "Components | None" = None
+    components: "Components | None" = None  #: where `plot_cn_series` has looked for them
 
     def picked(self, event: Any) -> Any:
         """The group of the point that was clicked, from matplotlib's pick_event; None where it is none."""

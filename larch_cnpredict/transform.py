@@ -23,10 +23,7 @@ OTHER_TRANSFORM = "chi(R) was not made with the transform that the models know"
 def training_transform(
     name: str, arrays: Mapping[str, np.ndarray], recorded: Any, how: str
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any], list[str]]:
-    """r (on Larch's points), |chi(R)| as the models read it, the settings of xftf that made it, and notes.
-
-    `recorded` are the arguments of `xftf` that made chir_mag, where the group says so; `how` is predict_cn's transform.
-    """
+    """r (on Larch's points), |chi(R)| as the models read it, the settings of xftf that made it, and notes."""
     k, chi, r, magnitude = (arrays.get(key) for key in ("k", "chi", "r", "chir_mag"))
     args = settings(recorded, k)
     own = f"own chir_mag was made with {_words(args)}" if args else "own chir_mag does not say how it was made"
@@ -94,18 +91,19 @@ def _words(args: Mapping[str, Any]) -> str:
 def _kmax(name: str, k: np.ndarray, asked: float | None) -> float:
     """The upper limit of a new transform: what the user chose, as far as data and models go."""
     low = KMAX_RANGE[0]
-    problem = advice = ""
     if k[0] > TRANSFORM["kmin"]:
-        problem, advice = f"has chi(k) from k = {k[0]:.1f} Å^-1 on", f"the models need it from {TRANSFORM['kmin']:g}"
-    elif k[-1] < low:
-        problem, advice = f"has chi(k) up to k = {k[-1]:.1f} Å^-1", f"the models need it up to at least {low:g}"
-    elif asked is not None and 0 < asked < low:  # Larix writes -1 where nothing was chosen
-        problem, advice = f"was transformed up to k = {asked:g} Å^-1", f"run xftf with kmax of {low:g} or more"
-        advice += ", or pass transform='training' if its data are good up to there"
-    if problem:
-        raise errors.RangeTooShortError(name, problem, advice)
+        needed = f"the models need it from {TRANSFORM['kmin']:g}"
+        raise errors.RangeTooShortError(name, f"has chi(k) from k = {k[0]:.1f} Å^-1 on", needed)
+    if k[-1] < low:
+        needed = f"the models need it up to at least {low:g}"
+        raise errors.RangeTooShortError(name, f"has chi(k) up to k = {k[-1]:.1f} Å^-1", needed)
     end = min(float(k[-1]), KMAX_DEFAULT)
-    return round(min(end, asked) if asked is not None and asked > 0 else end, 6)
+    if asked is None or asked <= 0:  # Larix writes -1 where nothing was chosen
+        return round(end, 6)
+    if asked < low:
+        advice = f"run xftf with kmax of {low:g} or more, or pass transform='training' if its data are good up to there"
+        raise errors.RangeTooShortError(name, f"was transformed up to k = {asked:g} Å^-1", advice)
+    return round(min(end, asked), 6)
 
 
 def _on_larch_grid(name: str, r: np.ndarray, magnitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,11 +15,8 @@ def temper(p: np.ndarray, power: float) -> np.ndarray:
 
 
 def combined(p: np.ndarray, composition: np.ndarray, prior: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """Calibrated distributions by spectrum and by composition, (n, n_classes) each, as one: a product of experts.
-
-    What both know without looking, the prior, is not to count twice. The weights were fitted to held-out materials.
-    """
-    a, b, c = weights
+    """Calibrated distributions by spectrum and by composition, (n, n_classes) each, as one: a product of experts."""
+    a, b, c = weights  # fitted to held-out materials; what both know without looking, the prior, is not to count twice
     product = p**a * np.maximum(composition, FLOOR) ** b / prior**c
     return np.asarray(product / product.sum(-1, keepdims=True))
 
