@@ -85,8 +85,9 @@ class TransformError(CNPredictError):
 class OptionError(CNPredictError):
     """An option has a value that it cannot have."""
 
-    def __init__(self, option: str, given: object, allowed: Iterable[object]):
-        super().__init__(f"{option}={given!r} is not one of {', '.join(map(repr, allowed))}.")
+    def __init__(self, option: str, given: object, allowed: Iterable[str] | str):
+        wanted = f"must be {allowed}" if isinstance(allowed, str) else f"is not one of {', '.join(map(repr, allowed))}"
+        super().__init__(f"{option}={given!r} {wanted}.")
 
     @classmethod
     def check(cls, option: str, given: object, allowed: Sequence[str]) -> None:

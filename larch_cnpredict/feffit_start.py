@@ -13,6 +13,7 @@ from larch.fitting import param, param_group
 from larch.xafs import feff8l, feffit, feffit_dataset, feffit_transform, feffpath
 from xraydb import atomic_number, atomic_symbol
 
+from .absorber import as_number
 from .composition import NOBLE
 from .errors import BadArrayError, FeffError, InputError, MissingArrayError, OptionError, boundary
 from .predict import current_answers, resolve
@@ -62,6 +63,8 @@ def first_shell(
         group = resolve(group, _larch)
         if not isgroup(group):
             raise InputError(group)
+        if (as_number(s02) or 0.0) <= 0:
+            raise OptionError("s02", s02, "a number above 0")
         (answer,) = current_answers([group])
         spectrum = read_spectrum(group, answer.request)
         if getattr(group, "chi", None) is None:
@@ -92,7 +95,7 @@ def common_neighbour(answer: Prediction) -> tuple[str, float]:
         for symbol, n in atoms.items():
             rows[np.searchsorted(NOBLE, atomic_number(symbol))].update({symbol: n / sum(atoms.values())})
     if not rows:
-        raise OptionError("neighbour", None, ["the element of the neighbours, such as 'O': no known site tells it"])
+        raise OptionError("neighbour", None, "the element of the neighbours, such as 'O': no known site tells it")
     row = max(rows.values(), key=Counter.total)
     return row.most_common(1)[0][0], row.total() / sum(map(Counter.total, rows.values()))
 

@@ -95,7 +95,7 @@ def check_figure(figure: Any) -> None:
     from matplotlib.figure import Figure
 
     if not isinstance(figure, Figure | None):
-        raise OptionError("figure", figure, ["None or a matplotlib Figure"])
+        raise OptionError("figure", figure, "None or a matplotlib Figure")
 
 
 def emptied(figure: "Figure | None", size: tuple[float, float]) -> "Figure":

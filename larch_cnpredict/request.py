@@ -31,10 +31,10 @@ class Request:
             try:
                 models = str(Path(models).expanduser().absolute())
             except (TypeError, ValueError, RuntimeError):
-                raise OptionError("models", models, ["None or the path of a folder"]) from None
+                raise OptionError("models", models, "None or the path of a folder") from None
         for option, given in (("formula", formula), ("elements", elements)):
             if given is not None and not isinstance(given, str):
-                raise OptionError(option, given, ["a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)"])
+                raise OptionError(option, given, "a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)")
         return cls(element, edge, model, transform, models, formula, elements)
 
     @classmethod

@@ -42,7 +42,8 @@ class Series:
     def rows(self) -> list[dict[str, Any]]:
         """The series as a table: plain cells, those of `Prediction.row` with the group's name and x before them."""
         lines = zip(self.groups, self.x, self.answers, strict=True)
-        return [{"group": plain_name(group), self.label: float(x), **made.row()} for group, x, made in lines]
+        label = f"x: {self.label}" if self.label in {"group", *self.answers[0].row()} else self.label
+        return [{"group": plain_name(group), label: float(x), **made.row()} for group, x, made in lines]
 
 
 def plot_cn_series(

@@ -53,8 +53,8 @@ def test_elements_are_names_apart(text):
         ({"formula": "Na2CrO4"}, "has no Cu, the absorber of .*: correct one of the two"),
         ({"elements": "Na Cr O"}, "has no Cu, the absorber"),
         ({"formula": "CuO", "elements": "Cu O"}, "both given: pass one"),
-        ({"formula": 5}, "formula=5 is not one of"),
-        ({"elements": ["Cu"]}, "elements=.* is not one of"),
+        ({"formula": 5}, "formula=5 must be a text such as"),
+        ({"elements": ["Cu"]}, "elements=.* must be a text such as"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence_and_the_group_is_left_alone(measured, said, reason):

@@ -115,3 +115,11 @@ def test_what_feffit_cannot_read_is_refused(measured):
     predict_cn(flat, transform="own")
     with pytest.raises(errors.BadArrayError, match=r"no peak below 3\.3"):
         first_shell(flat)
+
+
+@pytest.mark.parametrize("s02", [0, -1, float("nan"), "0.9"])
+def test_an_s02_that_no_sample_has_is_refused(measured, s02):
+    before = contents(group := measured("CuO"))
+    with pytest.raises(errors.OptionError, match=r"^s02=.* must be a number above 0"):
+        first_shell(group, neighbour="O", s02=s02)
+    assert contents(group) == before

@@ -160,6 +160,14 @@ def test_a_given_figure_is_drawn_into_without_pyplot(foils):
         plot_cn_series(foils, figure="mine")
 
 
+def test_a_name_that_the_table_has_already_hides_nothing(foils):
+    for pressure, group in enumerate(foils):
+        group.p = pressure
+    rows = cn_series(foils, "p").rows()
+    assert [row["x: p"] for row in rows] == [0, 1, 2]
+    assert [row["p"] for row in rows] == [round(max(group.cn_predict.probabilities), 4) for group in foils]
+
+
 def test_rows_are_those_of_the_table(foils):
     rows = cn_series(foils, "temperature").rows()
     assert [(row["group"], row["temperature (K)"], row["cn"]) for row in rows] == [
