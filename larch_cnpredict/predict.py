@@ -80,8 +80,11 @@ def predict_cn(
 
     Notes
     -----
-    Written to each group: an entry in `group.journal`, and `group.cn_predict`, a Group of what help(Prediction) lists:
-    cn, probabilities of classes, cn_set, cn_mean, cn_mean_interval, kind, in_domain, notes ... No array is changed.
+    Written to each group: an entry in `group.journal`, and `group.cn_predict`, a Group with cn, classes, probabilities,
+    cn_set (90 % prediction set), cn_set_each (a larger one, which holds rare numbers too nine times in ten), cn_mean,
+    cn_std, cn_mean_interval (90 %), mixture (probability of more than one number), kind, composition,
+    spectrum_probabilities, element, edge, model, family, model_version, in_domain, domain_score, notes, xftf,
+    fingerprint, neighbours, request. No array is changed.
 
     The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), which labelled sites of
     the Materials Project whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao (ChinaXiv
