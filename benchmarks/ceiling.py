@@ -28,6 +28,7 @@ from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
 
 SHELLS = np.arange(1.2, 5.0, 0.1)  # Å
 NEAREST = 24  # distances that the trees on exact distances read
+STEPS = 8  # of the learning curve: epochs of all sites
 AMPLITUDE = 0.18  # standard deviation of s02 among measured spectra: what a radial distribution is multiplied by
 
 
@@ -81,7 +82,7 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
     for name, x in told.items():
         guess = np.zeros(len(data), int)
         for i in np.unique(fold):
-            trees = ExtraTreesClassifier(60, min_samples_leaf=2, max_features=0.3, n_jobs=-1, random_state=this.seed)
+            trees = ExtraTreesClassifier(40, min_samples_leaf=2, max_features=0.3, n_jobs=-1, random_state=this.seed)
             guess[fold == i] = trees.fit(x[(fold != i) & usable], data.cn[(fold != i) & usable]).predict(x[fold == i])
         yield _line(name, "trees", data, guess)
     for test in ("ideal", "realistic"):
@@ -118,12 +119,12 @@ def learning(this: Run) -> Iterator[str]:
     sets[f"{few} as they come and {len(chosen)} more"] = usual[: few + len(chosen)]
     sets[f"{few} as they come and {len(chosen)} chosen"] = np.concatenate([usual[:few], chosen])
     sets[f"{len(usual)} as they come and {len(chosen)} chosen"] = np.concatenate([usual, chosen])
-    recipe = replace(this.recipe, members=1, epochs=10)
+    recipe = replace(this.recipe, members=1)
     own = data.take(test)
     yield "| sites | all | clear | numbers alike: mean of the shares found |"
     yield "|---|---|---|---|"
     for name, rows in sets.items():
-        steps = replace(recipe, epochs=max(10, round(10 * len(usual) / len(rows))))  # as many steps for all
+        steps = replace(recipe, epochs=round(STEPS * len(usual) / len(rows)))  # as many steps for all
         guess = CLASSES[families.fit("phase", copies, rows, steps, this.seed).predict(x).argmax(1)]
         rates = scores.rates(own, np.arange(len(own)), guess)
         found = np.mean([(guess[own.cn == n] == n).mean() for n in CLASSES if (own.cn == n).sum() >= 5])
