@@ -24,7 +24,7 @@ R_SHOWN = 6.0  # Å
 def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None, _larch: Any = None) -> "Figure":
     """Plot |chi(R)| of a group as the models read it, what of it carried the answer, and how probable each number is.
 
-    Dashed is the simulated |chi(R)| of the known site that looks most like it. Shaded are the parts of R without which
+    Dotted is the simulated |chi(R)| of the known site that looks most like it. Shaded are the parts of R without which
     the answer would be less probable, the darkest where ln p falls most. Of the bars, those of the 90 % prediction set
     are coloured; where the sample has more than one kind of site, the mean of all of them and its 90 % interval are
     above the bars.
@@ -119,13 +119,16 @@ def draw_chir(axes: "Axes", spectrum: Spectrum, colour: str = BLUE, label: str |
     axes.grid(color=GRID)
 
 
-def draw_nearest(axes: "Axes", spectrum: Spectrum, answer: Prediction, magnitude: np.ndarray) -> None:
-    """The simulated |chi(R)| of the known site that looks most like it, dashed; it is of k weight 2."""
-    known = answer.neighbours[0]
-    if spectrum.xftf["kweight"] == features.TRANSFORM["kweight"]:
-        label = f"nearest known site: {known['formula']}, CN {known['cn']}"
-        axes.plot(features.R_POOLED, magnitude, "--", color=DARK, linewidth=1.5, label=label)
-        axes.set_ylim(0, max(axes.get_ylim()[1], 1.08 * magnitude.max()))
+def draw_nearest(
+    axes: "Axes", spectrum: Spectrum, answer: Prediction, magnitude: np.ndarray, colour: str = DARK
+) -> str:
+    """The simulated |chi(R)| of the known site most like it, where the k weight is the same; returns what it is."""
+    if spectrum.xftf["kweight"] != features.TRANSFORM["kweight"]:
+        return ""
+    label = f"nearest known site: {answer.neighbours[0]['formula']}, CN {answer.neighbours[0]['cn']}"
+    axes.plot(features.R_POOLED, magnitude, ":", color=colour, linewidth=1.5, label=label, zorder=4)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1.08 * magnitude.max()))
+    return label
 
 
 def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ..plot import R_SHOWN, RED, draw_probabilities, shade
+from ..plot import R_SHOWN, RED, draw_nearest, draw_probabilities, shade
 from ..result import Prediction
 from ..spectrum import read_spectrum
 
@@ -21,7 +21,7 @@ def plot_one(tab: Any, group: Any, why: bool) -> None:
     say_unit(panel, group)
     found = tab.answers.current(group)
     if found is not None:
-        if why and not hasattr(group.cn_predict, "importance"):
+        if why and not hasattr(group.cn_predict, "nearest"):
             tab.larch_eval(f"explain({group.groupname})")
         draw_answer(panel, group, found)
     return None
@@ -67,9 +67,12 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
         axes.plot(read.r, read.chir_mag, "--", color=panel.conf.textcolor, linewidth=1.5, zorder=5)
         remark(axes, 0.87, "dashed: as the models read it", panel.conf.textcolor)
         highest = max(highest, read.chir_mag.max())
-    if hasattr(made, "importance"):
+    if hasattr(made, "nearest"):
         words = shade(axes, read, np.asarray(made.importance_r), np.asarray(made.importance))
         remark(axes, 0.97, words.replace("; ", ",\n"), RED)
+        if known := draw_nearest(axes, read, found, np.asarray(made.nearest), panel.conf.textcolor):
+            remark(axes, 0.82, f"dotted: {known}", panel.conf.textcolor)
+            highest = max(highest, np.max(made.nearest))
     panel.conf.draw_legend(show=False)
     panel.set_xylims([0, R_SHOWN, 0, HEADROOM * highest])
     corner = axes.inset_axes([0.62, 0.6, 0.36, 0.3])

@@ -828,7 +828,8 @@ def kinds(larix, path, folder):
         larix.larch.eval(f"explain({group.groupname})")
         made, kept = Prediction.from_group(group.cn_predict), group.cn_predict
         write(group, replace(made, kind=kind, mixture=0.97, cn_mean=10.44, cn_mean_interval=[9.76, 11.03]))
-        group.cn_predict.importance_r, group.cn_predict.importance = kept.importance_r, kept.importance
+        for array in ("importance_r", "importance", "nearest"):
+            setattr(group.cn_predict, array, getattr(kept, array))
     out = {"names": names, "shown": [], "clipped": []}
     larix.frame.SetSize((1050, 850))
     larix.frame.SetPosition((0, 0))
@@ -841,6 +842,8 @@ def kinds(larix, path, folder):
     larix.click(page.wids["plot_one"])
     larix.screenshot(os.path.join(folder, "kind.png"), larix.frame, larix.controller.get_display(win=1))
     out |= {"rows": cells(page.wids["table"]), "columns": columns(page.wids["table"])}
+    axes = larix.controller.get_display(win=1).panel.axes
+    out["drawn"] = [line.get_label() for line in axes.lines] + [text.get_text() for text in axes.texts]
     larix.click(page.wids["plot_sel"])
     axes = larix.controller.get_display(win=1).panel.axes
     out["lines"] = [line.get_label() for line in axes.lines if len(line.get_xdata()) > 2]
