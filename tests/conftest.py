@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
-from pathlib import Path
 
 os.environ["LARCHDIR"] = tempfile.mkdtemp(prefix="larchdir_")
 os.environ.pop("LARCHSTARTUP", None)
@@ -23,14 +22,16 @@ mpl.use("Agg")
 TOGETHER = ("tests/larch_cnpredict/larix", "tests/build_models")  # one screen; tables that are made once
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Which tests one process runs, where there are several (pytest -n 2 --dist loadgroup): else those of a file."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            path = item.path.relative_to(Path(__file__).parents[1]).as_posix()
-            group = next((folder for folder in TOGETHER if path.startswith(folder)), path)
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Where there are several processes (pytest -n 2), one of them does a folder of these whole, else a file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.split("::")[0])
+
+    return ByFolder(config, log)
 
 
 @lru_cache
