@@ -17,7 +17,7 @@ def main(counts: list[int]) -> None:
     from larch_cnpredict.larch_hooks import SNIPPET
     from tests.larch_cnpredict.larix import driver
 
-    with tempfile.TemporaryDirectory() as folder, driver.xvfb() as display:
+    with tempfile.TemporaryDirectory() as folder:
         Path(folder, "init.lar").write_text(SNIPPET, encoding="utf-8")
         project = AthenaProject(str(Path(folder, "measured.prj")))
         foil = read_ascii(str(ROOT / "examples" / "Cu_foil_liquid_nitrogen.dat"))
@@ -26,7 +26,7 @@ def main(counts: list[int]) -> None:
         project.save()
         given = {"path": project.filename}
 
-        larix = driver.Program(display, folder)
+        larix = driver.Program(folder)
         cold, *warm = larix.play("click_to_answer", **given, times=6)
         for name, (answer, plot) in {"first": cold, "again, median": sorted(warm)[len(warm) // 2]}.items():
             print(f"one group, {name}: {answer:.2f} s to the answer, {plot:.2f} s to its plot")

@@ -5,6 +5,7 @@ import wx.grid
 from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_font, pack
 
 from ..features import ELEMENTS
+from .host import guarded
 from .table import AUTO, COLUMNS, SCAN_NUMBER, SITES, TRANSFORMS
 
 SAMPLE = "CN 16"  # what the place of the answer always has room for
@@ -58,7 +59,7 @@ def build(tab, config, models) -> None:
         widget.SetMinSize((max(scaled(width), widget.BestSize.width), -1))
 
     def button(name, label, width, action):
-        roomy(name, Button(panel, label, action=action), width)
+        roomy(name, Button(panel, label, action=guarded(tab.parent, action)), width)
 
     def choice(name, choices, width, action):
         roomy(name, Choice(panel, choices=list(choices), action=action), width)
@@ -100,10 +101,10 @@ def build(tab, config, models) -> None:
     button("first_shell", "Fit First Shell", 130, tab.onFirstShell)
     line("series", "against:", "series_x", "compare", "first_shell")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onOption)
-    button("copy_absorber", "Copy Absorber to Selected Groups", 185, tab.onCopyAbsorber)
+    button("copy_absorber", "Copy Absorber to Selected Groups", 185, lambda event: tab.onCopyOption("absorber"))
     wids["formula"] = wx.TextCtrl(panel, size=(scaled(150), -1))
     wids["formula"].Bind(wx.EVT_TEXT, tab.onOption)
-    button("copy_formula", "Copy Formula", 100, tab.onCopyFormula)
+    button("copy_formula", "Copy Formula", 100, lambda event: tab.onCopyOption("formula"))
     line("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
     choice("model", models, 110, None)
     choice("transform", TRANSFORMS, 140, None)
@@ -121,7 +122,7 @@ def build(tab, config, models) -> None:
     wids["details"] = wx.TextCtrl(panel, size=(scaled(750), 88), style=wx.TE_MULTILINE | wx.TE_READONLY)
     line("details")
     wids["sites"] = make_grid(panel, SITES, scaled, 130)
-    wids["sites"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, tab.onStructure)
+    wids["sites"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, guarded(tab.parent, tab.onStructure))
     button("structure", "Find Structure", 110, tab.onStructure)
     line("sites", "structure")
     ruler()

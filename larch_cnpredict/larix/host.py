@@ -22,6 +22,18 @@ def say(frame, problem: str | Exception) -> None:
     frame.write_message(message)
 
 
+def guarded(frame, action):
+    """A handler of events that says its errors: wx prints those that leave it, to the terminal only."""
+
+    def run(event):
+        try:
+            action(event)
+        except Exception as err:  # noqa: BLE001  (whatever it is, Larix must go on)
+            say(frame, err)
+
+    return run
+
+
 def exists(controller, dgroup) -> bool:
     """Whether Larix still lists the group; one that is removed from the list stays among Larch's variables."""
     there = dgroup.groupname in controller.file_groups.values()

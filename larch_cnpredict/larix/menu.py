@@ -7,7 +7,7 @@ from larch.wxxas import config as larix_config
 from larch.wxxas.config import CVar
 
 from .display import TIPS
-from .host import say
+from .host import guarded, say
 from .pages import show_card, show_guide
 from .panel import DESCRIPTION, PANEL, TITLE, CNPanel
 from .table import AUTO, TRANSFORMS, model_choices
@@ -98,15 +98,9 @@ def _add_menu(frame) -> None:
     bar, menu = frame.menubar, wx.Menu()
 
     def entry(label, text, action, menu=menu):
-        def run(event):
-            try:
-                action()
-            except Exception as err:  # noqa: BLE001  (one that leaves a wx handler is only printed to the terminal)
-                say(frame, err)
+        MenuItem(frame, menu, label, text, guarded(frame, action))
 
-        MenuItem(frame, menu, label, text, run)
-
-    def shown() -> CNPanel:
+    def shown(event=None) -> CNPanel:
         page = cn_page(frame)
         frame.nb.SetSelection(frame.get_panels()[PANEL])
         return page
@@ -114,12 +108,14 @@ def _add_menu(frame) -> None:
     for item in ENTRIES:
         if item:
             label, control, method = item
-            entry(label, TIPS[control].replace("\n", " "), lambda method=method: method(shown()))
+            entry(label, TIPS[control].replace("\n", " "), lambda event, method=method: method(shown()))
         else:
             menu.AppendSeparator()
     entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", shown)
-    entry("Show &Model Card", "What the models were trained on, and how good they are", lambda: show_card(frame))
+    entry("Show &Model Card", "What the models were trained on, and how good they are", lambda event: show_card(frame))
     if bar.FindMenu("Help") != wx.NOT_FOUND:
         what = "What the CN tab shows, and how to read it"
-        entry("&Coordination Numbers (CN)", what, lambda: show_guide(frame), menu=bar.GetMenu(bar.FindMenu("Help")))
+        entry(
+            "&Coordination Numbers (CN)", what, lambda event: show_guide(frame), menu=bar.GetMenu(bar.FindMenu("Help"))
+        )
     bar.Insert(max(0, bar.FindMenu("Help")), menu, f"&{TITLE}")

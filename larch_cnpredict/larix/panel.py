@@ -11,7 +11,6 @@ from larch.site_config import user_larchdir
 from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
-from ..errors import CNPredictError
 from ..request import Request
 from ..scans import series_names
 from ..spectrum import spectrum_name
@@ -115,19 +114,19 @@ class CNPanel(TaskPanel):
         for dgroup in batch.answered:
             self.answers.answered(dgroup)
         self.show_progress()
-        if batch.running:
-            wx.CallLater(PAUSE, self.onBatch, batch)
-        else:
-            self.finish()
+        if not batch.running:
+            self.refresh()  # the answer is seen before anything is drawn
+        wx.CallLater(PAUSE, self.onBatch if batch.running else self.finish, batch)
 
     def onCancel(self, event=None):
-        if not self.batch:
-            return
-        self.batch.cancel()
-        self.finish()
+        if self.batch:
+            self.batch.cancel()
+            self.finish(self.batch)
 
-    def finish(self):
-        batch, self.batch = self.batch, None
+    def finish(self, batch):
+        if not self or batch is not self.batch:
+            return
+        self.batch = None
         self.show_progress()
         self.refresh()
         self.write_message(batch.summary)
@@ -153,14 +152,10 @@ class CNPanel(TaskPanel):
         if dgroup is not None:
             self.keep(dgroup, absorber=self.wids["absorber"].StringSelection, formula=self.wids["formula"].Value)
 
-    def onCopyAbsorber(self, event=None):
-        self.copy_option("absorber", self.wids["absorber"].StringSelection)
-
-    def onCopyFormula(self, event=None):
-        self.copy_option("formula", self.wids["formula"].Value)
-
-    def copy_option(self, name, value):
-        groups = self.selected()
+    def onCopyOption(self, name):
+        """Absorber or formula of the current group, for all selected ones."""
+        groups, widget = self.selected(), self.wids[name]
+        value = widget.StringSelection if isinstance(widget, wx.Choice) else widget.Value
         for dgroup in groups:
             self.keep(dgroup, **{name: value})
         self.write_message(f"{name.capitalize()} {value or 'none'}: copied to {count(len(groups))}")
@@ -299,11 +294,7 @@ class CNPanel(TaskPanel):
         return self.when_answered(groups, lambda: host.show_figure(self, "cn_compare", command))
 
     def onFirstShell(self, event=None):
-        """From the current group's answer to a fit of its first shell."""
-        try:
-            fit_first_shell(self.parent)
-        except CNPredictError as err:
-            host.say(self.parent, err)
+        fit_first_shell(self.parent)
 
     def onStructure(self, event=None):
         """From the nearest known site that is chosen to its structure, in Larix's own CIF browser."""
@@ -351,9 +342,9 @@ class CNPanel(TaskPanel):
         if dgroup is None or self.answers.current(dgroup) is None:
             return self.write_message("Predict the current group first: there is no answer to report")
         text = host.evaluate(self, f"cn_report({dgroup.groupname})")
-        return (
-            host.say(self.parent, text) if isinstance(text, Exception) else host.copy(self, text, "Copied the report")
-        )
+        if isinstance(text, Exception):
+            raise text
+        return host.copy(self, text, "Copied the report")
 
     def onExport(self, event=None):
         self.refresh()

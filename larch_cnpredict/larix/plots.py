@@ -1,14 +1,18 @@
 """What the tab draws into Larix's plot window: |chi(R)|, what carried the answer, how probable each number is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from ..plot import R_SHOWN, RED, draw_nearest, draw_probabilities, shade
 from ..result import Prediction
 from ..spectrum import read_spectrum
 
+LIGHT_RED = "#ff8a80"  # letters in RED are hard to read on black
 HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
 
 
@@ -17,13 +21,14 @@ def plot_one(tab: Any, group: Any, why: bool) -> None:
     panel = tab.controller.get_display(win=1).panel
     if getattr(group, "chir_mag", None) is None:
         return draw_nothing(panel, f"{group.filename}: no chi(R) yet")
-    tab.larch_eval(chir_command(group, group.filename))
-    say_unit(panel, group)
-    found = tab.answers.current(group)
-    if found is not None:
-        if why and not hasattr(group.cn_predict, "nearest"):
-            tab.larch_eval(f"explain({group.groupname})")
-        draw_answer(panel, group, found)
+    with drawn_once(panel):
+        tab.larch_eval(chir_command(group, group.filename))
+        say_unit(panel, group)
+        found = tab.answers.current(group)
+        if found is not None:
+            if why and not hasattr(group.cn_predict, "nearest"):
+                tab.larch_eval(f"explain({group.groupname})")
+            draw_answer(panel, group, found)
     return None
 
 
@@ -34,8 +39,21 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
         found = tab.answers.current(group)
         label = group.filename + (f": {found.headline}" if found else "")
         commands.append(chir_command(group, title, label=label, new=not commands, delay_draw=True))
-    tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
-    say_unit(tab.controller.get_display(win=1).panel, groups[0])
+    panel = tab.controller.get_display(win=1).panel
+    with drawn_once(panel):
+        tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
+        say_unit(panel, groups[0])
+
+
+@contextmanager
+def drawn_once(panel: Any) -> Iterator[None]:
+    """Draw when all is there: Larch draws after each thing that it adds, eight times for one plot."""
+    draw, panel.canvas.draw = panel.canvas.draw, lambda *args, **kws: None
+    try:
+        yield
+    finally:
+        panel.canvas.draw = draw
+        draw()
 
 
 def chir_command(group: Any, title: str, **options: Any) -> str:
@@ -69,7 +87,8 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
         highest = max(highest, read.chir_mag.max())
     if hasattr(made, "nearest"):
         words = shade(axes, read, np.asarray(made.importance_r), np.asarray(made.importance))
-        remark(axes, 0.97, words.replace("; ", ",\n"), RED)
+        dark = sum(to_rgb(panel.conf.facecolor)) < 1.5
+        remark(axes, 0.97, words.replace("; ", ",\n"), LIGHT_RED if dark else RED)
         if known := draw_nearest(axes, read, found, np.asarray(made.nearest), panel.conf.textcolor):
             remark(axes, 0.82, f"dotted: {known}", panel.conf.textcolor)
             highest = max(highest, np.max(made.nearest))
@@ -78,7 +97,6 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
     corner = axes.inset_axes([0.62, 0.6, 0.36, 0.3])
     draw_probabilities(corner, found)
     in_colours_of(panel, corner)
-    panel.canvas.draw()
 
 
 def remark(axes: Axes, height: float, words: str, colour: str) -> None:

@@ -22,12 +22,6 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}, see README"))
 
 
-@pytest.fixture(scope="session")
-def display():
-    with driver.xvfb() as name:
-        yield name
-
-
 def new_larchdir(folder):
     """A fresh LARCHDIR with the snippet that `larch-cnpredict install` writes."""
     folder.mkdir()
@@ -41,11 +35,11 @@ def larchdir(tmp_path):
 
 
 @pytest.fixture
-def larix(display, larchdir):
+def larix(larchdir):
     """`larix('scenario', mode='xas', **given)`: start Larix, run the scenario, return what it saw."""
 
     def start(scenario, mode="xas", environment=None, sabotage="", **given):
-        program = driver.Program(display, larchdir, mode, environment, sabotage)
+        program = driver.Program(larchdir, mode, environment, sabotage)
         try:
             return program.play(scenario, **given)
         finally:
@@ -55,13 +49,13 @@ def larix(display, larchdir):
 
 
 @pytest.fixture(scope="session")
-def running(display, tmp_path_factory):
+def running(tmp_path_factory):
     """Programs by their mode, for the tests that leave Larix as they found it; where one has ended, a new one."""
     programs: dict[str, driver.Program] = {}
 
     def get(mode):
         if mode not in programs or programs[mode].process.poll() is not None:
-            programs[mode] = driver.Program(display, new_larchdir(tmp_path_factory.mktemp(mode) / "larch"), mode)
+            programs[mode] = driver.Program(new_larchdir(tmp_path_factory.mktemp(mode) / "larch"), mode)
         return programs[mode]
 
     yield get

@@ -1,6 +1,6 @@
 """Drives the real Larix, in a process of its own, as a user would: menus, buttons, the file list.
 
-`Program` (started by the tests) is one on an X server from `xvfb`. What it is to do are functions of `scenarios.py`
+`Program` (started by the tests) is one on an X server of its own. What it is to do are functions of `scenarios.py`
 that get a `Larix` and return plain values, which come back as JSON through a pipe. A scenario is called from Larix's
 own main loop, and waits in the native loop: events come in the order that a user's Larix has them in. Everything waits
 on conditions, nothing on clocks. A scenario that follows another finds a cleared session, its tabs and settings as new.
@@ -44,7 +44,9 @@ def xvfb(size="2400x1400"):
 class Program:
     """Larix with this LARCHDIR, until `end`: `play` a scenario with the values given, and get what it returns."""
 
-    def __init__(self, display, larchdir, mode="xas", environment=None, sabotage=""):
+    def __init__(self, larchdir, mode="xas", environment=None, sabotage=""):
+        self.server = contextlib.ExitStack()  # of its own: on the display of another one a click would meet that
+        display = self.server.enter_context(xvfb())
         env = {**os.environ, "DISPLAY": display, "LARCHDIR": str(larchdir), "HOME": str(larchdir), "GDK_BACKEND": "x11"}
         env["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # or each run would build the font cache
         env.pop("LARCHSTARTUP", None)
@@ -74,6 +76,7 @@ class Program:
     def end(self):
         with contextlib.suppress(BrokenPipeError):
             self.process.communicate()  # closes its standard input, which is what it ends at
+        self.server.close()
 
 
 class Larix:

@@ -360,8 +360,11 @@ def screenshots(larix, path, folder):
 
 
 def closed(larix, path, groups):
-    """The x of the tab, and Apply Now in Preferences, while a batch runs."""
+    """The x of the tab, and Apply Now in Preferences, while a batch runs that takes its time."""
+    from larch_cnpredict.larix import panel
+
     names = copied(larix, path, groups)
+    usual, panel.PAUSE = panel.PAUSE, 300
 
     def begin():
         page = cn_tab(larix)
@@ -373,15 +376,16 @@ def closed(larix, path, groups):
 
     pages, out = [begin()], []  # kept: when Python lets go of them is a matter of chance
     larix.close_tab("cnpredict")
-    larix.elapse(300)
+    larix.elapse(2 * panel.PAUSE)
     out.append([list(larix.frame.get_panels()), sum(values(larix, name) is not None for name in names)])
     for name in names:
         vars(larix.group(name)).pop("cn_predict", None)
     pages.append(begin())
     larix.menu("Preferences", "Edit Preferences", settle=False)
     larix.frame.subframes["preferences"].panselect.OnApply()
-    larix.elapse(300)
+    larix.elapse(2 * panel.PAUSE)
     out.append([list(larix.frame.get_panels()), sum(values(larix, name) is not None for name in names)])
+    panel.PAUSE = usual
     page = finished(larix, begin())
     return {"closed": out, "rows": cells(page.wids["table"])}
 
