@@ -90,7 +90,7 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
         dark = sum(to_rgb(panel.conf.facecolor)) < 1.5
         remark(axes, 0.97, words.replace("; ", ",\n"), LIGHT_RED if dark else RED)
         if known := draw_nearest(axes, read, found, np.asarray(made.nearest), panel.conf.textcolor):
-            remark(axes, 0.82, f"dotted: {known}", panel.conf.textcolor)
+            remark(axes, 0.82, f"dotted: {known}".replace("site: ", "site:\n"), panel.conf.textcolor)
             highest = max(highest, np.max(made.nearest))
     panel.conf.draw_legend(show=False)
     panel.set_xylims([0, R_SHOWN, 0, HEADROOM * highest])
