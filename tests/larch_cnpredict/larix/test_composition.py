@@ -31,7 +31,11 @@ def test_what_is_asked(text, in_header, asked):
     assert composition_asked(text, in_header) == asked
 
 
-@pytest.mark.parametrize("attrs", [None, {}, {"sample": "CuO"}, {"sample": {}}, Group(sample={"stoichiometry": "CuO"})])
+@pytest.mark.parametrize(
+    "attrs",
+    [None, {}, {"sample": "CuO"}, {"sample": {}}, Group(sample={"stoichiometry": "CuO"})],
+    ids=["none", "empty", "text", "nothing said", "not as a dict"],
+)
 def test_header_without_a_formula(attrs):
     assert header_formula(Group(attrs=attrs)) == ""
 
