@@ -311,10 +311,7 @@ class CNPanel(TaskPanel):
         return self.predict(unanswered, then=action) if unanswered else action()
 
     def plot(self, dgroup=None, why=False, **kws):
-        """|chi(R)| as Larix plots it, the parts that carried the answer shaded, class probabilities in its corner.
-
-        To find those parts takes tens of predictions: done where it is asked for, not at each choice of a group.
-        """
+        """|chi(R)| and the answer; `why`, tens of predictions, also what carried it: not at each choice of a group."""
         dgroup = dgroup or self.controller.get_group()
         if dgroup is None:
             return self.write_message(NO_GROUP)
@@ -330,8 +327,6 @@ class CNPanel(TaskPanel):
             return self.write_message("No selected group has chi(R): predict them first, or process them")
         plots.plot_several(self, groups, count(len(groups)))
         return self.controller.set_focus()
-
-    # --- handing on
 
     def onCopy(self, event=None):
         host.copy(self, table.as_text(self.rows, COLUMNS, "excel-tab"), f"Copied {len(self.rows)} rows")
