@@ -28,7 +28,7 @@ from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
 
 SHELLS = np.arange(1.2, 5.0, 0.1)  # Å
 NEAREST = 24  # distances that the trees on exact distances read
-STEPS = 8  # of the learning curve: epochs of all sites
+STEPS = 20  # of the learning curve: epochs of all sites
 AMPLITUDE = 0.18  # standard deviation of s02 among measured spectra: what a radial distribution is multiplied by
 
 

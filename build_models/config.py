@@ -54,6 +54,7 @@ class Run:
 
     out: Path = says(Path("models-build"), "folder of everything that is made")
     limit: NonNegativeInt = says(0, "structures (way feff) or documents (way xas) at most; 0: all")
+    rare_first: NonNegativeInt = says(0, "stage simulate takes so many sites, those most unlike [order] skip; 0: all")
     seed: NonNegativeInt = says(20251101, "of every random choice")
     workers: NonNegativeInt = says(0, "processes; 0: one for each core")
     shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")
@@ -82,9 +83,6 @@ class Order:
     low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
     low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
     skip: Names = says((), "parquet tables whose (material_id, site_index) are not done again")
-    rare_first: NonNegativeInt = says(
-        0, "stage simulate takes so many sites, those most unlike `skip`; 0: all as they come"
-    )
 
 
 @dataclass(frozen=True, config=REFUSING)

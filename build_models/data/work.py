@@ -41,7 +41,7 @@ def simulate(config: Config) -> None:
     labels = table.read_shards(config.out / "label")
     labels = labels.filter(pc.equal(labels["reason"], ""))
     known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
-    rare, path = config.order.rare_first, config.out / "structures.parquet"
+    rare, path = config.run.rare_first, config.out / "structures.parquet"
     order = choose.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
     done = known | table.keys(config.out / "simulate")
     todo: dict[str, list[int]] = {}

@@ -1056,9 +1056,10 @@ def structures(larix, path):
     sites = page.wids["sites"]
     out["sites"] = cells(sites)
     rows = [row[1] for row in out["sites"]]
-    sites.SetGridCursor(rows.index("Fe3CuAs2"), 0)
+    strange = next(i for i, formula in enumerate(rows) if formula not in ("Cu", "Cu3Au"))  # minerals that Larix has
+    sites.SetGridCursor(strange, 0)
     larix.click(page.wids["structure"])
-    out |= {"copied": pasted(larix), "said": larix.frame.statusbar.GetStatusText(0)}
+    out |= {"strange": out["sites"][strange], "copied": pasted(larix), "said": larix.frame.statusbar.GetStatusText(0)}
     out["opened"] = "cif_feff" in larix.frame.subframes
     box = sites.CellToRect(rows.index("Cu"), 1)
     robot, point = larix.wx.UIActionSimulator(), sites.CalcScrolledPosition(box.x + 20, box.y + box.height // 2)
