@@ -570,8 +570,9 @@ def second(larix):
 
     frame = LarixFrame(mode="exafs", check_version=False)
     larix.wait(lambda: frame.statusbar.GetStatusText(1) == "ready")
-    larix.elapse(300)
     bar = frame.menubar
+    larix.wait(lambda: min(b.FindMenu("CN") for b in (bar, larix.frame.menubar)) >= 0)
+    larix.elapse(300)  # for a second one, were there one to come
     return {
         "menus": [[b.GetMenuLabelText(i) for i in range(b.GetMenuCount())] for b in (bar, larix.frame.menubar)],
         "tabs": list(frame.get_panels()),
