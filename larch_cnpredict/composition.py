@@ -37,13 +37,19 @@ def find_composition(
         return read("elements", elements, name, absorber), []
     if formula is not None:
         return (read("formula", formula, name, absorber) if formula.strip() else None), []
-    said = xdi_section(group, "sample").get("stoichiometry")
-    if not isinstance(said, str) or not said.strip():
+    said = header_formula(group)
+    if not said:
         return None, []
     try:
         return read("formula", said, name, absorber), []
     except CompositionError as error:
         return None, [f"the header's Sample.stoichiometry was not used: {str(error).rstrip('.')}"]
+
+
+def header_formula(group: Any) -> str:
+    """What the XDI header of a group's file says that the sample is made of."""
+    said = xdi_section(group, "sample").get("stoichiometry")
+    return said.strip() if isinstance(said, str) else ""
 
 
 def read(kind: str, text: str, name: str, absorber: str) -> Composition:

@@ -11,6 +11,7 @@ from larch.site_config import user_larchdir
 from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
+from ..composition import header_formula
 from ..request import Request
 from ..scans import series_names
 from ..spectrum import spectrum_name
@@ -141,7 +142,7 @@ class CNPanel(TaskPanel):
             element=None if options["absorber"] == AUTO else options["absorber"],
             model=self.wids["model"].GetStringSelection(),
             transform=TRANSFORMS[self.wids["transform"].GetStringSelection()],
-            **table.composition_asked(options["formula"], in_header=table.header_formula(dgroup)),
+            **table.composition_asked(options["formula"], in_header=header_formula(dgroup)),
         )
 
     # --- settings
@@ -168,7 +169,7 @@ class CNPanel(TaskPanel):
     @staticmethod
     def options(dgroup) -> dict[str, str]:
         kept = getattr(getattr(dgroup, "config", None), PANEL, None) or {}
-        return {"absorber": AUTO, "formula": table.header_formula(dgroup)} | kept
+        return {"absorber": AUTO, "formula": header_formula(dgroup)} | kept
 
     def onConfigSelect(self, event=None):
         name = self.wids["conf_choice"].GetStringSelection()

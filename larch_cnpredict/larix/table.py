@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import composition
-from ..absorber import xdi_section
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
@@ -67,11 +66,6 @@ def model_choices() -> list[str]:
         return ["default", *json.loads(manifest)["families"]]
     except (CNPredictError, OSError, ValueError, KeyError):
         return ["default"]
-
-
-def header_formula(group: Any) -> str:
-    """What the header of a group's file says that the sample is made of."""
-    return str(xdi_section(group, "sample").get("stoichiometry", "")).strip()
 
 
 def composition_asked(text: str, in_header: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from larch import Group
 
-from larch_cnpredict.larix.table import composition_asked, header_formula
+from larch_cnpredict.composition import header_formula
+from larch_cnpredict.larix.table import composition_asked
 
 XDI = Path(__file__).parents[3] / "examples" / "CuO_liquid_nitrogen.xdi"
 
