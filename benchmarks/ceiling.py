@@ -9,8 +9,9 @@ between the markers of that page.
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,37 +74,39 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
     rough = radial * np.clip(rng.normal(1, AMPLITUDE, (len(data), 1)), 0.4, 1.6)
     yield "| what is told | model | all sites | clear sites |"
     yield "|---|---|---|---|"
+    usable = data.trainable
+
+    def line(name: str, model: str, answers: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> str:
+        """Each fold by what was fitted to the others; `answers` of the rows to learn from and of those to be told."""
+        guess = np.zeros(len(data), int)
+        for i in np.unique(fold):
+            guess[fold == i] = answers((fold != i) & usable, fold == i)
+        rates = scores.rates(data, np.arange(len(data)), guess)
+        return f"| {name} | {model} | {rates['accuracy']:.1%} | {rates['clear']:.1%} |"
+
+    def trees(x: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        forest = ExtraTreesClassifier(40, min_samples_leaf=2, max_features=0.3, n_jobs=-1, random_state=this.seed)
+        return forest.fit(x[train], data.cn[train]).predict(x[test])
+
+    def nearest(x: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        components = PCA(40, random_state=this.seed).fit(x[train]).transform(x)
+        place = np.hstack([components, 1000 * absorber])  # of another absorber is never the nearest
+        return KNeighborsClassifier(1).fit(place[train], data.cn[train]).predict(place[test])
+
     told = {
         "distances and elements of 24 neighbours, exact": np.hstack([exact, absorber]),
         "radial distribution, 0.1 Å wide": np.hstack([radial, absorber]),
         f"the same with an error of amplitude of {AMPLITUDE:.0%}": np.hstack([rough, absorber]),
     }
-    usable = data.trainable
     for name, x in told.items():
-        guess = np.zeros(len(data), int)
-        for i in np.unique(fold):
-            trees = ExtraTreesClassifier(40, min_samples_leaf=2, max_features=0.3, n_jobs=-1, random_state=this.seed)
-            guess[fold == i] = trees.fit(x[(fold != i) & usable], data.cn[(fold != i) & usable]).predict(x[fold == i])
-        yield _line(name, "trees", data, guess)
+        yield line(name, "trees", partial(trees, x))
     for test in ("ideal", "realistic"):
         x = this.spectra(test).inputs("complex", 0, np.flatnonzero(~this.data.chosen))
-        guess = np.zeros(len(data), int)
-        for i in np.unique(fold):
-            train = (fold != i) & usable
-            pca = PCA(40, random_state=this.seed).fit(x[train])
-            place = np.hstack([pca.transform(x), 1000 * absorber])  # of another absorber is never the nearest
-            known = KNeighborsClassifier(1).fit(place[train], data.cn[train])
-            guess[fold == i] = known.predict(place[fold == i])
-        yield _line(f"{test} spectrum", "nearest site", data, guess)
+        yield line(f"{test} spectrum", "nearest site", partial(nearest, x))
     metrics = json.loads((this.folder / "metrics.json").read_text())
     for test in ("ideal", "realistic"):
         rates = metrics["schemes"]["prototype"]["shipped"][test]["phase"]["all"]
         yield f"| {test} spectrum | phase | {rates['accuracy']:.1%} | {rates['clear']:.1%} |"
-
-
-def _line(name: str, model: str, data: Dataset, guess: np.ndarray) -> str:
-    rates = scores.rates(data, np.arange(len(data)), guess)
-    return f"| {name} | {model} | {rates['accuracy']:.1%} | {rates['clear']:.1%} |"
 
 
 def learning(this: Run) -> Iterator[str]:
@@ -146,9 +149,7 @@ def main() -> None:
     text = "\n\n".join("\n".join([f"## {title}", "", *lines]) for title, lines in parts.items())
     print(text)
     if arguments.readme:
-        before, start, rest = arguments.readme.read_text().partition(card.START)
-        after = rest.partition(card.END)[2]
-        arguments.readme.write_text(f"{before}{start}\n{text}\n{card.END}{after}")
+        card.fill_page(arguments.readme, text)
 
 
 if __name__ == "__main__":

@@ -57,10 +57,14 @@ def card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 def fill_readme(path: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     """Put the figures between the markers of README.md."""
+    fill_page(path, render("figures.md.jinja", manifest, metrics))
+
+
+def fill_page(path: Path, text: str) -> None:
+    """Put text between the markers of a page."""
     content = path.read_text(encoding="utf-8")
     before, start, rest = content.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
         raise ConfigError(f"{path} has no place for figures: add the lines {START} and {END}")
-    text = render("figures.md.jinja", manifest, metrics)
     path.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")

@@ -61,11 +61,11 @@ def make(
         groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
         sharp = sharpened(data.labels, sharpness)
         # chosen sites by themselves: they change nothing of what the others become
-        parts = [(0, np.flatnonzero(~data.chosen)), (1, np.flatnonzero(data.chosen))]
+        parts = [([], np.flatnonzero(~data.chosen)), ([1], np.flatnonzero(data.chosen))]
         for copy in progress(range(count)):
             made = []
-            for part, rows in parts[: 1 + data.chosen.any()]:
-                rng = np.random.default_rng([seed, copy, *[part] * part])
+            for more, rows in parts[: 1 + data.chosen.any()]:
+                rng = np.random.default_rng([seed, copy, *more])
                 chi, kmax, kend = augment(data, rows, rng, augmentation)
                 labels = sharp[rows]
                 if augmentation.mixture:
