@@ -93,7 +93,7 @@ class Run:
         """Mixtures, particles and single sites: 'train', and 'test' with other draws of the same anchors."""
         anchors, count, seed = self.anchors, (COPIES if name == "train" else 1), self.seed + (name == "test")
         unseen = np.isin(anchors.data.formulas, self.unseen_formulas)
-        how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metal_sigma2=samples.METAL_SIGMA2)
+        how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metals_by_debye=True)
         progress = partial(tqdm, desc=f"samples, {name}", disable=count == 1)
         apart = np.column_stack([anchors.fold, unseen])
         return samples.make(self.folder / f"samples-{name}", anchors, apart, how, count, seed, progress)

@@ -25,7 +25,7 @@ def trained(run: Run, unseen: bool = False) -> dict[str, Any]:
 
     These files are the builder's own scratch, read by the builder alone: what ships is ONNX.
     """
-    return {name: joblib.load(_path(run, name, unseen)) for name in _names(unseen)}
+    return {name: joblib.load(_path(run, name, unseen)) for name in _names(run, unseen)}
 
 
 def compositions(run: Run, unseen: bool = False) -> dict[str, families.Trees]:
@@ -45,17 +45,18 @@ def fit_missing(run: Run) -> None:
     for unseen in (False, True) if run.unseen_formulas else (False,):
         every = run.data.trainable & ~(run.unseen & unseen)
         rows = np.flatnonzero(every & ~run.data.chosen)
-        for name in _names(unseen):
+        for name in _names(run, unseen):
             known = np.flatnonzero(every) if name in families.LEARN_CHOSEN else rows
             path = _path(run, name, unseen)
             if not path.exists():
                 jobs.append((_save, (path, families.fit, name, spectra, known, run.recipe, run.seed)))
+        kept = run.config.train.keep and not unseen
         for kind in composition.KINDS:
             path = _path(run, f"composition-{kind}", unseen)
-            if not path.exists():
+            if not (kept or path.exists()):
                 jobs.append((_save, (path, composition.fit, run.data.take(rows), kind, run.seed)))
         path = domain_path(run, unseen)
-        if not path.exists():
+        if not (kept or path.exists()):
             jobs.append((_fit_domain, (path, run.data.take(np.flatnonzero(every)), run.recipe.augmentation, run.seed)))
         for reads in samples.SIZES:
             path = _path(run, f"samples-{reads}", unseen)
@@ -75,8 +76,10 @@ def fit_samples(reads: str, spectra: Copies, rows: np.ndarray, recipe: families.
     return samples.network(reads).fit(spectra, rows, replace(recipe, epochs=samples.EPOCHS), seed, iter)
 
 
-def _names(unseen: bool) -> list[str]:
-    return [DEFAULT["complex"]] if unseen else [*families.FAMILIES]
+def _names(run: Run, unseen: bool) -> list[str]:
+    if unseen:
+        return [DEFAULT["complex"]]
+    return [] if run.config.train.keep else [*families.FAMILIES]
 
 
 def _path(run: Run, name: str, unseen: bool) -> Path:

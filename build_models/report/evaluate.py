@@ -51,9 +51,25 @@ COMPARED: dict[str, dict[str, Trained]] = {
 def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the pictures."""
     this = Run.load(config)
-    data = this.scored
     train.fit_missing(this)
-    metrics: dict[str, Any] = {"data": scores.describe(data), "folds": config.train.folds, "schemes": {}}
+    metrics = kept(Path(config.train.keep)) if config.train.keep else of_sites(this)
+    metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
+    if this.unseen.any():
+        metrics["unseen"] = unseen(this, metrics["calibration"])
+    (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    print(f"{this.folder / 'metrics.json'}: all figures, for the card that stage export writes")
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """The figures and the calibration of finished models, but for samples."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return metrics | {"calibration": json.loads((folder / "manifest.json").read_text())["calibration"]}
+
+
+def of_sites(this: Run) -> dict[str, Any]:
+    """Figures and calibration of the families, and the pictures."""
+    data = this.scored
+    metrics: dict[str, Any] = {"data": scores.describe(data), "folds": this.config.train.folds, "schemes": {}}
     metrics["data"]["chosen"] = int(this.data.chosen.sum())
     for scheme, fold in this.schemes.items():
         fold = fold[~this.data.chosen]
@@ -70,12 +86,8 @@ def run(config: Config) -> None:
             metrics["each_size"] = float(np.mean([len(one) for one in each]))
             metrics["by_number"] = scores.by_number(data, p, sets, each)
             figures.confusion(data, p, this.folder / "confusion.png")
-    metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     figures.importance(train.trained(this), this.folder / "importance.png")
-    if this.unseen.any():
-        metrics["unseen"] = unseen(this, metrics["calibration"])
-    (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    print(f"{this.folder / 'metrics.json'}: all figures, for the card that stage export writes")
+    return metrics
 
 
 def cross_validate(this: Run, scheme: str) -> Predicted:

@@ -27,14 +27,22 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     data = run.data.take(np.flatnonzero(~run.unseen)) if unseen else run.data
-    models, compositions, samples = (
-        trained(run, unseen) for trained in (train.trained, train.compositions, train.trained_samples)
-    )
-    entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
-    manifest = {
-        "format": MANIFEST_FORMAT,
+    own = {
         "version": run.config.train.version,
         "date": datetime.date.today().isoformat(),
+        "samples": {
+            reads: _model(folder / f"samples-{reads}.onnx", model)
+            for reads, model in train.trained_samples(run, unseen).items()
+        },
+        "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
+    }
+    if run.config.train.keep and not unseen:
+        return _manifest(folder, _kept(folder, Path(run.config.train.keep), own, calibration))
+    models, compositions = (trained(run, unseen) for trained in (train.trained, train.compositions))
+    entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
+    manifest = {
+        **own,
+        "format": MANIFEST_FORMAT,
         "edge": features.EDGE,
         "absorbers": sorted(set(data.elements)),
         "classes": CLASSES.tolist(),
@@ -50,13 +58,24 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "default": {reads: name for reads, name in train.DEFAULT.items() if name in models},
         "families": entries,
         "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
-        "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in samples.items()},
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
         "chosen": [table.provenance(Path(path)) for path in run.config.train.chosen],
-        "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
         "domain": _write(folder / "domain.npz", train.domain_path(run, unseen).read_bytes()),
     }
+    return _manifest(folder, manifest)
+
+
+def _kept(folder: Path, finished: Path, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of finished models with other networks of samples; their files are copied."""
+    manifest = json.loads((finished / "manifest.json").read_text())
+    for entry in [*manifest["families"].values(), *manifest["composition"].values(), manifest["domain"]]:
+        shutil.copy(finished / entry["file"], folder / entry["file"])
+    but_samples = manifest.get("but_samples", manifest["version"])
+    return manifest | own | {"but_samples": but_samples, "calibration": dict(calibration)}
+
+
+def _manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     text = json.dumps(manifest, indent=1)
     (folder / "manifest.json").write_text(text + "\n")
     return json.loads(text)  # as whoever reads it has it: lists for tuples

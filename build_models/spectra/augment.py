@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
+from build_models.config import FeffSettings
 from build_models.spectra import background
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict.absorber import k_edge
@@ -12,6 +13,11 @@ from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
 N_FFT = 1024
+# K, at room temperature: K. A. Gschneidner, Solid State Physics 16 (1964) 275; of alloys the absorber's
+DEBYE_TEMPERATURE = {
+    "Sc": 360, "Ti": 380, "V": 390, "Cr": 424, "Mn": 363, "Fe": 373, "Co": 386, "Ni": 345, "Cu": 310, "Zn": 237,
+}  # fmt: skip
+DEBYE_SPREAD = 0.2  # of its logarithm: other temperatures than FEFF's 300 K, alloys, and what the model leaves out
 R_OF_FFT = (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
 
 
@@ -27,7 +33,7 @@ class Augmentation:
     ideal: float = 0.0  # share of spectra that stay as FEFF made them
     thermal: bool = True  # beyond the first shell: between FEFF's Debye variants, path by path
     shell_sigma2: tuple[float, float] = (0.0045, 0.6)  # Å^2: median and logarithmic spread of the first shell's sigma2
-    metal_sigma2: tuple[float, float] | None = None  # the same where all first neighbours are metals; None: as others
+    metals_by_debye: bool = False  # where all first neighbours are metals, every path by the element's own temperature
     cold: float = 0.1  # share of spectra from near 0 K, with half or less of all thermal damping
     broadening: float = 0.03  # Å^-1: largest loss with distance beyond FEFF's core hole and mean free path
     mu0_power: float = 3.0  # autobk divides by one edge step, though mu0 falls as a power of E: the largest power
@@ -74,18 +80,30 @@ def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.
 def in_the_sample(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
     """chi(k) of each site at some temperature."""
     variants, shell_end = data.variants[rows], data.shell_end[rows]
-    chi = variants[:, 0].astype(np.float32)
+    static = variants[:, 0].astype(np.float32)
     if not how.thermal:
-        return chi
-    first = first_shell(chi, shell_end)
+        return static
+    first = first_shell(static, shell_end)
     rest = _thermal(variants, rng)
     rest -= first_shell(rest, shell_end)
-    metal = how.metal_sigma2 or how.shell_sigma2
-    sigma2, spread = np.where(data.metallic[rows, None], metal, how.shell_sigma2).T
-    sigma2 = sigma2 * np.exp(spread * rng.normal(0, 1, len(rows)))
+    median, spread = how.shell_sigma2
+    sigma2 = median * np.exp(spread * rng.normal(0, 1, len(rows)))
     cold = np.where(rng.random(len(rows)) < how.cold, rng.uniform(0, 0.5, len(rows)), 1)[:, None].astype(np.float32)
-    sigma2, rest = sigma2 * cold[:, 0], rest + (1 - cold) * (chi - first - rest)
-    return first * np.exp(-2 * sigma2[:, None] * K_GRID**2).astype(np.float32) + rest
+    chi = first * np.exp(-2 * sigma2[:, None] * cold * K_GRID**2) + rest + (1 - cold) * (static - first - rest)
+    if how.metals_by_debye:
+        metals = data.metallic[rows]
+        hot = _metal(variants[metals], data.elements[rows[metals]], rng)
+        chi[metals] = static[metals] + cold[metals] * (hot - static[metals])
+    return chi.astype(np.float32)
+
+
+def _metal(variants: np.ndarray, elements: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """In metals FEFF's correlated Debye model holds, first shell and all."""
+    theta = np.array([DEBYE_TEMPERATURE[e] for e in elements]) * rng.lognormal(0, DEBYE_SPREAD, len(elements))
+    softest_last = np.array(FeffSettings().debye_temperatures)[::-1]
+    # sigma2 of a temperature far above zero goes with the inverse square of Debye's
+    place = np.interp(theta**-2.0, softest_last**-2.0, np.arange(len(softest_last)))
+    return _between(variants[:, :0:-1], place)
 
 
 def at_the_beamline(
@@ -141,11 +159,14 @@ def _mu0(elements, power):
 def _thermal(variants, rng):
     # Stiffest first, so that neighbours in this order differ least; the ideal crystal comes before all of them.
     order = [0, *range(variants.shape[1] - 1, 0, -1)]
-    place = rng.uniform(0, len(order) - 1, len(variants))
-    below = np.minimum(place.astype(int), len(order) - 2)
-    share = (place - below)[:, None].astype(np.float32)
-    rows, at = np.arange(len(variants)), np.array(order)
-    return (1 - share) * variants[rows, at[below]] + share * variants[rows, at[below + 1]]
+    return _between(variants[:, order], rng.uniform(0, len(order) - 1, len(variants)))
+
+
+def _between(variants, place):
+    """Each row at a place between two of its variants that stand beside each other."""
+    below = np.minimum(place.astype(int), variants.shape[1] - 2)
+    share, rows = (place - below)[:, None].astype(np.float32), np.arange(len(variants))
+    return (1 - share) * variants[rows, below] + share * variants[rows, below + 1]
 
 
 def _e0_shift(n, rng, how):

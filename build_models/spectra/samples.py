@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
 
@@ -26,9 +27,8 @@ SIMPLE = 0.5  # share of components that are elements or of two elements: most o
 CHEMICAL_SHIFT = 4.0  # eV: standard deviation of a component's own edge about that of the sample
 SMALL = 0.06  # share of single sites that are in particles so small that far shells are weak
 SPREAD = 0.7  # standard deviation of the coordination numbers in a sample from which on it is called several
-# Å^2, median and logarithmic spread of the first shell's sigma2 in metals at room temperature: by the Debye model
-# 0.005 (Fe, Debye temperature 470 K) to 0.015 (Zn, 210 K). In a mixture it decides how much of a metal is seen.
-METAL_SIGMA2 = (0.009, 0.5)
+DISORDER = 0.002  # Å^2: mean sigma2 that a particle's surface and strain add to that of its bulk
+SAME_CRYSTAL = 0.5  # share of the anchors whose crystal has other sites of the absorber, that are mixed with these
 BULK_EACH = 80  # anchors of each bulk metal: a foil is about as likely as a particle
 PARTICLES_EACH = 4  # anchors of each particle: a table has many more sites than particles
 
@@ -113,6 +113,8 @@ def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Aug
     for i, rows in enumerate(parts.T):
         used = np.flatnonzero(shares[:, i])
         chi = in_the_sample(data, rows[used], rng, how)
+        disorder = rng.exponential(DISORDER, len(used)) * anchors.particle[rows[used]]
+        chi *= np.exp(-2 * disorder[:, None] * K_GRID**2).astype(np.float32)
         if i == 0:
             chi[small] = weaken_far_shells(chi[small], data.shell_end[small], rng)
         else:
@@ -145,7 +147,19 @@ def _partners(data, apart, rng, count):
         few = rows[simple[rows]] if simple[rows].any() else rows
         size = (count, len(rows))
         out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(rows, size))
+    with_siblings = np.flatnonzero(rng.random(len(data)) < SAME_CRYSTAL)
+    siblings = _siblings(data)
+    for row in with_siblings:
+        if row in siblings:
+            out[0, row] = rng.choice(siblings[row])
     return out
+
+
+def _siblings(data):
+    """Other sites of the same absorber in the same crystal, by row."""
+    sites = pd.Series(np.arange(len(data))).groupby([data.elements, [site.split(" site ")[0] for site in data.sites]])
+    together = [rows.to_numpy() for _, rows in sites if len(rows) > 1 and " site " in data.sites[rows.iloc[0]]]
+    return {row: rows[rows != row] for rows in together for row in rows}
 
 
 def make(

@@ -59,6 +59,15 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     done = run(again)  # finds everything done
     assert done.returncode == 0, done.stderr[-3000:]
     assert "train:" not in done.stderr
+    more = QUICK.replace('"mine"', '"more"') + f"keep = {json.dumps(str(folder))}\n"
+    (tmp_path / "keep.toml").write_text(more)
+    for stage in ("evaluate", "export"):
+        done = run([*command[:3], stage, *command[4:], "--config", str(tmp_path / "keep.toml")])
+        assert done.returncode == 0, done.stderr[-3000:]
+    kept, mine = load_models(folder.parent / "more"), models.manifest
+    assert (kept.version, kept.manifest["but_samples"], kept.manifest["families"]) == ("more", "mine", mine["families"])
+    assert (folder.parent / "more" / "phase.onnx").read_bytes() == (folder / "phase.onnx").read_bytes()
+    assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here | {"models": kept.folder}).kind
     formula = pq.read_table(tmp_path / "out" / "spectra.parquet", columns=["formula"])["formula"][0].as_py()
     done = run([*again, "--unseen-formulas", formula])
     assert done.returncode == 0, done.stderr[-3000:]

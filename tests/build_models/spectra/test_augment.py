@@ -85,3 +85,21 @@ def test_chosen_sites_change_no_copy_of_the_others(tmp_path):
             np.testing.assert_array_equal(new[:50], old)
             assert len(new) == 60
             assert np.abs(new[50:]).max() > 0
+
+
+def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
+    """Iron's 373 K lies between FEFF's runs of 300 and 450 K; compounds keep a first shell with a sigma2 of its own."""
+    monkeypatch.setattr(augment, "DEBYE_SPREAD", 0.0)
+    table = synthetic.dataset(40)
+    order = np.arange(6.0, dtype=np.float32)[None, :, None]  # ideal, then 200, 300, 450, 650, 1000 K
+    steps = replace(table, variants=order * np.ones((40, 1, 361), np.float32), elements=np.full(40, "Fe"))
+    mixed = replace(steps, shell=np.where(np.arange(40) % 2, "Fe8", "O6"))
+    how = replace(synthetic.PLAIN, thermal=True, cold=0.0, metals_by_debye=True)
+    metals, compounds = (np.flatnonzero(np.arange(40) % 2 == odd) for odd in (1, 0))
+    chi = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), how)
+    softer, stiffer, own = (np.float64(t) ** -2 for t in (300, 450, 373))
+    np.testing.assert_allclose(chi[metals], 2 + (softer - own) / (softer - stiffer), atol=1e-4)
+    without = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, metals_by_debye=False))
+    np.testing.assert_array_equal(chi[compounds], without[compounds])
+    cold = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, cold=1.0))
+    assert (cold[metals] < 1.2).all()  # nearer to the ideal crystal than to any temperature

@@ -54,6 +54,35 @@ def test_sides_and_absorbers_never_meet(anchors):
     assert height(chi) == pytest.approx(mark, rel=1e-4)
 
 
+def test_sites_of_one_crystal_are_mixed_with_one_another(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 1.0)
+    monkeypatch.setattr(samples, "THIRD", 0.0)
+    monkeypatch.setattr(samples, "SAME_CRYSTAL", 1.0)
+    n = len(anchors)
+    crystal = np.arange(n) // 4  # two sites of iron and two of nickel, mostly
+    sites = np.array([f"mp-{number} site {i}" for i, number in enumerate(crystal)])
+    mark = 1.0 + crystal
+    data = replace(
+        anchors.data, sites=sites, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32)
+    )
+    chi = samples.draw(replace(anchors, data=data), np.zeros(n), np.random.default_rng(0), PLAIN)[0]
+    together = np.array(
+        [((crystal == c) & (data.elements == e)).sum() for c, e in zip(crystal, data.elements, strict=True)]
+    )
+    own = np.isclose(height(chi), mark, rtol=1e-4)
+    assert own[together > 1].all()
+    assert not own[together == 1].any()
+
+
+def test_particles_are_more_disordered_than_their_bulk(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 0.0)
+    half = replace(anchors, particle=np.arange(len(anchors)) % 2 == 0)
+    chi = samples.draw(half, half.fold, np.random.default_rng(0), PLAIN)[0]
+    weaker = height(chi) < 0.999 * half.numbers
+    assert weaker[half.particle].mean() > 0.9
+    assert not weaker[~half.particle].any()
+
+
 def test_a_particle_is_the_mean_over_its_atoms(tmp_path):
     rows = []
     for shape, lattice, sites in (
