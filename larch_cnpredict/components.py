@@ -13,7 +13,6 @@ import numpy as np
 from larch import Group
 from larch.xafs import pre_edge
 
-from .domain import SURE
 from .errors import MissingArrayError, SeriesError, boundary
 from .files import process
 from .predict import predict_cn
@@ -164,10 +163,8 @@ def _doubt(shares: np.ndarray, spectra: np.ndarray, answers: Sequence[Prediction
     for i, answer in enumerate(answers):
         if not answer.in_domain:
             return f"Component {i + 1} is outside what the models know: {answer.reason}."
-        sure = answer.mixture is not None or (answer.p >= SURE and len(answer.cn_set) == 1)  # not all models tell
-        read_as_one = sure and answer.kind == ONE_SITE
         held = max(_could_hold(spectra[i], other) for j, other in enumerate(spectra) if j != i)
-        if held > 1 - PURE and not read_as_one:
+        if held > 1 - PURE and answer.kind != ONE_SITE:
             mixed = f"Component {i + 1} may itself be mixed: it is not read as one site"
             return f"{mixed}, and could hold up to {100 * held:.0f} % of another."
     return ""

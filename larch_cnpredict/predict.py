@@ -92,9 +92,10 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        request = Request.checked(element, edge, model, transform, models, formula, elements)
+        request = Request(element, edge, model, transform, models, formula, elements).checked()  # type: ignore[arg-type]
         loaded = load_models(request.models, request.model)
-        several = isinstance(group, list | tuple) and not _is_numbers(group)
+        numbers = (int, float, np.number)
+        several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
         groups = list(group) if several else [group]
         out: list[Any] = []
         for i, one in enumerate(groups):
@@ -119,12 +120,9 @@ def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
     todo: dict[Request, list[int]] = {}
     for i, group in enumerate(groups):
         made = getattr(group, "cn_predict", None)
-        try:
-            if isgroup(made) and not is_stale(group):
-                out[i] = Prediction.from_group(made)
-        except CNPredictError:
-            pass  # of another version, or changed
-        if i not in out:
+        if isgroup(made) and not is_stale(group):
+            out[i] = Prediction.from_group(made)
+        else:
             todo.setdefault(Request.stored(made) or Request(), []).append(i)
     for request, rows in todo.items():
         new = predict_cn([groups[i] for i in rows], errors=errors, **asdict(request))
@@ -195,10 +193,10 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
-        absorber = {name: getattr(spectrum, name) for name in ("element", "edge")}
-        given = {name: value for name, value in absorber.items() if getattr(request, name) is not None}
+        read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
+        given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
         answer = Prediction(
-            **absorber,
+            **read_as,
             cn=int(models.classes[p.argmax()]),
             cn_mean=sample.mean,
             cn_std=sample.std,
@@ -217,8 +215,6 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             in_domain=not doubts,
             domain_score=verdict.score,
             notes=[*doubts, *notes],
-            xftf=spectrum.xftf,
-            fingerprint=spectrum.fingerprint,
             neighbours=verdict.neighbours,
             request=replace(request, **given),
         )
@@ -256,7 +252,3 @@ def resolve(group: Any, _larch: Any) -> Any:
     if not isgroup(named):
         raise InputError(group, "there is no group of that name")
     return named
-
-
-def _is_numbers(values: Any) -> bool:
-    return len(values) > 0 and all(isinstance(value, int | float | np.number) for value in values)
