@@ -92,7 +92,7 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        request = Request(element, edge, model, transform, models, formula, elements).checked()  # type: ignore[arg-type]
+        request = Request(element, edge, model, transform, models, formula, elements).checked()
         loaded = load_models(request.models, request.model)
         numbers = (int, float, np.number)
         several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))

@@ -15,7 +15,7 @@ class Request:
     edge: Any = None
     model: str = "default"
     transform: str = "auto"
-    models: str | None = None  # folder of models, where not the shipped ones
+    models: str | Path | None = None  # folder of models, where not the shipped ones
     formula: str | None = None  # what the sample is made of; '': not even what the header of the data says
     elements: str | None = None
 
