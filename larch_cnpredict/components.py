@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from larch import Group
 from larch.xafs import pre_edge
+from scipy.linalg import qr
 
 from .errors import MissingArrayError, SeriesError, boundary
 from .files import process
@@ -124,9 +125,8 @@ def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple
         return 0, f"More than {MOST} components, or a drift: {MOST} leave {left_over:.1f} times the noise."
     if count == 1:
         return 0, "The spectra hardly change by more than their noise."
-    return count, f"The last of {count} components is hardly above the noise." if residuals[
-        count - 2
-    ] < 3 * noise else ""
+    hardly = residuals[count - 2] < 3 * noise
+    return count, f"The last of {count} components is hardly above the noise." if hardly else ""
 
 
 def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,14 +136,10 @@ def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from pymcr.mcr import McrAR
     except ImportError:
         raise SeriesError("cannot be taken apart without pymcr", "pip install 'larch-cnpredict[series]'") from None
-    chosen: list[int] = []
-    away = scores - scores.mean(0)
-    while len(chosen) < scores.shape[1]:  # the farthest from the line, plane, ... through those that were chosen
-        chosen.append(int((away**2).sum(1).argmax()))
-        away = scores - scores[chosen[0]]
-        if len(chosen) > 1:
-            plane = scores[chosen[1:]] - scores[chosen[0]]
-            away = away - away @ np.linalg.pinv(plane) @ plane
+    first = ((scores - scores.mean(0)) ** 2).sum(1).argmax()
+    # the pivots of QR: always the farthest from the point, line, plane, ... through those before
+    _, others = qr((scores - scores[first]).T, mode="r", pivoting=True)
+    chosen = [first, *others[: scores.shape[1] - 1]]
     als = McrAR(c_regr="NNLS", c_constraints=[ConstraintNorm()], st_constraints=[], max_iter=500, tol_increase=None)
     log = logging.getLogger("pymcr.mcr")
     log.disabled = True  # it tells every user of Larch why it stopped
