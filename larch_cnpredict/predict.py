@@ -178,14 +178,12 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
     spoken = [spoken_of(joint[i], i) for i in range(len(spectra))]
 
-    pooled = inputs["magnitude"][:, : len(features.R_POOLED)]
-    sure = np.max(spoken, axis=1) >= domain.SURE
-    verdicts = domain.judge(spectra, pooled, models.domain, inputs["complex"], sure)
+    verdicts = domain.judge(spectra, inputs, models.domain, np.max(spoken, axis=1) >= domain.SURE)
     out = []
-    for i, (spectrum, family, verdict) in enumerate(zip(spectra, families, verdicts, strict=True)):
+    for i, (spectrum, family, (reasons, found)) in enumerate(zip(spectra, families, verdicts, strict=True)):
         p, sample, fitted = joint[i], described[i], models.calibration[family]
         prior = np.array(fitted["prior"])  # how common a number is in training
-        doubts, notes, without = [*spectrum.doubts, *verdict.reasons], spectrum.notes, []
+        doubts, notes, without = [*spectrum.doubts, *reasons], spectrum.notes, []
         if spectrum.composition:
             fitted, text = fitted[spectrum.composition.kind], spectrum.composition.text
             guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], i).tolist()
@@ -197,6 +195,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
         answer = Prediction(
             **read_as,
+            **found,
             cn=int(models.classes[p.argmax()]),
             cn_mean=sample.mean,
             cn_std=sample.std,
@@ -213,9 +212,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             family=family,
             model_version=models.version,
             in_domain=not doubts,
-            domain_score=verdict.score,
             notes=[*doubts, *notes],
-            neighbours=verdict.neighbours,
             request=replace(request, **given),
         )
         out.append(answer)
