@@ -30,9 +30,7 @@ PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the 
 class Components:
     """The components of a series."""
 
-    groups: list[
-        Group
-    ]  # one for each, with normalised mu, all as far as cn_predict; none where their number is not clear
+    groups: list[Group]  # each with normalised mu, all as far as cn_predict; none where their number is not clear
     shares: np.ndarray  # (n, number): of each component in each of the spectra that have an answer
     answers: list[Prediction]
     doubt: str  # a sentence on why the components are not determined; empty where they are

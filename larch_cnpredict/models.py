@@ -54,11 +54,6 @@ def load_models(folder: str | Path | None = None, model: str = "default") -> "Mo
     return loaded
 
 
-@lru_cache(maxsize=4)
-def _load(folder: Path) -> "Models":
-    return Models(folder)
-
-
 class Models:
     """One model version: its manifest, the families (loaded when they are asked), and the arrays of `domain`."""
 
@@ -137,6 +132,9 @@ class Models:
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise errors.ModelFileError(path, "does not match its hash in manifest.json")
         return content
+
+
+_load = lru_cache(maxsize=4)(Models)
 
 
 def _content(path: Path) -> bytes:

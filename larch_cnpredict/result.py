@@ -4,6 +4,7 @@ The group must survive a `.larix` session, which breaks dataclasses, sets, integ
 bool, int, float, str, lists and dicts with string keys go into it.
 """
 
+import json
 import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -161,15 +162,13 @@ class Prediction:
 
 
 def plain(value: Any) -> Any:
-    """The same value in types that a `.larix` session keeps."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+    """The same value in types that a `.larix` session keeps, which are those of JSON."""
+    return json.loads(json.dumps(value, default=_of_numpy))
+
+
+def _of_numpy(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
+        return value.tolist()
     raise TypeError(f"{type(value).__name__} does not survive a Larch session")
 
 
