@@ -19,10 +19,7 @@ MU_SHORTEST = 50  # points of mu(E) in which an edge is looked for
 
 
 def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None) -> tuple[str, list[str], list[str]]:
-    """The element whose K edge a group has that messages call `name`: as the user says, else by its label or its edge.
-
-    With notes on how it was found, where that is not plain, and doubts, where the user's word is hard to believe.
-    """
+    """The element, by the user, its label or its edge; notes on how it was found; doubts about the word of the user."""
     edge = None if edge is None else f"{str(edge).strip():.40}"
     e0 = edge_energy(group)
     at_e0 = edge_at(e0) if e0 is not None else None

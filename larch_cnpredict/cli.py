@@ -158,10 +158,7 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
     groups = [group for _, group in ready]
     answers = predict_cn(groups, errors="collect", **options) if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
-        if isinstance(answer, CNPredictError):
-            row["notes"] = str(answer)
-        else:
-            row.update(answer.row())
+        row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
     return rows, groups
 
 

@@ -27,8 +27,12 @@ def read_groups(path: str | Path) -> list[Group]:
     if not path.is_file():
         raise FileError(path, "there is no such file")
     try:
+        groups = []
         if io.is_larch_session_file(str(path)):
-            groups = _session(path)
+            for name, value in io.read_session(str(path)).symbols.items():
+                if any(isgroup(value, *pair) for pair in (("energy", "mu"), ("k", "chi"), ("r", "chir_mag"))):
+                    value.filename = getattr(value, "filename", None) or name
+                    groups.append(value)
         elif io.is_athena_project(str(path)):
             groups = list(io.read_athena(str(path)).groups.values())
         else:
@@ -66,15 +70,6 @@ def _background_settings(group: Group) -> dict[str, float]:
     names |= {"clamp_lo": "clamp1", "clamp_hi": "clamp2"}
     settings = {argument: as_number(getattr(athena, name)) for argument, name in names.items()}
     return {argument: value for argument, value in settings.items() if value is not None}  # Larch writes None to some
-
-
-def _session(path: Path) -> list[Group]:
-    groups = []
-    for name, value in io.read_session(str(path)).symbols.items():
-        if any(isgroup(value, *pair) for pair in (("energy", "mu"), ("k", "chi"), ("r", "chir_mag"))):
-            value.filename = getattr(value, "filename", None) or name
-            groups.append(value)
-    return groups
 
 
 def _columns(group: Group) -> Group:

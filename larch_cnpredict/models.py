@@ -81,10 +81,6 @@ class Models:
         self._sessions: dict[str, Any] = {}  # by file, of the models that were asked
         self._opening = Lock()
 
-    def family(self, model: str, has_chi: bool) -> str:
-        """The family that answers: `model` itself, or where that is 'default' the best that can read the spectrum."""
-        return str(self.manifest["default"]["complex" if has_chi else "magnitude"]) if model == "default" else model
-
     def reads(self, family: str) -> str:
         """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
         return str(self.manifest["families"][family]["reads"])

@@ -167,10 +167,12 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         """Who is not sure of the sample as a whole is not sure of its number."""
         return uncertainty.with_sample(p, described[i].near(models.classes[p.argmax()]))
 
-    families = [models.family(request.model, s.chi is not None) for s in spectra]
+    reads = ["magnitude" if s.chi is None else "complex" for s in spectra]
+    # 'default' is the best family that can read the spectrum
+    families = [models.manifest["default"][kind] if request.model == "default" else request.model for kind in reads]
     alone = _by_kind(families, by_spectrum)
     told = _by_kind([s.composition.kind if s.composition else None for s in spectra], by_composition)
-    described = _by_kind(["magnitude" if s.chi is None else "complex" for s in spectra], of_samples)
+    described = _by_kind(reads, of_samples)
     joint = dict(alone)
     for i, known in told.items():
         fitted = models.calibration[families[i]]
