@@ -52,10 +52,10 @@ class Prediction:
         str  #: 'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
     )
     element: str  #: the absorber
-    edge: str
+    edge: str  #: its edge, 'K'
     model: str  #: that was asked, such as 'default'
     family: str  #: that answered, such as 'phase'
-    model_version: str
+    model_version: str  #: of the models
     in_domain: (
         bool  #: the spectrum is like those that the models learnt from, and nothing else makes the answer doubtful
     )
