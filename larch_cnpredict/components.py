@@ -18,7 +18,6 @@ from .errors import MissingArrayError, SeriesError, boundary
 from .files import process
 from .predict import predict_cn
 from .result import ONE_SITE, Prediction
-from .series import FEWEST, cn_series
 from .spectrum import spectrum_name
 
 MOST = 4  # components
@@ -71,6 +70,8 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
     Multivariate curve resolution by alternating least squares (de Juan, Tauler, Crit. Rev. Anal. Chem. 36 (2006) 163)
     of mu(E) on one energy grid, normalised and flattened with one e0.
     """
+    from .series import FEWEST, cn_series  # which has use for what is found here
+
     with boundary("the series"):
         series = cn_series(groups, _larch=_larch)
         if len(series.groups) < FEWEST:

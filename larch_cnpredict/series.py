@@ -2,21 +2,19 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .components import Components, cn_components
 from .errors import CNPredictError, SeriesError, boundary
 from .plot import BLUE, GREY, GRID, check_figure, emptied
 from .predict import current_answers, resolve
 from .result import KINDS, Prediction
 from .scans import positions
 from .spectrum import plain_name, spectrum_name
-
-if TYPE_CHECKING:
-    from .components import Components
 
 FEWEST = 10  # spectra that components are looked for in
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
@@ -32,7 +30,7 @@ class Series:
     answers: list[Prediction]
     left_out: list[str]  #: a sentence for each group that is not in it
     points: list[tuple[Any, list[int]]] = field(default_factory=list)  # what is drawn, and of which groups
-    components: "Components | None" = None  #: where `plot_cn_series` has looked for them
+    components: Components | None = None  #: where `plot_cn_series` has looked for them
 
     def picked(self, event: Any) -> Any:
         """The group of the point that was clicked, from matplotlib's pick_event; None where it is none."""
@@ -83,8 +81,6 @@ def plot_cn_series(
         if len(series.left_out) > 2:
             remarks.append(f"{len(series.left_out) - 2} more are left out.")
         if components and len(series.groups) >= FEWEST:
-            from .components import cn_components
-
             try:
                 series = replace(series, components=cn_components(series.groups))
             except CNPredictError as error:
@@ -125,7 +121,7 @@ def draw_series(axes: Axes, series: Series) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
 
 
-def draw_shares(axes: Axes, series: Series, made: "Components") -> None:
+def draw_shares(axes: Axes, series: Series, made: Components) -> None:
     """The share of each component over x."""
     order = np.argsort(series.x, kind="stable")
     for answer, share, style in zip(made.answers, made.shares.T, ("-o", "--s", "-.^", ":d"), strict=False):
