@@ -1,7 +1,7 @@
 """Which element absorbs, and at which edge."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xraydb
@@ -18,17 +18,8 @@ E0_LOWEST, E0_HIGHEST = 100.0, 2e5  # eV: no edge that is measured with EXAFS is
 MU_SHORTEST = 50  # points of mu(E) in which an edge is looked for
 
 
-class Absorber(NamedTuple):
-    """The absorbing element and its edge."""
-
-    element: str
-    edge: str
-    notes: list[str]  # how it was found, where that is not plain
-    doubts: list[str]  # why the user's word for it is hard to believe
-
-
-def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None) -> Absorber:
-    """The absorber of a group that messages call `name`: as the user says, else by its label, else by its edge."""
+def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None) -> tuple[str, list[str], list[str]]:
+    """The element, by the user, its label or its edge; notes on how it was found; doubts about the word of the user."""
     edge = None if edge is None else f"{str(edge).strip():.40}"
     e0 = edge_energy(group)
     at_e0 = edge_at(e0) if e0 is not None else None
@@ -64,7 +55,7 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
         if element is None:
             raise AbsorberConflictError(name, f"{symbol} K", e0, there)
         doubts.append(f"absorber taken as {symbol} K, as asked, though the edge at {e0:.1f} eV is that of {there}")
-    return Absorber(symbol, EDGE, notes, doubts)
+    return symbol, notes, doubts
 
 
 def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tuple[str | None, str | None]:

@@ -1,11 +1,11 @@
-"""The command line: `larch-cnpredict install | uninstall | predict | info`."""
+"""The command line: `larch-cnpredict install | uninstall | info | predict`."""
 
 import argparse
 import contextlib
 import csv
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +38,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="larch-cnpredict", description="Coordination numbers from EXAFS spectra.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("install", help="make Larch and Larix load predict_cn at their start (init.lar)")
-    command.set_defaults(run=_install)
-    command = commands.add_parser("uninstall", help="take that out of init.lar again")
-    command.set_defaults(run=_uninstall)
-    what = "Each spectrum goes through pre_edge, autobk and xftf as far as that is still to do."
-    command = commands.add_parser("predict", help="predict for every spectrum of data files", description=what)
-    command.add_argument(
-        "files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix"
-    )
-    command.add_argument("--csv", metavar="FILE", type=Path, help="write the table, with notes, to a new CSV file")
+    for run, what_it_does in (
+        (_install, "make Larch and Larix load predict_cn at their start (init.lar)"),
+        (_uninstall, "take that out of init.lar again"),
+        (_info, "versions, and the card of the shipped models"),
+        (_predict, "predict for every spectrum of data files"),
+    ):
+        command = commands.add_parser(run.__name__.lstrip("_"), help=what_it_does)
+        command.set_defaults(run=run)
+    command.description = "Each spectrum goes through pre_edge, autobk and xftf as far as that is still to do."
+    option = command.add_argument
+    option("files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix")
+    option("--csv", metavar="FILE", type=Path, help="write the table, with notes, to a new CSV file")
     picture = "draw the mean coordination number along the spectra (.png, .pdf, ...)"
-    command.add_argument("--series", metavar="FILE", type=Path, help=picture)
-    along = "what --series is drawn against, such as temperature or time, as the files name it"
-    command.add_argument("--x", help=along)
-    command.add_argument("--overwrite", action="store_true", help="replace these files where they exist")
-    command.add_argument("--element", help="the absorber of all the spectra, where the files do not say")
-    command.add_argument("--formula", help="what all the samples are made of, such as Na2CrO4")
-    command.add_argument("--elements", help="the same where amounts are not known, such as 'Na Cr O'")
-    command.add_argument("--model", default="default", help="name of the model")
-    command.set_defaults(run=_predict)
-    command = commands.add_parser("info", help="versions, and the card of the shipped models")
-    command.set_defaults(run=_info)
+    option("--series", metavar="FILE", type=Path, help=picture)
+    option("--x", help="what --series is drawn against, such as temperature or time, as the files name it")
+    option("--overwrite", action="store_true", help="replace these files where they exist")
+    option("--element", help="the absorber of all the spectra, where the files do not say")
+    option("--formula", help="what all the samples are made of, such as Na2CrO4")
+    option("--elements", help="the same where amounts are not known, such as 'Na Cr O'")
+    option("--model", default="default", help="name of the model")
     return parser
 
 
@@ -79,15 +77,20 @@ def _info(args: argparse.Namespace) -> None:
 
     state = "loads it" if larch_hooks.is_installed() else "does not load it (larch-cnpredict install)"
     print(f"larch-cnpredict {__version__}, Larch {larch.__version__}; {larch_hooks.init_file()} {state}")
-    print(f"models: {models.default_folder()}\n")
-    print(models.card_text())
+    print(f"models: {models.default_folder()}\n\n{models.card_text()}")
 
 
 def _predict(args: argparse.Namespace) -> int:
+    from matplotlib.figure import Figure
+
+    from .result import safe_cells
+    from .series import plot_cn_series
+
     outputs = [path for path in (args.csv, args.series) if path]
+    pictures = Figure().canvas.get_supported_filetypes()
     for path in outputs:
-        others = [*args.files, *(other for other in outputs if other is not path)]
-        _check_new_file(path, others, args.overwrite, picture=path is args.series)
+        others = {Path(other).resolve() for other in (*args.files, *outputs) if other is not path}
+        _check_new_file(path, others, args.overwrite, pictures if path is args.series else None)
     if args.x and not args.series:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
@@ -97,32 +100,18 @@ def _predict(args: argparse.Namespace) -> int:
     for path in outputs:
         try:
             if path is args.csv:
-                _write_table(path, rows)
+                with path.open("w", newline="", encoding="utf-8") as file:
+                    writer = csv.DictWriter(file, COLUMNS, restval="")
+                    writer.writeheader()
+                    writer.writerows(map(safe_cells, rows))
             elif groups:
-                _draw_series(path, groups, args.x)
+                plot_cn_series(groups, x=args.x, figure=Figure((8, 6))).savefig(path, dpi=150)
         except OSError as error:
             raise FileError(path, f"it cannot be written ({error.strerror})") from error
     return 0 if any("cn" in row for row in rows) else 1
 
 
-def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    from .result import safe_cells
-
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(map(safe_cells, rows))
-
-
-def _draw_series(path: Path, groups: list[Any], x: str | None) -> None:
-    from matplotlib.figure import Figure
-
-    from .series import plot_cn_series
-
-    plot_cn_series(groups, x=x, figure=Figure(figsize=(8, 6))).savefig(path, dpi=150)
-
-
-def _check_new_file(path: Path, others: Sequence[str | Path], overwrite: bool, picture: bool) -> None:
+def _check_new_file(path: Path, others: set[Path], overwrite: bool, pictures: Collection[str] | None) -> None:
     """Refuse a file that cannot be written, before the work and not after it."""
     if path.is_dir():
         raise FileError(path, "it is a folder: name a file")
@@ -130,16 +119,12 @@ def _check_new_file(path: Path, others: Sequence[str | Path], overwrite: bool, p
         raise FileError(path, "its folder is not there: make it first")
     if path.exists() and not overwrite:
         raise FileError(path, "it exists, and is replaced only with --overwrite")
-    if path.resolve() in {Path(file).resolve() for file in others}:
+    if path.resolve() in others:
         raise FileError(path, "it is one of the other files")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise FileError(path, "it cannot be written: you have no permission there")
-    if picture:
-        from matplotlib.figure import Figure
-
-        known = Figure().canvas.get_supported_filetypes()
-        if path.suffix.lower().lstrip(".") not in known:
-            raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
+    if pictures and path.suffix.lower().lstrip(".") not in pictures:
+        raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(pictures))}")
 
 
 def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -173,10 +158,7 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
     groups = [group for _, group in ready]
     answers = predict_cn(groups, errors="collect", **options) if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
-        if isinstance(answer, CNPredictError):
-            row["notes"] = str(answer)
-        else:
-            row.update(answer.row())
+        row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
     return rows, groups
 
 

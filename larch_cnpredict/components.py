@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from larch import Group
 from larch.xafs import pre_edge
+from scipy.linalg import qr
 
-from .domain import SURE
 from .errors import MissingArrayError, SeriesError, boundary
 from .files import process
 from .predict import predict_cn
 from .result import ONE_SITE, Prediction
-from .series import FEWEST, cn_series
 from .spectrum import spectrum_name
 
 MOST = 4  # components
@@ -30,9 +29,7 @@ PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the 
 class Components:
     """The components of a series."""
 
-    groups: list[
-        Group
-    ]  # one for each, with normalised mu, all as far as cn_predict; none where their number is not clear
+    groups: list[Group]  # each with normalised mu, all as far as cn_predict; none where their number is not clear
     shares: np.ndarray  # (n, number): of each component in each of the spectra that have an answer
     answers: list[Prediction]
     doubt: str  # a sentence on why the components are not determined; empty where they are
@@ -73,6 +70,8 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
     Multivariate curve resolution by alternating least squares (de Juan, Tauler, Crit. Rev. Anal. Chem. 36 (2006) 163)
     of mu(E) on one energy grid, normalised and flattened with one e0.
     """
+    from .series import FEWEST, cn_series  # which has use for what is found here
+
     with boundary("the series"):
         series = cn_series(groups, _larch=_larch)
         if len(series.groups) < FEWEST:
@@ -125,9 +124,8 @@ def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple
         return 0, f"More than {MOST} components, or a drift: {MOST} leave {left_over:.1f} times the noise."
     if count == 1:
         return 0, "The spectra hardly change by more than their noise."
-    return count, f"The last of {count} components is hardly above the noise." if residuals[
-        count - 2
-    ] < 3 * noise else ""
+    hardly = residuals[count - 2] < 3 * noise
+    return count, f"The last of {count} components is hardly above the noise." if hardly else ""
 
 
 def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,14 +135,10 @@ def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from pymcr.mcr import McrAR
     except ImportError:
         raise SeriesError("cannot be taken apart without pymcr", "pip install 'larch-cnpredict[series]'") from None
-    chosen: list[int] = []
-    away = scores - scores.mean(0)
-    while len(chosen) < scores.shape[1]:  # the farthest from the line, plane, ... through those that were chosen
-        chosen.append(int((away**2).sum(1).argmax()))
-        away = scores - scores[chosen[0]]
-        if len(chosen) > 1:
-            plane = scores[chosen[1:]] - scores[chosen[0]]
-            away = away - away @ np.linalg.pinv(plane) @ plane
+    first = ((scores - scores.mean(0)) ** 2).sum(1).argmax()
+    # the pivots of QR: always the farthest from the point, line, plane, ... through those before
+    _, others = qr((scores - scores[first]).T, mode="r", pivoting=True)
+    chosen = [first, *others[: scores.shape[1] - 1]]
     als = McrAR(c_regr="NNLS", c_constraints=[ConstraintNorm()], st_constraints=[], max_iter=500, tol_increase=None)
     log = logging.getLogger("pymcr.mcr")
     log.disabled = True  # it tells every user of Larch why it stopped
@@ -164,10 +158,8 @@ def _doubt(shares: np.ndarray, spectra: np.ndarray, answers: Sequence[Prediction
     for i, answer in enumerate(answers):
         if not answer.in_domain:
             return f"Component {i + 1} is outside what the models know: {answer.reason}."
-        sure = answer.mixture is not None or (answer.p >= SURE and len(answer.cn_set) == 1)  # not all models tell
-        read_as_one = sure and answer.kind == ONE_SITE
         held = max(_could_hold(spectra[i], other) for j, other in enumerate(spectra) if j != i)
-        if held > 1 - PURE and not read_as_one:
+        if held > 1 - PURE and answer.kind != ONE_SITE:
             mixed = f"Component {i + 1} may itself be mixed: it is not read as one site"
             return f"{mixed}, and could hold up to {100 * held:.0f} % of another."
     return ""

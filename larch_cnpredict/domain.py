@@ -5,17 +5,17 @@ reduced to principal components. A spectrum is far out when the nearest training
 of held-out materials. `REASONS` has more measures, which catch what a distance may miss.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import expit
 
-from .features import ELEMENTS
+from .features import ELEMENTS, R_POOLED
 from .reading import FIRST_SHELL_R, high_peaks
 from .spectrum import Spectrum
 
+Arrays = dict[str, np.ndarray]  # of domain.npz
 N_COMPONENTS = 24
 NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
 RBKG_USUAL = 1.0  # Å; nobody is asked to go below
@@ -36,21 +36,12 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """How far out a spectrum is."""
-
-    score: float  # largest of the measures, each divided by its threshold: above 1 is outside
-    reasons: list[str]
-    neighbours: list[dict[str, Any]]  # the training sites that look most like it: site, formula, cn, shell, distance
-
-
 def shape(pooled_magnitude: np.ndarray) -> np.ndarray:
     """(n, 167) array of |chi(R)| to the space whose distances mean something."""
     return np.asarray(np.sqrt(np.maximum(pooled_magnitude, 0)))
 
 
-def coordinates(pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def coordinates(pooled_magnitude: np.ndarray, arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
     """Principal components (n, 24), and the root mean square of what they leave (n,)."""
     centered = shape(pooled_magnitude) - arrays["center"]
     components = centered @ arrays["components"].T
@@ -58,9 +49,7 @@ def coordinates(pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray]) -> 
     return components, np.sqrt((left**2).mean(1))
 
 
-def nearest(
-    components: np.ndarray, arrays: dict[str, np.ndarray], element: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest(components: np.ndarray, arrays: Arrays, element: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the index and distances of the nearest training sites of one absorber, for (n, 24) components."""
     rows = np.flatnonzero(arrays["element"] == element)
     distances = cdist(components, arrays["index"][rows])
@@ -68,18 +57,18 @@ def nearest(
     return rows[order], np.take_along_axis(distances, order, axis=1)
 
 
-def known_magnitude(arrays: dict[str, np.ndarray], element: str, site: str) -> np.ndarray:
+def known_magnitude(arrays: Arrays, element: str, site: str) -> np.ndarray:
     """|chi(R)| of a training site at `features.R_POOLED`, (167,), as far as its principal components hold it."""
     (row,) = np.flatnonzero((arrays["site"] == site) & (arrays["element"] == ELEMENTS.index(element)))
     return np.asarray(np.maximum(arrays["center"] + arrays["index"][row] @ arrays["components"], 0) ** 2)
 
 
-def unlike_inputs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def unlike_inputs(x: np.ndarray, arrays: Arrays) -> np.ndarray:
     """Brought to one scale; what is ten times too high must not drown all else."""
     return np.asarray(np.arcsinh((x - arrays["unlike_center"]) / arrays["unlike_scale"]))
 
 
-def unlike_exafs(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def unlike_exafs(x: np.ndarray, arrays: Arrays) -> np.ndarray:
     """How probably chi(R) is no sound EXAFS, were every second spectrum none: (n, 1514) `complex_features` to (n,).
 
     A small network of two hidden layers learnt to tell the spectra of the training set from waves, bumps and coloured
@@ -101,13 +90,15 @@ def peak_and_noise(r: np.ndarray, chir_mag: np.ndarray) -> tuple[float, float]:
 
 
 def judge(
-    spectra: list[Spectrum], pooled_magnitude: np.ndarray, arrays: dict[str, np.ndarray], complex_features: np.ndarray,
-    sure: np.ndarray,
-) -> list[Verdict]:  # fmt: skip
-    """Hold each spectrum against the thresholds of domain.npz; phases where they are there and the answer is sure."""
-    components, residual = coordinates(pooled_magnitude, arrays)
-    unlike, phases = np.zeros(len(spectra)), sure & np.isfinite(complex_features).all(1)
-    unlike[phases] = unlike_exafs(complex_features[phases], arrays)
+    spectra: list[Spectrum], inputs: dict[str, np.ndarray], arrays: Arrays, sure: np.ndarray
+) -> list[tuple[list[str], dict[str, Any]]]:
+    """Hold each spectrum against the thresholds of domain.npz; phases where they are there and the answer is sure.
+
+    Reasons why it is outside, and what a `Prediction` has of it: domain_score, neighbours.
+    """
+    components, residual = coordinates(inputs["magnitude"][:, : len(R_POOLED)], arrays)
+    unlike, phases = np.zeros(len(spectra)), sure & np.isfinite(inputs["complex"]).all(1)
+    unlike[phases] = unlike_exafs(inputs["complex"][phases], arrays)
     verdicts = []
     for i, spectrum in enumerate(spectra):
         element = ELEMENTS.index(spectrum.element)
@@ -130,5 +121,5 @@ def judge(
         for row, d in zip(rows[0], distance[0], strict=True):
             known = {name: arrays[name][row].item() for name in ("site", "formula", "cn", "shell")}
             neighbours.append(known | {"distance": round(float(d), 3)})
-        verdicts.append(Verdict(float(max(measured.values())), reasons, neighbours))
+        verdicts.append((reasons, {"domain_score": float(max(measured.values())), "neighbours": neighbours}))
     return verdicts

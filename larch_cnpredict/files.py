@@ -4,7 +4,9 @@ from copy import copy
 from pathlib import Path
 
 import numpy as np
-from larch import Group, isgroup
+from larch import Group, io, isgroup
+from larch.io.athena_project import clean_bkg_params
+from larch.xafs import autobk, pre_edge, xftf
 
 from .absorber import as_number
 from .errors import FileError
@@ -21,14 +23,16 @@ def read_groups(path: str | Path) -> list[Group]:
 
     Each has `filename`, and energy and mu, or k and chi, or r and chir_mag; a FileError where nothing can be read.
     """
-    from larch import io
-
     path = Path(path)
     if not path.is_file():
         raise FileError(path, "there is no such file")
     try:
+        groups = []
         if io.is_larch_session_file(str(path)):
-            groups = _session(path)
+            for name, value in io.read_session(str(path)).symbols.items():
+                if any(isgroup(value, *pair) for pair in (("energy", "mu"), ("k", "chi"), ("r", "chir_mag"))):
+                    value.filename = getattr(value, "filename", None) or name
+                    groups.append(value)
         elif io.is_athena_project(str(path)):
             groups = list(io.read_athena(str(path)).groups.values())
         else:
@@ -44,8 +48,6 @@ def read_groups(path: str | Path) -> list[Group]:
 
 def process(group: Group) -> Group:
     """The group after what was missing of pre_edge, autobk (as its Athena project has it) and xftf; or a FileError."""
-    from larch.xafs import autobk, pre_edge, xftf
-
     try:
         if not hasattr(group, "chi") and not hasattr(group, "chir_mag"):
             if not hasattr(group, "edge_step"):
@@ -60,8 +62,6 @@ def process(group: Group) -> Group:
 
 def _background_settings(group: Group) -> dict[str, float]:
     """Arguments of autobk: those of the Athena project as `read_athena(do_bkg=True)` takes them, else the usual."""
-    from larch.io.athena_project import clean_bkg_params
-
     athena = getattr(getattr(group, "athena_params", None), "bkg", None)
     if athena is None:
         return {"rbkg": 1.0, "kweight": 2}
@@ -70,17 +70,6 @@ def _background_settings(group: Group) -> dict[str, float]:
     names |= {"clamp_lo": "clamp1", "clamp_hi": "clamp2"}
     settings = {argument: as_number(getattr(athena, name)) for argument, name in names.items()}
     return {argument: value for argument, value in settings.items() if value is not None}  # Larch writes None to some
-
-
-def _session(path: Path) -> list[Group]:
-    from larch.io import read_session
-
-    groups = []
-    for name, value in read_session(str(path)).symbols.items():
-        if any(isgroup(value, *pair) for pair in (("energy", "mu"), ("k", "chi"), ("r", "chir_mag"))):
-            value.filename = getattr(value, "filename", None) or name
-            groups.append(value)
-    return groups
 
 
 def _columns(group: Group) -> Group:

@@ -98,10 +98,7 @@ def uninstall() -> Path | None:
 
 
 def _read(path: Path) -> str:
-    if not path.exists():
-        return ""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
+    return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
 
 
 def _replace(path: Path, text: str) -> None:
@@ -110,8 +107,7 @@ def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        with new.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
+        new.write_bytes(text.encode("utf-8", "surrogateescape"))
         if path.exists():
             shutil.copymode(path, new)
         new.replace(path)

@@ -54,11 +54,6 @@ def load_models(folder: str | Path | None = None, model: str = "default") -> "Mo
     return loaded
 
 
-@lru_cache(maxsize=4)
-def _load(folder: Path) -> "Models":
-    return Models(folder)
-
-
 class Models:
     """One model version: its manifest, the families (loaded when they are asked), and the arrays of `domain`."""
 
@@ -85,10 +80,6 @@ class Models:
             raise errors.ModelFileError(path, f"is no manifest of models ({error!r})") from error
         self._sessions: dict[str, Any] = {}  # by file, of the models that were asked
         self._opening = Lock()
-
-    def family(self, model: str, has_chi: bool) -> str:
-        """The family that answers: `model` itself, or where that is 'default' the best that can read the spectrum."""
-        return str(self.manifest["default"]["complex" if has_chi else "magnitude"]) if model == "default" else model
 
     def reads(self, family: str) -> str:
         """'magnitude' for |chi(R)| alone, 'complex' where chi(k) is needed."""
@@ -137,6 +128,9 @@ class Models:
         if hashlib.sha256(content).hexdigest() != entry["sha256"]:
             raise errors.ModelFileError(path, "does not match its hash in manifest.json")
         return content
+
+
+_load = lru_cache(maxsize=4)(Models)
 
 
 def _content(path: Path) -> bytes:

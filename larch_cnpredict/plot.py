@@ -1,18 +1,17 @@
 """Figures of one answer and of two: |chi(R)| with the parts that carried it, and how probable each number is."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.figure import Figure
 
 from . import features
 from .errors import OptionError, boundary
 from .explanation import explained
 from .result import ONE_SITE, Prediction
 from .spectrum import Spectrum
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BLUE, RED = "#1f77b4", "#d62728"  # the first two line colours of Larch's own plots
 DARK, GREY, GRID = "#555555", "#c8c8c8", "#e5e5e5"
@@ -21,7 +20,7 @@ DEEPEST = 0.55  # opacity of the darkest shade, through which lines are seen
 R_SHOWN = 6.0  # Å
 
 
-def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None, _larch: Any = None) -> "Figure":
+def plot_cn(group: Any, figure: Figure | None = None, title: str | None = None, _larch: Any = None) -> Figure:
     """Plot |chi(R)| of a group as the models read it, what of it carried the answer, and how probable each number is.
 
     Dotted is the simulated |chi(R)| of the known site that looks most like it. Shaded are the parts of R without which
@@ -57,7 +56,7 @@ def plot_cn(group: Any, figure: "Figure | None" = None, title: str | None = None
     return figure
 
 
-def plot_cn_compare(a: Any, b: Any, figure: "Figure | None" = None, _larch: Any = None) -> "Figure":
+def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = None) -> Figure:
     """Plot two groups over each other: |chi(R)|, what of it carried each answer, and how probable each number is.
 
     The share of an answer's probability that is lost without a part of R is 1 - exp(-importance).
@@ -92,25 +91,22 @@ def plot_cn_compare(a: Any, b: Any, figure: "Figure | None" = None, _larch: Any 
 
 def check_figure(figure: Any) -> None:
     """Refuse what cannot be drawn into."""
-    from matplotlib.figure import Figure
-
     if not isinstance(figure, Figure | None):
         raise OptionError("figure", figure, "None or a matplotlib Figure")
 
 
-def emptied(figure: "Figure | None", size: tuple[float, float]) -> "Figure":
+def emptied(figure: Figure | None, size: tuple[float, float]) -> Figure:
     """The figure that was given, with nothing in it, or a new one."""
     if figure is None:
         from matplotlib import pyplot
 
         figure = pyplot.figure(figsize=size)
-    else:
-        figure.clear()
+    figure.clear()
     figure.set_layout_engine("constrained")
     return figure
 
 
-def draw_chir(axes: "Axes", spectrum: Spectrum, colour: str = BLUE, label: str | None = None) -> None:
+def draw_chir(axes: Axes, spectrum: Spectrum, colour: str = BLUE, label: str | None = None) -> None:
     """|chi(R)| as the models read it."""
     shown = spectrum.r <= R_SHOWN
     axes.plot(spectrum.r[shown], spectrum.chir_mag[shown], color=colour, linewidth=2, label=label)
@@ -119,9 +115,7 @@ def draw_chir(axes: "Axes", spectrum: Spectrum, colour: str = BLUE, label: str |
     axes.grid(color=GRID)
 
 
-def draw_nearest(
-    axes: "Axes", spectrum: Spectrum, answer: Prediction, magnitude: np.ndarray, colour: str = DARK
-) -> str:
+def draw_nearest(axes: Axes, spectrum: Spectrum, answer: Prediction, magnitude: np.ndarray, colour: str = DARK) -> str:
     """The simulated |chi(R)| of the known site most like it, where the k weight is the same; returns what it is."""
     if spectrum.xftf["kweight"] != features.TRANSFORM["kweight"]:
         return ""
@@ -131,10 +125,8 @@ def draw_nearest(
     return label
 
 
-def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:
+def shade(axes: Axes, spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:
     """Red under |chi(R)| where the answer is less probable without that part of R; returns the legend, with a scale."""
-    from matplotlib.colors import LinearSegmentedColormap, to_rgba
-
     shades, half = np.clip(importance, 0, None), np.diff(importance_r)[0] / 2
     darkest = max(shades.max(), NOTABLE)
     reds = LinearSegmentedColormap.from_list("importance", [to_rgba(RED, 0), to_rgba(RED, DEEPEST)])
@@ -146,7 +138,7 @@ def shade(axes: "Axes", spectrum: Spectrum, importance_r: np.ndarray, importance
     return f"red: what the answer rests on; darkest: without it p falls by {100 * (1 - np.exp(-darkest)):.0f} %"
 
 
-def draw_probabilities(axes: "Axes", answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:
+def draw_probabilities(axes: Axes, answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:
     """A bar for each number, to one `side` of another answer's; the mean where the sample has no single number."""
     colours = [colour if cn in answer.cn_set else GREY for cn in answer.classes]
     axes.bar(np.add(answer.classes, side), answer.probabilities, width=0.4 if side else 0.8, color=colours)

@@ -92,9 +92,10 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        request = Request.checked(element, edge, model, transform, models, formula, elements)
+        request = Request(element, edge, model, transform, models, formula, elements).checked()
         loaded = load_models(request.models, request.model)
-        several = isinstance(group, list | tuple) and not _is_numbers(group)
+        numbers = (int, float, np.number)
+        several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
         groups = list(group) if several else [group]
         out: list[Any] = []
         for i, one in enumerate(groups):
@@ -119,12 +120,9 @@ def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
     todo: dict[Request, list[int]] = {}
     for i, group in enumerate(groups):
         made = getattr(group, "cn_predict", None)
-        try:
-            if isgroup(made) and not is_stale(group):
-                out[i] = Prediction.from_group(made)
-        except CNPredictError:
-            pass  # of another version, or changed
-        if i not in out:
+        if isgroup(made) and not is_stale(group):
+            out[i] = Prediction.from_group(made)
+        else:
             todo.setdefault(Request.stored(made) or Request(), []).append(i)
     for request, rows in todo.items():
         new = predict_cn([groups[i] for i in rows], errors=errors, **asdict(request))
@@ -169,10 +167,12 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         """Who is not sure of the sample as a whole is not sure of its number."""
         return uncertainty.with_sample(p, described[i].near(models.classes[p.argmax()]))
 
-    families = [models.family(request.model, s.chi is not None) for s in spectra]
+    reads = ["magnitude" if s.chi is None else "complex" for s in spectra]
+    # 'default' is the best family that can read the spectrum
+    families = [models.manifest["default"][kind] if request.model == "default" else request.model for kind in reads]
     alone = _by_kind(families, by_spectrum)
     told = _by_kind([s.composition.kind if s.composition else None for s in spectra], by_composition)
-    described = _by_kind(["magnitude" if s.chi is None else "complex" for s in spectra], of_samples)
+    described = _by_kind(reads, of_samples)
     joint = dict(alone)
     for i, known in told.items():
         fitted = models.calibration[families[i]]
@@ -180,14 +180,12 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
     spoken = [spoken_of(joint[i], i) for i in range(len(spectra))]
 
-    pooled = inputs["magnitude"][:, : len(features.R_POOLED)]
-    sure = np.max(spoken, axis=1) >= domain.SURE
-    verdicts = domain.judge(spectra, pooled, models.domain, inputs["complex"], sure)
+    verdicts = domain.judge(spectra, inputs, models.domain, np.max(spoken, axis=1) >= domain.SURE)
     out = []
-    for i, (spectrum, family, verdict) in enumerate(zip(spectra, families, verdicts, strict=True)):
+    for i, (spectrum, family, (reasons, found)) in enumerate(zip(spectra, families, verdicts, strict=True)):
         p, sample, fitted = joint[i], described[i], models.calibration[family]
         prior = np.array(fitted["prior"])  # how common a number is in training
-        doubts, notes, without = [*spectrum.doubts, *verdict.reasons], spectrum.notes, []
+        doubts, notes, without = [*spectrum.doubts, *reasons], spectrum.notes, []
         if spectrum.composition:
             fitted, text = fitted[spectrum.composition.kind], spectrum.composition.text
             guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], i).tolist()
@@ -195,10 +193,11 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
-        absorber = {name: getattr(spectrum, name) for name in ("element", "edge")}
-        given = {name: value for name, value in absorber.items() if getattr(request, name) is not None}
+        read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
+        given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
         answer = Prediction(
-            **absorber,
+            **read_as,
+            **found,
             cn=int(models.classes[p.argmax()]),
             cn_mean=sample.mean,
             cn_std=sample.std,
@@ -215,11 +214,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             family=family,
             model_version=models.version,
             in_domain=not doubts,
-            domain_score=verdict.score,
             notes=[*doubts, *notes],
-            xftf=spectrum.xftf,
-            fingerprint=spectrum.fingerprint,
-            neighbours=verdict.neighbours,
             request=replace(request, **given),
         )
         out.append(answer)
@@ -256,7 +251,3 @@ def resolve(group: Any, _larch: Any) -> Any:
     if not isgroup(named):
         raise InputError(group, "there is no group of that name")
     return named
-
-
-def _is_numbers(values: Any) -> bool:
-    return len(values) > 0 and all(isinstance(value, int | float | np.number) for value in values)

@@ -38,8 +38,13 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     if own.k is None or own.chi is None:
         return own
     if getattr(group, "energy", None) is None and getattr(group, "mu", None) is None:
-        both = ((shift, f"e0 {E0_ERROR:g} eV {word}") for shift, word in ((-E0_ERROR, "lower"), (E0_ERROR, "higher")))
-        return replace(own, made="e0 as it is", others=tuple(_shifted(own, own.k, own.chi, *one) for one in both))
+        others = []
+        for shift, word in ((-E0_ERROR, "lower"), (E0_ERROR, "higher")):  # the same chi at other k
+            there = np.sqrt(np.maximum(own.k**2 + shift / EV_PER_K2, 0))
+            inside = there <= own.k[-1]
+            made = f"e0 {E0_ERROR:g} eV {word}"
+            others.append(replace(own, k=own.k[inside], chi=np.interp(there[inside], own.k, own.chi), made=made))
+        return replace(own, made="e0 as it is", others=tuple(others))
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
     measured = energy_and_mu(group)
     if measured is None or e0 is None or own.rbkg is None:
@@ -51,24 +56,24 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     settings = _given(group, "autobk", _AUTOBK), _given(group, "pre_edge", _PRE_EDGE)
     step = as_number(getattr(group, "edge_step", None)) if edge is None else None
     data = tuple(values.astype(float).tobytes() for values in measured)
-    made = _background(*data, edge or e0, step, rbkg, *settings)
-    if made is None or made[0][-1] < KMAX_RANGE[0]:
+    background = _background(*data, edge or e0, step, rbkg, *settings)
+    if background is None or background[0][-1] < KMAX_RANGE[0]:
         return own
-    now, before, why = [], [], []
+    changes = []  # now, before, why
     if edge is not None:
-        now.append(f"e0 = {edge:.6g} eV")
-        before.append(f"e0 = {e0:.6g} eV")
-        why.append(f"the group's e0 = {e0:.1f} eV is not on the edge, which is steepest at {edge:.1f} eV")
+        why = f"the group's e0 = {e0:.1f} eV is not on the edge, which is steepest at {edge:.1f} eV"
+        changes.append((f"e0 = {edge:.6g} eV", f"e0 = {e0:.6g} eV", why))
     if rbkg != own.rbkg:
-        now.append(f"rbkg = {rbkg:.6g} Å")
-        before.append(f"rbkg = {own.rbkg:.6g} Å")
-        why.append(f"the first peak of |chi(R)|, at {first:.2f} Å, is near the group's rbkg = {own.rbkg:g} Å")
-    kmax = min(own.kmax, made[0][-1])
-    r, chir_mag = transform(*made, kmax)
-    note = f"read with a background of its own, {' and '.join(now)}, from a copy of mu(E): {'; '.join(why)}"
+        why = f"the first peak of |chi(R)|, at {first:.2f} Å, is near the group's rbkg = {own.rbkg:g} Å"
+        changes.append((f"rbkg = {rbkg:.6g} Å", f"rbkg = {own.rbkg:.6g} Å", why))
+    now, before, reasons = zip(*changes, strict=True)
+    kmax = min(own.kmax, background[0][-1])
+    r, chir_mag = transform(*background, kmax)
+    note = f"read with a background of its own, {' and '.join(now)}, from a copy of mu(E): {'; '.join(reasons)}"
+    own_reading = replace(own, made=" and ".join(before))
     return replace(
-        own, k=made[0], chi=made[1], r=r, chir_mag=chir_mag, kmax=kmax, rbkg=rbkg, xftf=own.xftf | {"kmax": kmax},
-        notes=[note, *own.notes], made=" and ".join(now), others=(replace(own, made=" and ".join(before)),),
+        own, k=background[0], chi=background[1], r=r, chir_mag=chir_mag, kmax=kmax, rbkg=rbkg,
+        xftf=own.xftf | {"kmax": kmax}, notes=[note, *own.notes], made=" and ".join(now), others=(own_reading,),
     )  # fmt: skip
 
 
@@ -144,10 +149,3 @@ def _background(
         return None
     sound = hasattr(copy, "chi") and np.isfinite(copy.chi).all() and copy.chi.any()
     return (copy.k, copy.chi) if sound else None
-
-
-def _shifted(own: "Spectrum", k: np.ndarray, chi: np.ndarray, shift: float, made: str) -> "Spectrum":
-    """The spectrum as it were with e0 higher by `shift` (eV): the same chi at other k."""
-    there = np.sqrt(np.maximum(k**2 + shift / EV_PER_K2, 0))
-    k, chi = k[there <= k[-1]], np.interp(there[there <= k[-1]], k, chi)
-    return replace(own, k=k, chi=chi, made=made)

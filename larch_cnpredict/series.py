@@ -2,22 +2,19 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from .components import Components, cn_components
 from .errors import CNPredictError, SeriesError, boundary
 from .plot import BLUE, GREY, GRID, check_figure, emptied
 from .predict import current_answers, resolve
 from .result import KINDS, Prediction
 from .scans import positions
 from .spectrum import plain_name, spectrum_name
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from .components import Components
 
 FEWEST = 10  # spectra that components are looked for in
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
@@ -33,7 +30,7 @@ class Series:
     answers: list[Prediction]
     left_out: list[str]  #: a sentence for each group that is not in it
     points: list[tuple[Any, list[int]]] = field(default_factory=list)  # what is drawn, and of which groups
-    components: "Components | None" = None  #: where `plot_cn_series` has looked for them
+    components: Components | None = None  #: where `plot_cn_series` has looked for them
 
     def picked(self, event: Any) -> Any:
         """The group of the point that was clicked, from matplotlib's pick_event; None where it is none."""
@@ -47,9 +44,9 @@ class Series:
 
 
 def plot_cn_series(
-    groups: Any, x: Any = None, figure: "Figure | None" = None, title: str | None = None, components: bool = True,
+    groups: Any, x: Any = None, figure: Figure | None = None, title: str | None = None, components: bool = True,
     _larch: Any = None,
-) -> "Figure":  # fmt: skip
+) -> Figure:  # fmt: skip
     """Plot the mean coordination number of each spectrum of a series, with its 90 % interval.
 
     Points are coloured by the kind of sample, and open where the spectrum is outside what the models know. A click on
@@ -80,17 +77,21 @@ def plot_cn_series(
         figure = emptied(figure, (8, 4.5))
         absorbers = ", ".join(sorted({f"{made.element} {made.edge}" for made in series.answers}))
         figure.suptitle(str(title) if title else f"{absorbers}: mean coordination number, 90 % interval", wrap=True)
-        remarks = list(series.left_out[:2])
+        remarks = series.left_out[:2]
         if len(series.left_out) > 2:
             remarks.append(f"{len(series.left_out) - 2} more are left out.")
         if components and len(series.groups) >= FEWEST:
-            series, remark = _with_components(series)
-            remarks += [remark] if remark else []
-        if series.components is not None and series.components.determined:
+            try:
+                series = replace(series, components=cn_components(series.groups))
+            except CNPredictError as error:
+                remarks.append(str(error))
+        made = series.components
+        if made and made.determined:
             top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-            draw_shares(bottom, series, series.components)
+            draw_shares(bottom, series, made)
         else:
             top = bottom = figure.subplots()
+            remarks += [f"Components are not determined: {made.doubt}"] if made else []
         draw_series(top, series)
         bottom.set_xlabel(series.label)
         if remarks:
@@ -99,7 +100,7 @@ def plot_cn_series(
     return figure
 
 
-def draw_series(axes: "Axes", series: Series) -> None:
+def draw_series(axes: Axes, series: Series) -> None:
     """The means and their intervals over x, a colour for each kind, open where a spectrum is outside."""
     mean, low, high = np.array([(made.cn_mean, *made.interval) for made in series.answers]).T
     order = np.argsort(series.x, kind="stable")
@@ -120,26 +121,14 @@ def draw_series(axes: "Axes", series: Series) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
 
 
-def draw_shares(axes: "Axes", series: Series, made: "Components") -> None:
+def draw_shares(axes: Axes, series: Series, made: Components) -> None:
     """The share of each component over x."""
     order = np.argsort(series.x, kind="stable")
     for answer, share, style in zip(made.answers, made.shares.T, ("-o", "--s", "-.^", ":d"), strict=False):
-        label = f"CN {answer.cn}" if answer.kind == KINDS[0] else f"mean {answer.mean_text}"
-        axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=label)
+        axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=answer.headline)
     axes.set(ylim=(-5, 105), ylabel="share of component (%)")
     axes.grid(color=GRID)
     axes.legend(fontsize="small")
-
-
-def _with_components(series: Series) -> tuple[Series, str]:
-    """The series with its components where they can be found, and a sentence where they are not determined."""
-    from .components import cn_components
-
-    try:
-        made = cn_components(series.groups)
-    except CNPredictError as error:
-        return series, str(error)
-    return replace(series, components=made), f"Components are not determined: {made.doubt}" if made.doubt else ""
 
 
 def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:

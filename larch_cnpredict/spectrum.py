@@ -10,7 +10,7 @@ from larch import Group, isgroup
 from . import errors
 from .absorber import as_number, find_absorber
 from .composition import Composition, find_composition
-from .features import R_MAX
+from .features import EDGE, R_MAX
 from .reading import reread
 from .request import Request
 from .transform import OTHER_TRANSFORM, is_training, training_transform
@@ -37,7 +37,7 @@ class Spectrum:
     doubts: list[str]  # what makes any answer doubtful, however much the spectrum is like those that the models know
     composition: Composition | None  # of the sample, where the user or the header of the data says it
     notes: list[str]  # what was done, and what a careful user should know
-    fingerprint: str  # changes with whatever the answer depends on
+    fingerprint: str = ""  # changes with whatever the answer depends on
     made: str = ""  # what sets it apart from the others, such as 'rbkg = 0.7 Å'
     others: tuple["Spectrum", ...] = ()  # the same data read with another e0 or rbkg: the answer may depend on it
 
@@ -57,21 +57,21 @@ def read_spectrum(
     else:
         source, name = Group(r=group, **given), "the spectrum"
     arrays = _arrays(source, name)
-    absorber = find_absorber(source, name, request.element, request.edge)
-    told, remarks = find_composition(source, name, absorber.element, request.formula, request.elements)
+    element, found, doubts = find_absorber(source, name, request.element, request.edge)
+    told, remarks = find_composition(source, name, element, request.formula, request.elements)
     recorded = getattr(getattr(source, "callargs", None), "xftf", None)
     r, magnitude, settings, notes = training_transform(name, arrays, recorded, request.transform)
     k, chi = (None, None) if request.transform == "own" else (arrays.get("k"), arrays.get("chi"))
-    doubts = [*absorber.doubts, *([] if is_training(settings) else [OTHER_TRANSFORM])]
+    doubts += [] if is_training(settings) else [OTHER_TRANSFORM]
     rbkg = as_number(getattr(source, "rbkg", None))
-    digest = hashlib.sha256(f"{absorber.element} {absorber.edge} {sorted(settings.items())} {doubts}".encode())
+    digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
     for part in (r, magnitude, k, chi):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     own = Spectrum(
         name=name,
-        element=absorber.element,
-        edge=absorber.edge,
+        element=element,
+        edge=EDGE,
         r=r,
         chir_mag=magnitude,
         k=k,
@@ -81,14 +81,12 @@ def read_spectrum(
         xftf=settings,
         doubts=doubts,
         composition=told,
-        notes=[*absorber.notes, *remarks, *notes],
-        fingerprint=digest.hexdigest()[:16],
+        notes=[*found, *remarks, *notes],
     )
     spectrum = reread(source, own)
     if spectrum.k is not own.k:  # what else it was read from
         digest.update(np.ascontiguousarray(spectrum.chi).tobytes())
-        spectrum = replace(spectrum, fingerprint=digest.hexdigest()[:16])
-    return spectrum
+    return replace(spectrum, fingerprint=digest.hexdigest()[:16])
 
 
 def spectrum_name(group: Any) -> str:
