@@ -81,7 +81,7 @@ def explain(
         group = resolve(group, _larch)
         given = {"element": element, "edge": edge, "model": model, "transform": transform, "models": models}
         asked = asdict(Request.stored(getattr(group, "cn_predict", None)) or Request())
-        request = Request(**asked | {name: value for name, value in given.items() if value is not None}).checked()
+        request = Request.checked(**asked | {name: value for name, value in given.items() if value is not None})
         loaded = load_models(request.models, request.model)
         _, spectrum = read(group, request, loaded, _larch)
         whole, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded)

@@ -92,7 +92,7 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        request = Request(element, edge, model, transform, models, formula, elements).checked()
+        request = Request.checked(element, edge, model, transform, models, formula, elements)
         loaded = load_models(request.models, request.model)
         numbers = (int, float, np.number)
         several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
@@ -120,9 +120,12 @@ def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
     todo: dict[Request, list[int]] = {}
     for i, group in enumerate(groups):
         made = getattr(group, "cn_predict", None)
-        if isgroup(made) and not is_stale(group):
-            out[i] = Prediction.from_group(made)
-        else:
+        try:
+            if isgroup(made) and not is_stale(group):
+                out[i] = Prediction.from_group(made)
+        except CNPredictError:
+            pass  # of another version, or changed
+        if i not in out:
             todo.setdefault(Request.stored(made) or Request(), []).append(i)
     for request, rows in todo.items():
         new = predict_cn([groups[i] for i in rows], errors=errors, **asdict(request))

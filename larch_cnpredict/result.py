@@ -4,9 +4,8 @@ The group must survive a `.larix` session, which breaks dataclasses, sets, integ
 bool, int, float, str, lists and dicts with string keys go into it.
 """
 
-import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -33,40 +32,65 @@ _FORMULA, _NUMBER = re.compile(r"\s*[=+\-@\t\r]"), re.compile(r"\s*[+-]?(\d+\.?\
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """The coordination number of one spectrum, with its uncertainty."""
+    """The coordination number of one spectrum, with its uncertainty.
 
-    cn: int  #: most probable coordination number
-    classes: list[int]  #: the coordination numbers that there are
-    probabilities: list[float]  #: of each of them
-    #: 90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration, rare numbers less
-    #: often
+    Attributes
+    ----------
+    cn : int
+        most probable coordination number
+    classes, probabilities : list of int, list of float
+        the distribution over coordination numbers
+    cn_mean, cn_std : float
+        mean coordination number of all absorbing atoms of the sample, and its standard deviation
+    cn_mean_interval : list of float
+        [low, high]: the mean is between them for nine of ten samples like those of the calibration
+    mixture : float or None
+        probability that there is more than one coordination number in the sample
+    kind : str
+        'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
+    cn_set, cn_set_each : list of int
+        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration, rare numbers less
+        often; and a larger one that holds every number nine times in ten: what is not in it can be ruled out
+    element, edge, model, family, model_version : str
+        the absorber; the model that was asked (`default`), the family that answered (`phase`), its version
+    in_domain, domain_score : bool, float
+        whether the spectrum resembles what the models were trained on, and nothing else makes the answer doubtful
+    notes : list of str
+        why it is not in domain (these come first), and what was done to the spectrum
+    xftf, fingerprint : dict, str
+        the Fourier transform that was read; what changes with all that the answer depends on, see `is_stale`
+    neighbours : list of dict
+        the training sites that look most like it: site, formula, cn, shell, distance
+    composition, spectrum_probabilities : str, list of float
+        what the sample is made of, where it was told and is part of the answer, and the distribution without it
+    request : Request
+        what was asked: element, edge, model, transform, models, formula, elements
+    """
+
+    cn: int
+    cn_mean: float
+    cn_std: float
+    classes: list[int]
+    probabilities: list[float]
     cn_set: list[int]
-    #: a larger one that holds every number nine times in ten: what is not in it can be ruled out
-    cn_set_each: list[int]
-    cn_mean: float  #: mean coordination number of all absorbing atoms of the sample
-    cn_std: float  #: its standard deviation
-    #: [low, high]: the mean is between them for nine of ten samples like those of the calibration
-    cn_mean_interval: list[float]
-    mixture: float  #: probability that there is more than one coordination number in the sample
-    kind: (
-        str  #: 'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
-    )
-    element: str  #: the absorber
-    edge: str  #: its edge, 'K'
-    model: str  #: that was asked, such as 'default'
-    family: str  #: that answered, such as 'phase'
-    model_version: str  #: of the models
-    in_domain: (
-        bool  #: the spectrum is like those that the models learnt from, and nothing else makes the answer doubtful
-    )
-    domain_score: float  #: how far out it is; above 1 is outside
-    notes: list[str]  #: why it is not in domain (these come first), and what was done to the spectrum
-    xftf: dict[str, Any]  #: the Fourier transform that was read
-    fingerprint: str  #: changes with all that the answer depends on, see `is_stale`
-    neighbours: list[dict[str, Any]]  #: training sites that look most like it: site, formula, cn, shell, distance
-    composition: str  #: what the sample is made of, where it was told and is part of the answer; else empty
-    spectrum_probabilities: list[float]  #: where it is, the probabilities without it
-    request: Request  #: what was asked: element, edge, model, transform, models, formula, elements
+    element: str
+    edge: str
+    model: str
+    model_version: str
+    in_domain: bool
+    domain_score: float
+    notes: list[str]
+    xftf: dict[str, Any]
+    fingerprint: str
+    neighbours: list[dict[str, Any]] = field(default_factory=list)
+    family: str = ""
+    cn_mean_interval: list[float] = field(default_factory=list)
+    mixture: float | None = None
+    kind: str = ONE_SITE
+    cn_set_each: list[int] = field(default_factory=list)
+    composition: str = ""
+    spectrum_probabilities: list[float] = field(default_factory=list)
+    request: Request = field(default_factory=Request)
 
     @property
     def p(self) -> float:
@@ -105,17 +129,18 @@ class Prediction:
     @property
     def mean_text(self) -> str:
         """The mean and its 90 % interval as text, such as '5.9 [5.6, 6.2]'."""
-        low, high = self.cn_mean_interval
+        low, high = self.interval
         return f"{self.cn_mean:.1f} [{low:.1f}, {high:.1f}]"
 
     @property
-    def interval(self) -> list[float]:
-        """`cn_mean_interval`, for short."""
-        return self.cn_mean_interval
+    def interval(self) -> tuple[float, float]:
+        """`cn_mean_interval`; for results of earlier versions, which have none, by the standard deviation."""
+        low, high = self.cn_mean_interval or (self.cn_mean + sign * 1.645 * self.cn_std for sign in (-1, 1))
+        return float(low), float(high)
 
     def row(self) -> dict[str, str | int | float]:
         """The line of a table: plain cells, under the names that the command line's CSV has too."""
-        low, high = self.cn_mean_interval
+        low, high = self.interval
         return {
             "absorber": f"{self.element} {self.edge}",
             "cn": self.cn,
@@ -128,7 +153,7 @@ class Prediction:
             "in_domain": "yes" if self.in_domain else "no",
             "verdict": self.verdict,
             "cn_std": round(self.cn_std, 3),
-            "mixture": round(self.mixture, 3),
+            "mixture": "" if self.mixture is None else round(self.mixture, 3),
             **{name: getattr(self, name) for name in ("model", "family", "model_version")},
             "notes": "; ".join(self.notes),
         }
@@ -147,14 +172,13 @@ class Prediction:
 
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":
-        """From `group.cn_predict`, also of a session; a ResultError where it is no result of this version."""
-        if missing := sorted(f.name for f in fields(cls) if not hasattr(group, f.name)):
+        """From `group.cn_predict`, also of a session or an earlier version; a ResultError where it is no result."""
+        values = {f.name: getattr(group, f.name) for f in fields(cls) if hasattr(group, f.name)}
+        needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        if missing := sorted(needed - set(values)):
             raise ResultError(f"lacks {', '.join(missing)}")
-        if (request := Request.stored(group)) is None:
-            raise ResultError("does not say what was asked")
-        values = {f.name: getattr(group, f.name) for f in fields(cls) if f.name != "request"}
         try:
-            made = cls(**plain(values), request=request)
+            made = cls(**plain(values | {"request": None}) | {"request": Request.stored(group) or Request()})
             str(made), made.row()
         except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
             raise ResultError(f"cannot be read ({error})") from error
@@ -162,13 +186,15 @@ class Prediction:
 
 
 def plain(value: Any) -> Any:
-    """The same value in types that a `.larix` session keeps, which are those of JSON."""
-    return json.loads(json.dumps(value, default=_of_numpy))
-
-
-def _of_numpy(value: Any) -> Any:
+    """The same value in types that a `.larix` session keeps."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     raise TypeError(f"{type(value).__name__} does not survive a Larch session")
 
 
@@ -190,11 +216,11 @@ def is_stale(group: Group) -> bool:
     made = getattr(group, "cn_predict", None)
     if not isinstance(made, Group):
         return False
+    request = Request.stored(made)  # None: an earlier version's
     try:
         with boundary("the group"):
-            answer = Prediction.from_group(made)
-            return read_spectrum(group, answer.request).fingerprint != answer.fingerprint
-    except CNPredictError:  # of the group, or the result is no result of this version
+            return request is None or read_spectrum(group, request).fingerprint != getattr(made, "fingerprint", None)
+    except CNPredictError:
         return True
 
 
