@@ -1,16 +1,15 @@
 """Stage `train`: fit every family on the whole table."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
-from tqdm import tqdm
 
 from build_models.config import Config
+from build_models.data import work
 from build_models.data.table import replacing
 from build_models.learn import composition, domain, families, samples
 from build_models.run import Run
@@ -40,29 +39,21 @@ def trained_samples(run: Run, unseen: bool = False) -> dict[str, families.Networ
 
 def fit_missing(run: Run) -> None:
     """Fit what is not there yet: all families to the whole table, the default one without the unseen formulas too."""
-    jobs: list[tuple[Callable, tuple]] = []
+    files: dict[Path, tuple] = {}
     spectra = run.spectra("shipped")
     for unseen in (False, True) if run.unseen_formulas else (False,):
-        every = run.data.trainable & ~(run.unseen & unseen)
-        rows = np.flatnonzero(every & ~run.data.chosen)
+        seen = ~(run.unseen & unseen)
         for name in _names(unseen):
-            known = np.flatnonzero(every) if name in families.LEARN_CHOSEN else rows
-            path = _path(run, name, unseen)
-            if not path.exists():
-                jobs.append((_save, (path, families.fit, name, spectra, known, run.recipe, run.seed)))
+            rows = run.rows(seen, name)
+            files[_path(run, name, unseen)] = (_save, families.fit, name, spectra, rows, run.recipe, run.seed)
+        usual, every = run.data.take(run.rows(seen)), run.data.take(np.flatnonzero(seen & run.data.trainable))
         for kind in composition.KINDS:
-            path = _path(run, f"composition-{kind}", unseen)
-            if not path.exists():
-                jobs.append((_save, (path, composition.fit, run.data.take(rows), kind, run.seed)))
-        path = domain_path(run, unseen)
-        if not path.exists():
-            jobs.append((_fit_domain, (path, run.data.take(np.flatnonzero(every)), run.recipe.augmentation, run.seed)))
+            files[_path(run, f"composition-{kind}", unseen)] = (_save, composition.fit, usual, kind, run.seed)
+        files[domain_path(run, unseen)] = (_fit_domain, every, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
-            path = _path(run, f"samples-{reads}", unseen)
-            if not path.exists():
-                fitted = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
-                jobs.append((_save, (path, fit_samples, *fitted)))
-    run_jobs(run, sorted(jobs, key=lambda job: job[1][0].stem.split("-")[0] not in families.LONGEST), "train")
+            fitted = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
+            files[_path(run, f"samples-{reads}", unseen)] = (_save, fit_samples, *fitted)
+    run_jobs(run, files, "train")
 
 
 def domain_path(run: Run, unseen: bool = False) -> Path:
@@ -98,13 +89,17 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def run_jobs(run: Run, jobs: list[tuple[Callable, tuple]], what: str) -> None:
-    """Do jobs that write files, on all cores."""
-    workers = (run.config.run.workers or os.cpu_count() or 1) if len(run.data) > FEW else 1
-    parallel = joblib.Parallel(min(workers, max(len(jobs), 1)), return_as="generator_unordered")
-    work = parallel(joblib.delayed(function)(*arguments) for function, arguments in jobs)
-    for _ in tqdm(work, desc=what, total=len(jobs), disable=not jobs):
-        pass
+def predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray) -> None:
+    """What a model that is fitted to other folds says of each test."""
+    model = fit(*arguments)
+    save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
+
+
+def run_jobs(run: Run, files: dict[Path, tuple], what: str) -> None:
+    """As `work.make_missing`; what takes longest is begun with."""
+    first = sorted(files, key=lambda path: not set(families.LONGEST).intersection(path.stem.split("-")))
+    workers = run.config.run.workers if len(run.data) > FEW else 1
+    work.make_missing({path: files[path] for path in first}, workers, what)
 
 
 def run(config: Config) -> None:

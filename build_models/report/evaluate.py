@@ -4,7 +4,7 @@ Each fold of each family is one file, so that a run that was cut off goes on whe
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,6 @@ from build_models.learn import calibrate, composition, families, train
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe
 from build_models.report import figures, samples, scores
 from build_models.run import Run
-from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.uncertainty import temper
 
@@ -84,38 +83,30 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     out.mkdir(exist_ok=True)
     compared = COMPARED[scheme]
     tests = {name: this.spectra(name) for name in TESTS}
-    files = {
+    places = {
         (name, family, int(i)): out / f"{name}-{family}-{i}.npz"
         for name, trained in compared.items()
         for family in trained.families
         for i in np.unique(fold)
     }
-    jobs = []
-    for (name, family, i), path in files.items():
-        if not path.exists():
-            trained = compared[name]
-            chosen = name == "shipped" and family in families.LEARN_CHOSEN
-            seen = np.flatnonzero((fold != i) & this.data.trainable & (scored | chosen))
-            fit = families.fit_per_absorber if trained.per_absorber else families.fit
-            fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
-            jobs.append((_predict_fold, (path, fit, fitted, tests, np.flatnonzero((fold == i) & scored))))
-    jobs.sort(key=lambda job: job[1][2][0] not in families.LONGEST)
-    train.run_jobs(this, jobs, f"cross-validation, {scheme}")
+    files: dict[Path, tuple] = {}
+    for (name, family, i), path in places.items():
+        trained = compared[name]
+        seen = this.rows(fold != i, family if name == "shipped" else None)
+        fit = families.fit_per_absorber if trained.per_absorber else families.fit
+        fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
+        files[path] = (train.predict_fold, fit, fitted, tests, np.flatnonzero((fold == i) & scored))
+    train.run_jobs(this, files, f"cross-validation, {scheme}")
     n = len(this.scored), len(CLASSES)
     predicted: Predicted = {
         name: {test: {family: np.zeros(n, np.float32) for family in trained.families} for test in TESTS}
         for name, trained in compared.items()
     }
-    for (name, family, i), path in files.items():
+    for (name, family, i), path in places.items():
         with np.load(path) as saved:
             for test in TESTS:
                 predicted[name][test][family][fold[scored] == i] = saved[test]
     return predicted
-
-
-def _predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray) -> None:
-    model = fit(*arguments)
-    train.save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
 
 
 def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:

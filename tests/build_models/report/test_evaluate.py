@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from build_models import config
-from build_models.learn import composition, families
+from build_models.learn import composition, families, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
@@ -49,7 +49,7 @@ def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mo
         asked.append((fitted[2], rows))
         np.savez(path, **{name: np.full((len(rows), 16), 1 / 16) for name in tests})
 
-    monkeypatch.setattr(evaluate, "_predict_fold", predict_fold)
+    monkeypatch.setattr(train, "predict_fold", predict_fold)
     monkeypatch.setattr(families, "LEARN_CHOSEN", learns)
     some = Run(run.config, replace(run.data, chosen=np.arange(160) >= 120))
     predicted = evaluate.cross_validate(some, "prototype")
@@ -64,7 +64,7 @@ def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mo
 
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
-    monkeypatch.setattr(evaluate, "_predict_fold", None)
+    monkeypatch.setattr(train, "predict_fold", None)
     again = evaluate.cross_validate(Run(run.config, run.data), "formula")
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 
