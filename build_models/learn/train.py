@@ -20,21 +20,13 @@ DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers
 
 
 def trained(run: Run, unseen: bool = False) -> dict[str, Any]:
-    """The families fitted to the whole table, or the one that was fitted without the unseen formulas.
-
-    These files are the builder's own scratch, read by the builder alone: what ships is ONNX.
-    """
-    return {name: joblib.load(_path(run, name, unseen)) for name in _names(unseen)}
+    """The families fitted to the whole table, or the one that was fitted without the unseen formulas."""
+    return {name: load(run, name, unseen) for name in _names(unseen)}
 
 
-def compositions(run: Run, unseen: bool = False) -> dict[str, families.Trees]:
-    """The forests on composition, fitted as those of `trained` are."""
-    return {kind: joblib.load(_path(run, f"composition-{kind}", unseen)) for kind in composition.KINDS}
-
-
-def trained_samples(run: Run, unseen: bool = False) -> dict[str, families.Network]:
-    """The networks of samples, by what they read."""
-    return {reads: joblib.load(_path(run, f"samples-{reads}", unseen)) for reads in samples.SIZES}
+def load(run: Run, name: str, unseen: bool) -> Any:
+    """What `fit_missing` fitted. These files are the builder's own scratch: what ships is ONNX."""
+    return joblib.load(_path(run, name, unseen))
 
 
 def fit_missing(run: Run) -> None:
@@ -44,21 +36,15 @@ def fit_missing(run: Run) -> None:
     for unseen in (False, True) if run.unseen_formulas else (False,):
         seen = ~(run.unseen & unseen)
         for name in _names(unseen):
-            rows = run.rows(seen, name)
-            files[_path(run, name, unseen)] = (_save, families.fit, name, spectra, rows, run.recipe, run.seed)
+            files[_path(run, name, unseen)] = (families.fit, name, spectra, run.rows(seen, name), run.recipe, run.seed)
         usual, every = run.data.take(run.rows(seen)), run.data.take(np.flatnonzero(seen & run.data.trainable))
         for kind in composition.KINDS:
-            files[_path(run, f"composition-{kind}", unseen)] = (_save, composition.fit, usual, kind, run.seed)
-        files[domain_path(run, unseen)] = (_fit_domain, every, run.recipe.augmentation, run.seed)
+            files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, usual, kind, run.seed)
+        files[_path(run, "domain", unseen)] = (domain.fit, every, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
             fitted = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
-            files[_path(run, f"samples-{reads}", unseen)] = (_save, fit_samples, *fitted)
+            files[_path(run, f"samples-{reads}", unseen)] = (fit_samples, *fitted)
     run_jobs(run, files, "train")
-
-
-def domain_path(run: Run, unseen: bool = False) -> Path:
-    """domain.npz of the families that `trained` gives."""
-    return run.folder / f"domain{'-unseen' if unseen else ''}.npz"
 
 
 def fit_samples(reads: str, spectra: Copies, rows: np.ndarray, recipe: families.Recipe, seed: int) -> families.Network:
@@ -74,32 +60,24 @@ def _path(run: Run, name: str, unseen: bool) -> Path:
     return run.folder / f"{name}{'-unseen' if unseen else ''}.joblib"
 
 
-def _save(path: Path, fit: Callable, *arguments: Any) -> None:
-    with replacing(path) as temporary:
-        joblib.dump(fit(*arguments), temporary)
-
-
-def _fit_domain(path: Path, *arguments: Any) -> None:
-    save_arrays(path, domain.fit(*arguments))
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """An npz file as a whole."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
-
-def predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray) -> None:
+def predict_fold(
+    fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray
+) -> dict[str, np.ndarray]:
     """What a model that is fitted to other folds says of each test."""
     model = fit(*arguments)
-    save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
+    return {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
 
 
 def run_jobs(run: Run, files: dict[Path, tuple], what: str) -> None:
-    """As `work.make_missing`; what takes longest is begun with."""
+    """Files that are not there yet, by function and arguments; what takes longest is begun with."""
     first = sorted(files, key=lambda path: not set(families.LONGEST).intersection(path.stem.split("-")))
     workers = run.config.run.workers if len(run.data) > FEW else 1
-    work.make_missing({path: files[path] for path in first}, workers, what)
+    work.make_missing({path: (_save, *files[path]) for path in first}, workers, what)
+
+
+def _save(path: Path, make: Callable, *arguments: Any) -> None:
+    with replacing(path) as temporary:
+        joblib.dump(make(*arguments), temporary)
 
 
 def run(config: Config) -> None:

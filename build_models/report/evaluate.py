@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from build_models.config import Config
@@ -84,7 +85,7 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     compared = COMPARED[scheme]
     tests = {name: this.spectra(name) for name in TESTS}
     places = {
-        (name, family, int(i)): out / f"{name}-{family}-{i}.npz"
+        (name, family, int(i)): out / f"{name}-{family}-{i}.joblib"
         for name, trained in compared.items()
         for family in trained.families
         for i in np.unique(fold)
@@ -103,9 +104,8 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
         for name, trained in compared.items()
     }
     for (name, family, i), path in places.items():
-        with np.load(path) as saved:
-            for test in TESTS:
-                predicted[name][test][family][fold[scored] == i] = saved[test]
+        for test, answers in joblib.load(path).items():
+            predicted[name][test][family][fold[scored] == i] = answers
     return predicted
 
 

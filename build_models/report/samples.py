@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from build_models.learn import samples, train
@@ -37,7 +38,7 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 def cross_validate(this: Run, reads: str) -> np.ndarray:
     """What networks say of each sample that did not see its fold."""
     fold, train_spectra, test = this.anchors.fold, this.samples("train"), this.samples("test")
-    files = {int(i): this.folder / "samples" / f"{reads}-{i}.npz" for i in np.unique(fold)}
+    files = {int(i): this.folder / "samples" / f"{reads}-{i}.joblib" for i in np.unique(fold)}
     jobs: dict[Path, tuple] = {}
     for i, path in files.items():
         fitted = (reads, train_spectra, np.flatnonzero(fold != i), this.recipe, this.seed)
@@ -45,8 +46,7 @@ def cross_validate(this: Run, reads: str) -> np.ndarray:
     train.run_jobs(this, jobs, f"cross-validation, samples, {reads}")
     says = np.zeros((len(fold), sum(samples.HEADS)))
     for i, path in files.items():
-        with np.load(path) as saved:
-            says[fold == i] = saved["says"]
+        says[fold == i] = joblib.load(path)["says"]
     return says
 
 
