@@ -27,12 +27,12 @@ SCHEMA = pa.schema(
 
 def iterate(path: Path, limit: int | None = None) -> Iterator[dict]:
     """Rows of a structure table, without reading all of it."""
-    batches = pq.ParquetFile(path).iter_batches(batch_size=500)
-    return islice((row for batch in batches for row in _rows(batch)), limit)
-
-
-def _rows(batch: pa.RecordBatch) -> list[dict]:
-    return pa.record_batch([_as_written(column) for column in batch.columns], names=batch.schema.names).to_pylist()
+    rows = (
+        row
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=500)
+        for row in pa.record_batch([*map(_as_written, batch.columns)], batch.schema.names).to_pylist()
+    )
+    return islice(rows, limit)
 
 
 def _as_written(column: pa.Array) -> pa.Array:
