@@ -103,7 +103,8 @@ class Network:
             torch.optim.swa_utils.update_bn(x.split(BATCH[self.kind]), net)
             net.eval()
             # weights ship in half precision, half as large, so they are rounded here and not there
-            net.load_state_dict({name: _rounded(values) for name, values in net.state_dict().items()})
+            halves = {name: value.half() for name, value in net.state_dict().items() if value.ndim > 1}
+            net.load_state_dict(net.state_dict() | halves)  # norms and counts stay as they are
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -120,11 +121,6 @@ class Network:
 
     def onnx(self) -> onnx.ModelProto:
         return onnx_graph.networks(self.nets, self.center, self.scale, LARGEST, self.heads)
-
-
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    """To half precision; norms and counts stay as they are."""
-    return values.half().to(values.dtype) if values.ndim > 1 else values
 
 
 class Trees:
