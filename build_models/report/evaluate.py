@@ -81,7 +81,6 @@ def run(config: Config) -> None:
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
     out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.chosen
-    out.mkdir(exist_ok=True)
     compared = COMPARED[scheme]
     tests = {name: this.spectra(name) for name in TESTS}
     places = {
