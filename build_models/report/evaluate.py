@@ -4,7 +4,7 @@ Each fold of each family is one file, so that a run that was cut off goes on whe
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from build_models.config import Config
 from build_models.learn import calibrate, composition, families, train
-from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe
+from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES, Dataset
@@ -36,10 +36,10 @@ class Trained:
     families: tuple[str, ...]
     spectra: str = "shipped"
     recipe: Recipe | None = None
-    per_absorber: bool = False
+    method: Callable = fit
 
 
-_PAPER = Trained(PAPER_FAMILIES, "paper", PAPER, per_absorber=True)
+_PAPER = Trained(PAPER_FAMILIES, "paper", PAPER, fit_per_absorber)
 # What is compared for each way to split. The random split is there for the paper's own measure alone: ideal spectra.
 COMPARED: dict[str, dict[str, Trained]] = {
     "prototype": {"shipped": Trained(tuple(families.FAMILIES)), "paper": _PAPER},
@@ -93,9 +93,8 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     for (name, family, i), path in places.items():
         trained = compared[name]
         seen = this.rows(fold != i, family if name == "shipped" else None)
-        fit = families.fit_per_absorber if trained.per_absorber else families.fit
         fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
-        files[path] = (train.predict_fold, fit, fitted, tests, np.flatnonzero((fold == i) & scored))
+        files[path] = (train.predict_fold, trained.method, fitted, tests, np.flatnonzero((fold == i) & scored))
     train.run_jobs(this, files, f"cross-validation, {scheme}")
     n = len(this.scored), len(CLASSES)
     predicted: Predicted = {
