@@ -115,9 +115,8 @@ class Run:
             "ideal": (IDEAL, 1.0, 1, self.seed + 1),
         }[name]
         apart = np.column_stack([*self.schemes.values(), self.unseen])
-        progress = partial(tqdm, desc=f"spectra, {name}", disable=count == 1)
         path = self.folder / f"spectra-{name.replace(' ', '-')}"
-        return copies.make(path, self.data, augmentation, sharpness, count, seed, apart, progress)
+        return copies.make(path, self.data, augmentation, sharpness, count, seed, apart)
 
 
 def tables(config: Config) -> list[Path]:

@@ -49,7 +49,7 @@ def fit_missing(run: Run) -> None:
 
 def fit_samples(reads: str, spectra: Copies, rows: np.ndarray, recipe: families.Recipe, seed: int) -> families.Network:
     """The networks of samples, fitted to some anchors."""
-    return samples.network(reads).fit(spectra, rows, replace(recipe, epochs=samples.EPOCHS), seed, iter)
+    return samples.network(reads).fit(spectra, rows, replace(recipe, epochs=samples.EPOCHS), seed)
 
 
 def _names(unseen: bool) -> list[str]:
