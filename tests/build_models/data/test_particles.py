@@ -166,7 +166,7 @@ def test_the_stage_goes_on_where_it_was_and_leaves_out_particles_with_a_failed_s
     (shard,) = folder.glob("*.parquet")
     first = pq.read_table(config.out / "particles.parquet")
     _, second, third = islice(plan(config.seed), 3)
-    rows = particles._plan(config.replace("run", limit=3))[2][1]
+    rows = particles._plan(make_config(run={"limit": 3}))[2][1]
     failed = [table.failure(third.name, "pot: no luck", row["site_index"]) for row in rows[:1]]
     done = [{**row, "chi_static": np.ones(361, "f2"), "chi_debye": np.ones(361, "f2")} for row in failed]
     table.write_shard(folder, done, table.CHI_SCHEMA, config.provenance("feff"))

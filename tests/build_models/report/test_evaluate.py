@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from build_models import config
+from build_models.config import Config
 from build_models.learn import composition, families, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
@@ -69,12 +70,19 @@ def test_what_was_done_is_not_done_again(run, monkeypatch):
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 
 
-def test_other_data_or_settings_are_other_work(run):
+def changed(run: Run, **train) -> Config:
+    return replace(run.config, train=replace(run.config.train, **train))
+
+
+def test_other_data_or_settings_are_other_work(run, monkeypatch):
     folders = {run.folder}
-    folders.add(Run(run.config.replace("train", folds=3), run.data).folder)
-    folders.add(Run(run.config.replace("train", epochs=7), run.data).folder)
+    folders.add(Run(changed(run, folds=3), run.data).folder)
+    folders.add(Run(changed(run, epochs=7), run.data).folder)
     folders.add(Run(run.config, replace(run.data, prototypes=run.data.formulas)).folder)
-    assert len(folders) == 4
+    monkeypatch.setattr("build_models.run.COPIES", 2)
+    folders.add(Run(run.config, run.data).folder)
+    assert len(folders) == 5
+    monkeypatch.undo()
     assert Run(run.config, run.data).folder == run.folder
 
 
@@ -102,7 +110,7 @@ def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run):
 
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
     hidden = replace(run.data, formulas=np.where(np.arange(160) < 8, "FeS2", run.data.formulas))
-    this = Run(run.config.replace("train", unseen_formulas=("FeS2",)), hidden)
+    this = Run(changed(run, unseen_formulas=("FeS2",)), hidden)
 
     class Sure:
         reads = "complex"
