@@ -96,14 +96,11 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
         fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
         files[path] = (train.predict_fold, trained.method, fitted, tests, np.flatnonzero((fold == i) & scored))
     train.run_jobs(this, files, f"cross-validation, {scheme}")
-    n = len(this.scored), len(CLASSES)
-    predicted: Predicted = {
-        name: {test: {family: np.zeros(n, np.float32) for family in trained.families} for test in TESTS}
-        for name, trained in compared.items()
-    }
+    predicted: Predicted = {name: {test: {} for test in TESTS} for name in compared}
     for (name, family, i), path in places.items():
         for test, answers in joblib.load(path).items():
-            predicted[name][test][family][fold[scored] == i] = answers
+            empty = np.zeros((len(this.scored), len(CLASSES)), np.float32)
+            predicted[name][test].setdefault(family, empty)[fold[scored] == i] = answers
     return predicted
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pymatgen.core import Element
 
 from build_models.config import ConfigError
-from build_models.data import labels
+from build_models.data import labels, table
 from larch_cnpredict.features import K_GRID
 
 # Coordination numbers that the models tell apart. CrystalNN finds more than 16 neighbours for 0.3 % of the sites: they
@@ -80,8 +80,7 @@ def load(
     """
     tables, chi, digest = [], [], hashlib.sha256()
     for path in [*paths, *chosen]:
-        with Path(path).open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
+        digest.update(bytes.fromhex(table.sha256(Path(path))))
         rows = pq.read_table(path)
         static, debye = (
             rows[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1, len(K_GRID))
