@@ -1,37 +1,27 @@
 """`python -m build_models STAGE`: from structures to shipped models, stage by stage."""
 
 import argparse
-import importlib
+import pkgutil
 import sys
-from collections.abc import Callable
+from dataclasses import fields
 
 from build_models import config as configuration
 from build_models.config import BuildError, Config
 
-
-def _stage(module: str, function: str) -> Callable[[Config], object]:
-    return lambda config: getattr(importlib.import_module(f"build_models.{module}"), function)(config)
-
-
 STAGES = {
-    "fetch": _stage("data.sources", "fetch"),
-    "label": _stage("data.work", "label"),
-    "simulate": _stage("data.work", "simulate"),
-    "table": _stage("data.table", "build"),
-    "train": _stage("learn.train", "run"),
-    "evaluate": _stage("report.evaluate", "run"),
-    "export": _stage("report.export", "run"),
+    "fetch": "data.sources:fetch",
+    "label": "data.work:label",
+    "simulate": "data.work:simulate",
+    "table": "data.table:build",
+    "train": "learn.train:run",
+    "evaluate": "report.evaluate:run",
+    "export": "report.export:run",
 }
-EXTRA_STAGES = {"particles": _stage("data.particles", "simulate")}  # not part of `all`
+EXTRA_STAGES = {"particles": "data.particles:simulate"}  # not part of `all`
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
-    "fetch": _stage("data.materials_project", "fetch"),
-    "label": _stage("data.materials_project", "convert"),
-    "simulate": _stage("data.materials_project", "convert"),
-}
-OPTIONS = {  # of the command line, by section
-    "run": ("out", "limit", "workers", "scheduler"),
-    "source": ("kind", "path", "way"),
-    "train": ("unseen_formulas", "measured"),
+    "fetch": "data.materials_project:fetch",
+    "label": "data.materials_project:convert",
+    "simulate": "data.materials_project:convert",
 }
 
 
@@ -50,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--measured", help="evaluate: folder of measured spectra with an index.csv, to be scored")
     arguments = parser.parse_args(argv)
     given = {name: value for name, value in vars(arguments).items() if value is not None}
-    overrides = {section: {key: given[key] for key in keys if key in given} for section, keys in OPTIONS.items()}
+    sections = {one.name: one.default for one in fields(Config)}
+    overrides = {name: {key: given[key] for key in given if hasattr(one, key)} for name, one in sections.items()}
     try:
         config = configuration.load(arguments.config, overrides)
         if arguments.stage == "config":
@@ -58,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         stages = (XAS_STAGES if config.source.way == "xas" else STAGES) | EXTRA_STAGES
         for stage in STAGES if arguments.stage == "all" else [arguments.stage]:
-            stages[stage](config)
+            pkgutil.resolve_name(f"build_models.{stages[stage]}")(config)
     except (BuildError, FileNotFoundError) as error:
         print(f"build_models: {error}", file=sys.stderr)
         return 1

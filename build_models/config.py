@@ -8,11 +8,11 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields, replace
+from dataclasses import asdict, field, fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     ConfigDict,
@@ -153,10 +153,6 @@ class Config:
     @property
     def seed(self) -> int:
         return self.run.seed
-
-    def replace(self, section: str, **values: Any) -> Self:
-        """The same configuration with other values in one section."""
-        return replace(self, **{section: replace(getattr(self, section), **values)})
 
     def hash(self, *sections: str) -> str:
         """Short hash of the named sections: two outputs with one hash were made with the same settings."""

@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from build_models.config import Config
 from build_models.data import table
+from build_models.learn import families
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
-from build_models.learn.samples import COPIES
+from build_models.learn.samples import COPIES, EPOCHS, SIZES
 from build_models.report import measured
 from build_models.spectra import copies, dataset, samples
 from build_models.spectra.augment import IDEAL
@@ -68,12 +69,17 @@ class Run:
         """Rows of these formulas, as a mask."""
         return np.isin(self.data.formulas, self.unseen_formulas)
 
+    def rows(self, known: np.ndarray, family: str | None = None) -> np.ndarray:
+        """Rows to learn from among those that may be known, a mask; chosen sites are for families that learn them."""
+        chosen = family in families.LEARN_CHOSEN
+        return np.flatnonzero(known & self.data.trainable & (~self.data.chosen | chosen))
+
     @cached_property
     def folder(self) -> Path:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
         what += [table.provenance(Path(path))["sha256"] for path in self.config.train.particles]
-        what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
+        what += [SIZES, EPOCHS, COPIES, *(asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE))]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key
         path.mkdir(parents=True, exist_ok=True)
@@ -109,9 +115,8 @@ class Run:
             "ideal": (IDEAL, 1.0, 1, self.seed + 1),
         }[name]
         apart = np.column_stack([*self.schemes.values(), self.unseen])
-        progress = partial(tqdm, desc=f"spectra, {name}", disable=count == 1)
         path = self.folder / f"spectra-{name.replace(' ', '-')}"
-        return copies.make(path, self.data, augmentation, sharpness, count, seed, apart, progress)
+        return copies.make(path, self.data, augmentation, sharpness, count, seed, apart)
 
 
 def tables(config: Config) -> list[Path]:

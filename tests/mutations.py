@@ -50,13 +50,13 @@ FAULTS = {
         Fault("five points more on the card", 'f"{100 * value:.1f}"', 'f"{100 * value + 5:.1f}"'),
     ],
     "build_models/report/evaluate.py": [
-        Fault("training on the test fold", "(fold != i) & this.data.trainable", "this.data.trainable"),
+        Fault("training on the test fold", "this.rows(fold != i,", "this.rows(fold != -1,"),
     ],
     "build_models/report/measured.py": [
         Fault("measured compounds all right", '"exact": float(np.mean(list(exact.values())))', '"exact": 1.0'),
     ],
     "build_models/report/samples.py": [
-        Fault("samples of the test fold in training", "np.flatnonzero(fold != i), test", "np.arange(len(fold)), test"),
+        Fault("samples of the test fold in training", "np.flatnonzero(fold != i), this", "np.arange(len(fold)), this"),
     ],
     "build_models/report/scores.py": [
         Fault("accuracy is 1", '"accuracy": float(right.mean())', '"accuracy": 1.0'),

@@ -129,29 +129,20 @@ def _executable(program: str) -> str:
 def _run(program: str, folder: Path, time_limit: float) -> None:
     late = FeffError(f"{program}: over the time limit of {time_limit:g} s")
     pipes: dict = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    limited, limit = hasattr(psutil.Process, "rlimit"), int(np.ceil(time_limit))
     with subprocess.Popen([_executable(program)], cwd=folder, **pipes) as process:
-        limited = _limit_cpu(process.pid, time_limit)
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended already
+            if limited:  # the kernel ends an endless loop, even where our own process was killed meanwhile
+                psutil.Process(process.pid).rlimit(psutil.RLIMIT_CPU, (limit, limit))
         try:  # a busy machine may give it little time: where the kernel counts, the clock does not
             output, _ = process.communicate(timeout=None if limited else 10 * time_limit)
         except subprocess.TimeoutExpired:
             raise late from None
         finally:
             process.kill()
-    if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU: the limit of `_limit_cpu`
+    if process.returncode in (-9, -24):  # SIGKILL, SIGXCPU: the limit
         raise late
     if process.returncode or not (folder / _PRODUCTS[program]).exists():  # FEFF often stops with exit code 0
         lines = [line.strip() for line in output.decode("ascii", "replace").splitlines()]
         reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")
         raise FeffError(f"{program}: exit {process.returncode}, {reason[:120]}")
-
-
-def _limit_cpu(pid: int, seconds: float) -> bool:
-    """Let the kernel end an endless loop (Linux), even where our own process was killed meanwhile."""
-    if sys.platform != "linux":
-        return False
-    import resource
-
-    limit = int(np.ceil(seconds))
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
-        resource.prlimit(pid, resource.RLIMIT_CPU, (limit, limit))
-    return True

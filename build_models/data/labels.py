@@ -41,8 +41,7 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
         try:
             rows.append(row | coordination(structure, i) | {"reason": ""})
         except Exception as error:  # noqa: BLE001 -- whatever geometry does to Voronoi cells, the site is recorded
-            empty = {"cn": None, "cn_values": None, "cn_weights": None, "neighbours": None}
-            rows.append(row | empty | {"reason": f"CrystalNN: {type(error).__name__}: {error}"[:150]})
+            rows.append(row | {"reason": f"CrystalNN: {type(error).__name__}: {error}"[:150]})
     return rows
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import requests
-from joblib import Parallel, delayed
 from larch import Group
 from larch.xafs import autobk
 from larch.xafs.xafsutils import KTOE
@@ -26,7 +25,7 @@ from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, ConfigError
-from build_models.data import labels, table
+from build_models.data import labels, table, work
 from build_models.data.structures import normal_id, to_row, work_order
 from larch_cnpredict.features import ELEMENTS, K_GRID, KMAX_RANGE, R_MAX, TRANSFORM
 
@@ -99,14 +98,10 @@ def convert(config: Config) -> None:
     metadata = config.provenance("source") | {"database": table.database(config.out, "xas")}
     for stage in ("simulate", "label"):
         table.check_settings(config.out / stage, metadata)
-    jobs = [
-        delayed(_convert_file)(path, name, config.out, metadata)
-        for path, name in ((path, _shard_name(path)) for path in cached_files(config.out))
-        if not (config.out / "label" / f"{name}.parquet").exists()
-    ]
-    work = Parallel(config.run.workers or -1, return_as="generator_unordered")(jobs)
-    for _ in tqdm(work, desc="files of XAS documents", unit="", total=len(jobs), disable=not jobs):
-        pass
+    files = {
+        config.out / "label" / _shard_name(path): (_convert_file, path, metadata) for path in cached_files(config.out)
+    }
+    work.make_missing(files, config.run.workers, "files of XAS documents")
 
 
 def cached_files(out: Path) -> list[Path]:
@@ -120,29 +115,30 @@ def read_file(path: Path) -> dict:
 
 
 def _shard_name(path: Path) -> str:
-    """Such as 'Fe-00012-3f1b0c9d2e4a': other content, another name."""
-    return f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}"
+    """Such as 'Fe-00012-3f1b0c9d2e4a.parquet': other content, another name."""
+    return f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}.parquet"
 
 
-def _convert_file(path: Path, name: str, out: Path, metadata: dict[str, str]) -> None:
+def _convert_file(label: Path, path: Path, metadata: dict[str, str]) -> None:
     content, absorber = read_file(path), path.parent.name
     labels, chis = [], []
     for document in content["documents"]:
         material_id = normal_id(document["task_id"])
         try:
-            label, chi = read_document(document)
+            site, chi = read_document(document)
         except RejectedDocument as error:
             labels.append(_rejected(material_id, absorber, str(error)))
             continue
-        labels.append(label | {"material_id": material_id})
-        done = table.failure(material_id, "", label["site_index"])
+        labels.append(site | {"material_id": material_id})
+        done = table.failure(material_id, "", site["site_index"])
         chis.append(done | {"chi_static": chi.astype(np.float16), "chi_debye": []})
     labels += [_rejected(i, absorber, NOT_DELIVERED) for i in _missing(content, "task_id")]
     # the label last: where it is, the file is done
     for stage, schema, rows in (("simulate", table.CHI_SCHEMA, chis), ("label", table.LABEL_SCHEMA, labels)):
-        for old in (out / stage).glob(f"{name.rpartition('-')[0]}-*.parquet"):
+        folder = label.parents[1] / stage
+        for old in folder.glob(f"{label.stem.rpartition('-')[0]}-*.parquet"):
             old.unlink()
-        table.write_shard(out / stage, rows, schema, metadata, name)
+        table.write_shard(folder, rows, schema, metadata, label.stem)
 
 
 def _rejected(material_id: str, absorber: str, reason: str) -> dict:

@@ -278,8 +278,8 @@ def build(config: Config) -> Path:
     good = table.take(good, [(row["particle"], row["site_index"]) for row in rows])
     spectra = table.with_chi(pa.Table.from_pylist(rows, schema=SCHEMA), good)
     path = config.out / "particles.parquet"
-    reasons = Counter(reason for reason in chi["reason"].to_pylist() if reason)
-    table.write(path, spectra, table.made_with_feff(config) | {"failures": str(reasons.total())})
-    print(f"{path}: {len(spectra)} spectra of {len(set(spectra['particle'].to_pylist()))} particles")
-    print(f"{reasons.total()} sites failed", *(f"\n  {n:5d}  {reason}" for reason, n in reasons.most_common()))
+    failures = chi.filter(pc.not_equal(chi["reason"], ""))
+    table.write(path, spectra, table.made_with_feff(config) | {"failures": str(len(failures))})
+    print(f"{path}: {len(spectra)} spectra of {pc.count_distinct(spectra['particle'])} particles")
+    table.say_failures(failures, len(spectra))
     return path

@@ -65,15 +65,14 @@ def _from_amcsd(config: Config) -> Iterator[dict]:
     from larixite.amcsd import AMCSD
 
     with closing(AMCSD(read_only=True)) as database:
-        elements: dict[str, dict] = {}
+        found: dict[str, dict] = {}
         entries, contents = database.tables["cif"], database.tables["cif_elements"]
         known = {str(row.id) for row in database.execall(entries.select().with_only_columns(entries.c.id))}
-        for row in database.execall(contents.select()):
+        wanted = config.source.elements
+        for row in database.execall(contents.select().where(contents.c.element.in_(wanted))):
             if row.cif_id in known:
-                elements.setdefault(row.cif_id, {"species": ""})["species"] += f" {row.element}"
-        wanted = set(config.source.elements)
-        candidates = {i: row for i, row in elements.items() if wanted.intersection(row["species"].split())}
-        for i in work_order(candidates, config.order, config.seed, wanted):
+                found.setdefault(row.cif_id, {"species": ""})["species"] += f" {row.element}"
+        for i in work_order(found, config.order, config.seed, wanted):
             yield from read_cif(f"amcsd-{int(i):07d}", database.get_cif(int(i)).ciftext, config)
 
 

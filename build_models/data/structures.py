@@ -2,12 +2,13 @@
 
 import random
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pymatgen.core import Lattice, Structure
@@ -26,12 +27,12 @@ SCHEMA = pa.schema(
 
 def iterate(path: Path, limit: int | None = None) -> Iterator[dict]:
     """Rows of a structure table, without reading all of it."""
-    batches = pq.ParquetFile(path).iter_batches(batch_size=500)
-    return islice((row for batch in batches for row in _rows(batch)), limit)
-
-
-def _rows(batch: pa.RecordBatch) -> list[dict]:
-    return pa.record_batch([_as_written(column) for column in batch.columns], names=batch.schema.names).to_pylist()
+    rows = (
+        row
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=500)
+        for row in pa.record_batch([*map(_as_written, batch.columns)], batch.schema.names).to_pylist()
+    )
+    return islice(rows, limit)
 
 
 def _as_written(column: pa.Array) -> pa.Array:
@@ -72,31 +73,17 @@ def normal_id(material_id: str) -> str:
 
 def work_order(rows: dict[str, dict], order: Order, seed: int, absorbers: Iterable[str]) -> list[str]:
     """Ids: small cells first, absorbers in turn, low ids `low_share` times as often as high ones, shuffled."""
-    absorbers = set(absorbers)
-    present = {i: absorbers.intersection(rows[i]["species"].split()) for i in rows}
+    present = {i: set(absorbers).intersection(row["species"].split()) for i, row in rows.items()}
     frequency = Counter(symbol for symbols in present.values() for symbol in symbols)
     shuffled = sorted(rows)
     random.Random(seed).shuffle(shuffled)
-    pools: dict[tuple[bool, bool], list[str]] = defaultdict(list)
-    for i in shuffled:
-        number = re.fullmatch(r"mp-(\d+)", i)
-        is_low = number is None or int(number[1]) < order.low_id
-        pools[rows[i]["species"].count(" ") < order.small_first, is_low].append(i)
-    result = []
-    for small in (True, False):
-        low, high = (_in_turn(pools[small, is_low], present, frequency) for is_low in (True, False))
-        position = {i: rank / order.low_share for rank, i in enumerate(low)}
-        position |= {i: rank + 0.5 for rank, i in enumerate(high)}
-        result += sorted(position, key=position.__getitem__)
-    return result
-
-
-def _in_turn(ids: list[str], present: dict[str, set[str]], frequency: Counter) -> list[str]:
-    """A stable order in which every absorber, by the rarest one of a structure, comes equally often."""
-    seen: Counter = Counter()
-    rank = {}
-    for i in ids:
-        rarest = min(sorted(present[i]), key=lambda symbol: frequency[symbol])
-        rank[i] = seen[rarest]
-        seen[rarest] += 1
-    return sorted(ids, key=lambda i: rank[i])
+    sites = pd.DataFrame({"id": pd.Series(shuffled, dtype=str)})
+    sites["large"] = [rows[i]["species"].count(" ") >= order.small_first for i in shuffled]
+    numbers = sites["id"].str.extract(r"^mp-(\d+)$", expand=False).astype(float)
+    sites["high"] = numbers >= order.low_id
+    sites["rarest"] = [min(sorted(present[i]), key=frequency.__getitem__) for i in shuffled]
+    sites["turn"] = sites.groupby(["large", "high", "rarest"]).cumcount()
+    sites = sites.sort_values("turn", kind="stable")
+    rank = sites.groupby(["large", "high"]).cumcount()
+    sites["place"] = (rank / order.low_share).where(~sites["high"], rank + 0.5)
+    return sites.sort_values(["large", "place", "high"])["id"].tolist()

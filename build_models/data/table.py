@@ -147,16 +147,21 @@ def build(config: Config) -> Path:
     path = config.out / "spectra.parquet"
     write(path, spectra, metadata)
     write(config.out / "failures.parquet", failures, metadata)
-    reasons = Counter(re.split("[,:]", reason)[0] for reason in failures["reason"].to_pylist())
-    print(f"{path}: {len(spectra)} spectra of {len(set(spectra['material_id'].to_pylist()))} materials")
-    print(f"{len(failures)} sites failed ({len(failures) / max(1, len(failures) + len(spectra)):.2%})")
-    for reason, n in reasons.most_common():
-        print(f"  {n:5d}  {reason}")
+    print(f"{path}: {len(spectra)} spectra of {pc.count_distinct(spectra['material_id'])} materials")
+    say_failures(failures, len(spectra))
     if not len(spectra):
         raise BuildError(
             f"{path} is empty: no site has a label and a spectrum; {path.with_name('failures.parquet')} says why"
         )
     return path
+
+
+def say_failures(failures: pa.Table, done: int) -> None:
+    """How many sites failed beside those that are done, and of what."""
+    reasons = Counter(re.split("[,:]", reason)[0] for reason in failures["reason"].to_pylist())
+    print(f"{len(failures)} sites failed ({len(failures) / max(1, len(failures) + done):.2%})")
+    for reason, n in reasons.most_common():
+        print(f"  {n:5d}  {reason}")
 
 
 def _made_with(config: Config) -> dict[str, str]:
@@ -216,6 +221,6 @@ def provenance(path: Path) -> dict[str, Any]:
         "file": path.name,
         "sha256": sha256(path),
         "rows": len(rows),
-        "materials": len(set(rows[name].to_pylist())),
+        "materials": pc.count_distinct(rows[name]).as_py(),
         "absorbers": dict(sorted(Counter(rows["absorber"].to_pylist()).items())),
     }

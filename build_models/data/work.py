@@ -3,16 +3,18 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
@@ -124,6 +126,14 @@ def results(config: Config, work: Callable[..., list[dict]], tasks: Iterable[Tas
     for row, arguments in tasks:
         sites = arguments[1] if work is _feff_task else [-1]
         yield [table.failure(row["material_id"], "worker died", site) for site in sites]
+
+
+def make_missing(files: Mapping[Path, tuple], workers: int, what: str) -> None:
+    """Files that are not there yet, by so many processes (0: one for each core): path -> function, other arguments."""
+    jobs = [delayed(do)(path, *arguments) for path, (do, *arguments) in files.items() if not path.exists()]
+    done = Parallel(workers or -1, return_as="generator_unordered")(jobs)
+    for _ in tqdm(done, desc=what, total=len(jobs), disable=not jobs):
+        pass
 
 
 class Workers(NamedTuple):

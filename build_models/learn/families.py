@@ -73,7 +73,7 @@ class Network:
         self.reads, self.kind, self.members, self.heads, self.hidden = reads, kind, members, heads, hidden
         self.nets: list[torch.nn.Module] = []
 
-    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Network":
+    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> "Network":
         torch.manual_seed(seed)
         torch.set_num_threads(1)  # a second thread gains a tenth with matrices this small, and loses far more waiting
         sample = copies.inputs(self.reads, 0, rows)
@@ -88,7 +88,7 @@ class Network:
         batches = -(-len(rows) // BATCH[self.kind])
         optimizer = torch.optim.AdamW(parameters, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=recipe.epochs * batches)
-        for epoch in progress(range(recipe.epochs)):
+        for epoch in range(recipe.epochs):
             x = self._scaled(copies.inputs(self.reads, epoch, rows))
             y = torch.from_numpy(copies.labels(epoch, rows))
             for batch in torch.randperm(len(x)).tensor_split(batches):
@@ -103,7 +103,8 @@ class Network:
             torch.optim.swa_utils.update_bn(x.split(BATCH[self.kind]), net)
             net.eval()
             # weights ship in half precision, half as large, so they are rounded here and not there
-            net.load_state_dict({name: _rounded(values) for name, values in net.state_dict().items()})
+            halves = {name: value.half() for name, value in net.state_dict().items() if value.ndim > 1}
+            net.load_state_dict(net.state_dict() | halves)  # norms and counts stay as they are
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -122,11 +123,6 @@ class Network:
         return onnx_graph.networks(self.nets, self.center, self.scale, LARGEST, self.heads)
 
 
-def _rounded(values: torch.Tensor) -> torch.Tensor:
-    """To half precision; norms and counts stay as they are."""
-    return values.half().to(values.dtype) if values.ndim > 1 else values
-
-
 class Trees:
     """Bagged trees or a random forest on augmented copies, their labels drawn from CrystalNN's distribution."""
 
@@ -135,10 +131,10 @@ class Trees:
     def __init__(self, kind: str):
         self.kind = kind
 
-    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable) -> "Trees":
+    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> "Trees":
         rng = np.random.default_rng(seed)
         xs, ys = [], []
-        for copy in progress(range(recipe.copies)):
+        for copy in range(recipe.copies):
             xs.append(copies.inputs(self.reads, copy, rows))
             cumulative = copies.labels(copy, rows).cumsum(1)
             draw = rng.random((len(rows), 1)) * cumulative[:, -1:]
@@ -182,9 +178,9 @@ LEARN_CHOSEN = ("phase",)
 LONGEST = ("phase", "shells")  # to fit, and so what is begun with
 
 
-def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int, progress: Callable = iter) -> Any:
-    """Fit one of `FAMILIES` on some rows of the table; `progress` wraps an iterable, as tqdm does."""
-    return FAMILIES[family](recipe).fit(copies, rows, recipe, seed, progress)
+def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Any:
+    """Fit one of `FAMILIES` on some rows of the table."""
+    return FAMILIES[family](recipe).fit(copies, rows, recipe, seed)
 
 
 class PerAbsorber:

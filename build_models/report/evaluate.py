@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from build_models.config import Config
 from build_models.learn import calibrate, composition, families, train
-from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe
+from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.report import figures, samples, scores
 from build_models.run import Run
-from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.uncertainty import temper
 
@@ -36,10 +36,10 @@ class Trained:
     families: tuple[str, ...]
     spectra: str = "shipped"
     recipe: Recipe | None = None
-    per_absorber: bool = False
+    method: Callable = fit
 
 
-_PAPER = Trained(PAPER_FAMILIES, "paper", PAPER, per_absorber=True)
+_PAPER = Trained(PAPER_FAMILIES, "paper", PAPER, fit_per_absorber)
 # What is compared for each way to split. The random split is there for the paper's own measure alone: ideal spectra.
 COMPARED: dict[str, dict[str, Trained]] = {
     "prototype": {"shipped": Trained(tuple(families.FAMILIES)), "paper": _PAPER},
@@ -93,41 +93,27 @@ def of_sites(this: Run) -> dict[str, Any]:
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
     out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.chosen
-    out.mkdir(exist_ok=True)
     compared = COMPARED[scheme]
     tests = {name: this.spectra(name) for name in TESTS}
-    files = {
-        (name, family, int(i)): out / f"{name}-{family}-{i}.npz"
+    places = {
+        (name, family, int(i)): out / f"{name}-{family}-{i}.joblib"
         for name, trained in compared.items()
         for family in trained.families
         for i in np.unique(fold)
     }
-    jobs = []
-    for (name, family, i), path in files.items():
-        if not path.exists():
-            trained = compared[name]
-            chosen = name == "shipped" and family in families.LEARN_CHOSEN
-            seen = np.flatnonzero((fold != i) & this.data.trainable & (scored | chosen))
-            fit = families.fit_per_absorber if trained.per_absorber else families.fit
-            fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
-            jobs.append((_predict_fold, (path, fit, fitted, tests, np.flatnonzero((fold == i) & scored))))
-    jobs.sort(key=lambda job: job[1][2][0] not in families.LONGEST)
-    train.run_jobs(this, jobs, f"cross-validation, {scheme}")
-    n = len(this.scored), len(CLASSES)
-    predicted: Predicted = {
-        name: {test: {family: np.zeros(n, np.float32) for family in trained.families} for test in TESTS}
-        for name, trained in compared.items()
-    }
-    for (name, family, i), path in files.items():
-        with np.load(path) as saved:
-            for test in TESTS:
-                predicted[name][test][family][fold[scored] == i] = saved[test]
+    files: dict[Path, tuple] = {}
+    for (name, family, i), path in places.items():
+        trained = compared[name]
+        seen = this.rows(fold != i, family if name == "shipped" else None)
+        fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
+        files[path] = (train.predict_fold, trained.method, fitted, tests, np.flatnonzero((fold == i) & scored))
+    train.run_jobs(this, files, f"cross-validation, {scheme}")
+    predicted: Predicted = {name: {test: {} for test in TESTS} for name in compared}
+    for (name, family, i), path in places.items():
+        for test, answers in joblib.load(path).items():
+            empty = np.zeros((len(this.scored), len(CLASSES)), np.float32)
+            predicted[name][test].setdefault(family, empty)[fold[scored] == i] = answers
     return predicted
-
-
-def _predict_fold(path: Path, fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray) -> None:
-    model = fit(*arguments)
-    train.save_arrays(path, {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()})
 
 
 def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:

@@ -18,10 +18,6 @@ SAME_CLASS, SAME_PROBABILITY = 0.999, 1e-4
 CHECKED = 2000  # spectra
 
 
-class ExportError(BuildError):
-    """An exported model does not answer as the trained one does."""
-
-
 def run(config: Config) -> None:
     """Write the models to `<models>/<version>`, replacing that version as a whole, and renew the figures of README."""
     target = Path(config.train.models or config.out / "models") / config.train.version
@@ -63,6 +59,6 @@ def check(exported: Models, models: Mapping[str, Any], this: Run) -> dict[str, d
         same = float((trained.argmax(1) == shipped.argmax(1)).mean())
         difference = float(np.abs(trained - shipped).max())
         if same < SAME_CLASS or difference > SAME_PROBABILITY:
-            raise ExportError(f"{name}: same class for {same:.2%} only, probabilities differ by up to {difference:.1e}")
+            raise BuildError(f"{name}: same class for {same:.2%} only, probabilities differ by up to {difference:.1e}")
         out[name] = {"same_class": same, "difference": difference, "spectra": len(rows)}
     return out

@@ -20,9 +20,9 @@ def confusion(data: Dataset, p: np.ndarray, path: Path) -> None:
     axes = figure.subplots(2, 5, sharex=True, sharey=True)
     for ax, element in zip(axes.flat, ELEMENTS, strict=True):
         rows = data.elements == element
-        ax.set(title=f"{element} ({rows.sum()} sites)", xticks=SHOWN - 1, yticks=SHOWN - 1)
-        ax.set_xticklabels(SHOWN, fontsize=7)
-        ax.set_yticklabels(SHOWN, fontsize=7)
+        ax.set_title(f"{element} ({rows.sum()} sites)")
+        ax.set_xticks(SHOWN - 1, SHOWN, fontsize=7)
+        ax.set_yticks(SHOWN - 1, SHOWN, fontsize=7)
         if not np.isin(data.cn[rows], SHOWN).any():
             continue
         counts = confusion_matrix(data.cn[rows], CLASSES[p[rows].argmax(1)], labels=SHOWN)

@@ -5,7 +5,6 @@ A folder holds `index.csv` (columns file, element, sample, structure_key, cn, cn
 convention decides (body-centred cubic: 8, or 8 + 6).
 """
 
-import csv
 import itertools
 import warnings
 from collections import defaultdict
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from larch import Group
 from larch.xafs import pre_edge, xftf
 from pymatgen.core import Composition
@@ -74,18 +74,10 @@ def mixtures(folder: Path, models: Path) -> dict[str, dict[str, float]]:
     pairs = [pair for compounds in known.values() for pair in itertools.combinations(compounds.values(), 2)]
     told_apart = [pair for pair in pairs if pair[0]["cn"] != pair[1]["cn"]]
     answered = [_mixture(folder, models, pair, share) for pair in told_apart for share in SHARES]
-    rows = [row for row in answered if row]
-    groups = {
-        "pure": [row for row in rows if row["share"] in (0, 1)],
-        "50:50": [row for row in rows if row["share"] == 0.5],
-        "mixed": [row for row in rows if 0 < row["share"] < 1],
-    }
-    names = ("off", "covered", "width", "said", "misled")
-    return {
-        name: {"spectra": len(some)} | {key: float(np.mean([row[key] for row in some])) for key in names}
-        for name, some in groups.items()
-        if some
-    }
+    rows = pd.DataFrame([row for row in answered if row])
+    groups = {"pure": (0.0, 1.0), "50:50": (0.5,), "mixed": SHARES[1:-1]}
+    chosen = {name: rows[rows["share"].isin(shares)] for name, shares in groups.items()} if len(rows) else {}
+    return {name: {"spectra": len(some), **some.drop(columns="share").mean()} for name, some in chosen.items()}
 
 
 def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) -> dict[str, float] | None:
@@ -118,8 +110,7 @@ def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) 
 
 
 def _index(folder: Path) -> list[dict[str, str]]:
-    with (folder / "index.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return pd.read_csv(folder / "index.csv", dtype=str, keep_default_na=False).to_dict("records")
 
 
 def _read(folder: Path, row: dict[str, str]) -> Group:

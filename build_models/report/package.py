@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 
 from build_models.config import versions
 from build_models.data import table
-from build_models.learn import train
+from build_models.learn import composition, samples, train
 from build_models.run import Run, tables
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
@@ -27,18 +28,18 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     data = run.data.take(np.flatnonzero(~run.unseen)) if unseen else run.data
+    networks = {reads: train.load(run, f"samples-{reads}", unseen) for reads in samples.SIZES}
     own = {
         "version": run.config.train.version,
         "date": datetime.date.today().isoformat(),
-        "samples": {
-            reads: _model(folder / f"samples-{reads}.onnx", model)
-            for reads, model in train.trained_samples(run, unseen).items()
-        },
+        "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
     }
     if run.config.train.keep and not unseen:
         return _manifest(folder, _kept(folder, Path(run.config.train.keep), own, calibration))
-    models, compositions = (trained(run, unseen) for trained in (train.trained, train.compositions))
+    models, domain = train.trained(run, unseen), io.BytesIO()
+    np.savez_compressed(domain, **train.load(run, "domain", unseen))
+    compositions = {kind: train.load(run, f"composition-{kind}", unseen) for kind in composition.KINDS}
     entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
     manifest = {
         **own,
@@ -61,7 +62,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
         "chosen": [table.provenance(Path(path)) for path in run.config.train.chosen],
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
-        "domain": _write(folder / "domain.npz", train.domain_path(run, unseen).read_bytes()),
+        "domain": _write(folder / "domain.npz", domain.getvalue()),
     }
     return _manifest(folder, manifest)
 

@@ -1,7 +1,9 @@
 """Samples: how right the networks are about mixtures and particles that they did not see, and their calibration."""
 
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from build_models.learn import samples, train
@@ -36,24 +38,16 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 def cross_validate(this: Run, reads: str) -> np.ndarray:
     """What networks say of each sample that did not see its fold."""
     fold, train_spectra, test = this.anchors.fold, this.samples("train"), this.samples("test")
-    files = {int(i): this.folder / "samples" / f"{reads}-{i}.npz" for i in np.unique(fold)}
-    how = this.recipe, this.seed
-    jobs = [
-        (_predict_fold, (path, reads, train_spectra, np.flatnonzero(fold != i), test, np.flatnonzero(fold == i), how))
-        for i, path in files.items()
-        if not path.exists()
-    ]
+    files = {int(i): this.folder / "samples" / f"{reads}-{i}.joblib" for i in np.unique(fold)}
+    jobs: dict[Path, tuple] = {}
+    for i, path in files.items():
+        fitted = (reads, train_spectra, np.flatnonzero(fold != i), this.recipe, this.seed)
+        jobs[path] = (train.predict_fold, train.fit_samples, fitted, {"says": test}, np.flatnonzero(fold == i))
     train.run_jobs(this, jobs, f"cross-validation, samples, {reads}")
     says = np.zeros((len(fold), sum(samples.HEADS)))
     for i, path in files.items():
-        with np.load(path) as saved:
-            says[fold == i] = saved["says"]
+        says[fold == i] = joblib.load(path)["says"]
     return says
-
-
-def _predict_fold(path, reads, spectra, seen, test, rows, how):
-    model = train.fit_samples(reads, spectra, seen, *how)
-    train.save_arrays(path, {"says": model.predict(test.inputs(reads, 0, rows))})
 
 
 def out_of_fold(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from build_models.spectra.augment import Augmentation, augment, mix_sites
 from build_models.spectra.dataset import Dataset
@@ -47,7 +47,6 @@ def make(
     count: int,
     seed: int,
     apart: np.ndarray,
-    progress: Callable = iter,
 ) -> Copies:
     """Make what the folder does not hold yet.
 
@@ -62,7 +61,7 @@ def make(
         sharp = sharpened(data.labels, sharpness)
         # chosen sites by themselves: they change nothing of what the others become
         parts = [([], np.flatnonzero(~data.chosen)), ([1], np.flatnonzero(data.chosen))]
-        for copy in progress(range(count)):
+        for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
             made = []
             for more, rows in parts[: 1 + data.chosen.any()]:
                 rng = np.random.default_rng([seed, copy, *more])

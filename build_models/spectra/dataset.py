@@ -1,18 +1,18 @@
 """The spectra table as arrays that training reads."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Element
 
 from build_models.config import ConfigError
-from build_models.data import labels
+from build_models.data import labels, table
 from larch_cnpredict.features import K_GRID
 
 # Coordination numbers that the models tell apart. CrystalNN finds more than 16 neighbours for 0.3 % of the sites: they
@@ -24,7 +24,6 @@ MOST_ALIKE = 10
 CLEAR = 0.8  # CrystalNN's weight above which a site's coordination number is called clear
 # For tables without the Debye model (Materials Project spectra): one sigma2 for all paths, Å^2, the largest first.
 SIGMA2 = np.array([0.012, 0.009, 0.006, 0.004, 0.002])
-COLUMNS = ["material_id", "site_index", "absorber", "formula", "cn", "cn_values", "cn_weights", "neighbours"]
 
 
 @dataclass(frozen=True)
@@ -79,59 +78,47 @@ def load(
     the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which nobody knows
     it is its own prototype.
     """
-    parts, chi, digest, seen = [], [], hashlib.sha256(), set()
+    tables, chi, digest = [], [], hashlib.sha256()
     for path in [*paths, *chosen]:
-        with Path(path).open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
-        file = pq.ParquetFile(path)
-        columns = [*COLUMNS, *({"prototype"} & set(file.schema_arrow.names))]
-        for batch in file.iter_batches(2000, columns=[*columns, "chi_static", "chi_debye"]):
-            rows = batch.select(columns).to_pylist()
-            new = [i for i, row in enumerate(rows) if (row["material_id"], row["site_index"]) not in seen]
-            seen |= {(row["material_id"], row["site_index"]) for row in rows}
-            parts += [rows[i] | {"chosen": path in chosen} for i in new]
-            static, debye = (
-                batch[name].values.to_numpy(zero_copy_only=False).reshape(len(rows), -1, 361).astype(np.float32)
-                for name in ("chi_static", "chi_debye")
-            )
-            if not (np.isfinite(static).all() and np.isfinite(debye).all()):
-                raise ConfigError(f"{path} has chi(k) that is no number: one such site makes a network of them")
-            if not debye.shape[1]:
-                debye = static * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
-            chi.append(np.concatenate([static, debye], axis=1)[new])
-    alike: Counter = Counter()
-    kept = []
-    for i, row in enumerate(parts):
-        alike[kind := (row["formula"], row["absorber"], row["cn"])] += 1
-        if alike[kind] <= MOST_ALIKE:
-            kept.append(i)
-    parts, variants = [parts[i] for i in kept], np.concatenate(chi)[kept]
-    neighbours = [[n.split(":") for n in row["neighbours"].split()] for row in parts]
-    known = labels.prototypes(structures, [row["material_id"] for row in parts])
+        digest.update(bytes.fromhex(table.sha256(Path(path))))
+        rows = pq.read_table(path)
+        static, debye = (
+            rows[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1, len(K_GRID))
+            for name in ("chi_static", "chi_debye")
+        )
+        if not (np.isfinite(static).all() and np.isfinite(debye).all()):
+            raise ConfigError(f"{path} has chi(k) that is no number: one such site makes a network of them")
+        if not debye.shape[1]:
+            debye = static.astype(np.float32) * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
+        chi.append(np.concatenate([static, debye], axis=1, dtype=np.float32))
+        tables.append(rows.drop_columns(["chi_static", "chi_debye"]).to_pandas().assign(chosen=path in chosen))
+    sites = pd.concat(tables, ignore_index=True).drop_duplicates(["material_id", "site_index"])
+    sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
+    neighbours = [[n.split(":") for n in words.split()] for words in sites["neighbours"]]
     shells = [[symbol for symbol, _ in site] for site in neighbours]
+    known = labels.prototypes(structures, sites["material_id"].tolist())
+    said = sites.get("prototype", pd.Series("", sites.index)).fillna("")
+    distributions = map(_distribution, sites["cn_values"], sites["cn_weights"])
     return Dataset(
-        variants=variants,
-        elements=np.array([row["absorber"] for row in parts]),
-        formulas=np.array([row["formula"] for row in parts]),
-        sites=np.array([f"{row['material_id']} site {row['site_index']}" for row in parts]),
-        prototypes=np.array(
-            [known.get(row["material_id"], row.get("prototype") or row["material_id"]) for row in parts]
-        ),
-        cn=np.array([row["cn"] for row in parts]),
-        labels=np.array([_distribution(row) for row in parts], dtype=np.float32),
-        weight=np.array([max(row["cn_weights"], default=0.0) for row in parts]),
+        variants=np.concatenate(chi)[sites.index],
+        elements=sites["absorber"].to_numpy(str),
+        formulas=sites["formula"].to_numpy(str),
+        sites=(sites["material_id"] + " site " + sites["site_index"].astype(str)).to_numpy(str),
+        prototypes=np.array([known.get(i, kind or i) for i, kind in zip(sites["material_id"], said, strict=True)]),
+        cn=sites["cn"].to_numpy(int),
+        labels=np.array([*distributions], dtype=np.float32),
+        weight=np.array([max(weights, default=0.0) for weights in sites["cn_weights"]], dtype=float),
         shell=np.array([" ".join(f"{s}{shell.count(s)}" for s in dict.fromkeys(shell)) for shell in shells]),
         shell_end=np.array([max((float(d) for _, d in site), default=2.5) for site in neighbours]),
-        chosen=np.array([row["chosen"] for row in parts]),
+        chosen=sites["chosen"].to_numpy(),
         digest=digest.hexdigest()[:16],
     )
 
 
-def _distribution(row):
-    out = np.zeros(len(CLASSES))
-    for value, weight in zip(row["cn_values"], row["cn_weights"], strict=True):
-        if CLASSES[0] <= value <= CLASSES[-1]:
-            out[value - CLASSES[0]] += weight
+def _distribution(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Over `CLASSES`; nothing where all values lie beyond."""
+    known = np.isin(values, CLASSES)
+    out = np.bincount(values[known] - CLASSES[0], weights[known], len(CLASSES))
     return out / out.sum() if out.sum() else out
 
 

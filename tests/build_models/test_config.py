@@ -1,6 +1,7 @@
 """The settings: one home of defaults, and one sentence for whatever is wrong with a user's own."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -71,5 +72,5 @@ def test_settings_cannot_be_changed_by_accident():
     settings = config.load()
     with pytest.raises(AttributeError):
         settings.run.limit = 3  # type: ignore[misc]
-    assert settings.replace("train", tables=["a.parquet"]).train.tables == ("a.parquet",)
+    assert replace(settings.train, tables=["a.parquet"]).tables == ("a.parquet",)
     assert settings.train.tables == ()

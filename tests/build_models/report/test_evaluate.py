@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from build_models import config
-from build_models.learn import composition, families
+from build_models.config import Config
+from build_models.learn import composition, families, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
@@ -45,11 +46,11 @@ def test_types_and_formulas_are_held_out_whole(run):
 def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, monkeypatch):
     asked = []
 
-    def predict_fold(path, _, fitted, tests, rows):
+    def predict_fold(_, fitted, tests, rows):
         asked.append((fitted[2], rows))
-        np.savez(path, **{name: np.full((len(rows), 16), 1 / 16) for name in tests})
+        return {name: np.full((len(rows), 16), 1 / 16) for name in tests}
 
-    monkeypatch.setattr(evaluate, "_predict_fold", predict_fold)
+    monkeypatch.setattr(train, "predict_fold", predict_fold)
     monkeypatch.setattr(families, "LEARN_CHOSEN", learns)
     some = Run(run.config, replace(run.data, chosen=np.arange(160) >= 120))
     predicted = evaluate.cross_validate(some, "prototype")
@@ -64,17 +65,24 @@ def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mo
 
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
-    monkeypatch.setattr(evaluate, "_predict_fold", None)
+    monkeypatch.setattr(train, "predict_fold", None)
     again = evaluate.cross_validate(Run(run.config, run.data), "formula")
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 
 
-def test_other_data_or_settings_are_other_work(run):
+def changed(run: Run, **train) -> Config:
+    return replace(run.config, train=replace(run.config.train, **train))
+
+
+def test_other_data_or_settings_are_other_work(run, monkeypatch):
     folders = {run.folder}
-    folders.add(Run(run.config.replace("train", folds=3), run.data).folder)
-    folders.add(Run(run.config.replace("train", epochs=7), run.data).folder)
+    folders.add(Run(changed(run, folds=3), run.data).folder)
+    folders.add(Run(changed(run, epochs=7), run.data).folder)
     folders.add(Run(run.config, replace(run.data, prototypes=run.data.formulas)).folder)
-    assert len(folders) == 4
+    monkeypatch.setattr("build_models.run.COPIES", 2)
+    folders.add(Run(run.config, run.data).folder)
+    assert len(folders) == 5
+    monkeypatch.undo()
     assert Run(run.config, run.data).folder == run.folder
 
 
@@ -102,7 +110,7 @@ def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run):
 
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
     hidden = replace(run.data, formulas=np.where(np.arange(160) < 8, "FeS2", run.data.formulas))
-    this = Run(run.config.replace("train", unseen_formulas=("FeS2",)), hidden)
+    this = Run(changed(run, unseen_formulas=("FeS2",)), hidden)
 
     class Sure:
         reads = "complex"
