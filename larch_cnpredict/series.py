@@ -1,6 +1,7 @@
 """Coordination numbers along a series of spectra, and one figure of them."""
 
 from collections import defaultdict
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .components import Components
 
 FEWEST = 10  # spectra that components are looked for in
+found_before: ContextVar[Any] = ContextVar("found_before", default=None)  # by Larix, in a thread of its own
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
 
 
@@ -75,7 +77,7 @@ def plot_cn_series(
         left_out, components; `rows()` for a table
     """
     check_figure(figure)
-    series = cn_series(groups, x, _larch)
+    series, remark = found_before.get() or found(groups, x, components, _larch)
     with boundary("the series"):
         figure = emptied(figure, (8, 4.5))
         absorbers = ", ".join(sorted({f"{made.element} {made.edge}" for made in series.answers}))
@@ -83,9 +85,7 @@ def plot_cn_series(
         remarks = list(series.left_out[:2])
         if len(series.left_out) > 2:
             remarks.append(f"{len(series.left_out) - 2} more are left out.")
-        if components and len(series.groups) >= FEWEST:
-            series, remark = _with_components(series)
-            remarks += [remark] if remark else []
+        remarks += [remark] if remark else []
         if series.components is not None and series.components.determined:
             top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
             draw_shares(bottom, series, series.components)
@@ -131,10 +131,13 @@ def draw_shares(axes: "Axes", series: Series, made: "Components") -> None:
     axes.legend(fontsize="small")
 
 
-def _with_components(series: Series) -> tuple[Series, str]:
+def found(groups: Any, x: Any = None, components: bool = True, _larch: Any = None) -> tuple[Series, str]:
     """The series with its components where they can be found, and a sentence where they are not determined."""
     from .components import cn_components
 
+    series = cn_series(groups, x, _larch)
+    if not components or len(series.groups) < FEWEST:
+        return series, ""
     try:
         made = cn_components(series.groups)
     except CNPredictError as error:

@@ -21,13 +21,12 @@ def plot_one(tab: Any, group: Any, why: bool) -> None:
     panel = tab.controller.get_display(win=1).panel
     if getattr(group, "chir_mag", None) is None:
         return draw_nothing(panel, f"{group.filename}: no chi(R) yet")
+    found = tab.answers.current(group)
+    explain = f"\nexplain({group.groupname})" if why and found and not hasattr(group.cn_predict, "nearest") else ""
     with drawn_once(panel):
-        tab.larch_eval(chir_command(group, group.filename))
+        tab.larch_eval(chir_command(group, group.filename) + explain)
         say_unit(panel, group)
-        found = tab.answers.current(group)
         if found is not None:
-            if why and not hasattr(group.cn_predict, "nearest"):
-                tab.larch_eval(f"explain({group.groupname})")
             draw_answer(panel, group, found)
     return None
 
@@ -47,11 +46,17 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
 
 @contextmanager
 def drawn_once(panel: Any) -> Iterator[None]:
-    """Draw when all is there: Larch draws after each thing that it adds, eight times for one plot."""
+    """Label and draw when all is there: Larch does it after each thing that it adds, eight times for one plot."""
     draw, panel.canvas.draw = panel.canvas.draw, lambda *args, **kws: None
+    labels, relabel = {}, panel.conf.relabel
+    panel.conf.relabel = lambda delay_draw=False, **kws: labels.update(
+        {name: text for name, text in kws.items() if text is not None}
+    )
     try:
         yield
     finally:
+        panel.conf.relabel = relabel
+        relabel(**labels, delay_draw=True)
         panel.canvas.draw = draw
         draw()
 
@@ -97,6 +102,7 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
     corner = axes.inset_axes([0.62, 0.6, 0.36, 0.3])
     draw_probabilities(corner, found)
     in_colours_of(panel, corner)
+    corner.set_in_layout(False)  # inside of what is laid out already
 
 
 def remark(axes: Axes, height: float, words: str, colour: str) -> None:

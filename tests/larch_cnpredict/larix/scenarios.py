@@ -349,6 +349,7 @@ def screenshots(larix, path, folder):
         resize(larix, plot, width, height)
         larix.select(names[0])
         larix.click(page.wids["plot_one"])
+        plot.Raise()
         larix.screenshot(os.path.join(folder, f"larix_{width}x{height}.png"), larix.frame, plot)
         room = larix.frame.nb.GetScreenRect()
         for name, widget in page.wids.items():
@@ -1129,3 +1130,46 @@ def series_of_many(larix, path, groups):
     larix.wait(lambda: page.batch is None and larix.frame.subframes.get("cn_series"))
     larix.settle()
     return [time.perf_counter() - start, gaps.stop()]
+
+
+def series_aside(larix, path, groups):
+    """What takes long for a series is done while Larix goes on: a group changes meanwhile, the tab is closed."""
+    import threading
+    from dataclasses import replace
+
+    from larch_cnpredict.larix import panel
+
+    names, page, usual = copied(larix, path, groups), cn_tab(larix), panel.found
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+    heard, windows, out = threading.Event(), larix.frame.subframes, {}
+
+    def found(*asked):
+        larix.wx.CallAfter(meanwhile)
+        heard.wait()  # for ever, were this Larix's own thread
+        series, remark = usual(*asked)
+        return replace(series, label="found before"), remark
+
+    def nothing():
+        heard.set()
+
+    def change():
+        larix.group(names[0]).temperature = 300.0
+        heard.set()
+
+    panel.found = found
+    for meanwhile in (nothing, change):
+        larix.click(page.wids["series"])
+        larix.wait(lambda: windows.get("cn_series"))
+        figure = windows["cn_series"].canvas.figure
+        out[meanwhile.__name__] = [figure.axes[0].get_xlabel(), len(figure.cn_series.groups), figure.get_supxlabel()]
+        windows.pop("cn_series").Close()
+        heard.clear()
+    meanwhile = list  # nothing is heard of before the tab is gone
+    larix.click(page.wids["series"])
+    larix.close_tab("cnpredict")
+    heard.set()
+    larix.elapse(1000)
+    panel.found = usual
+    commands = [line for line in larix.buffer().splitlines() if line.startswith("plot_cn_series(")]
+    return out | {"after its tab": windows.get("cn_series"), "commands": len(commands)}

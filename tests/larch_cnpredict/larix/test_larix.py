@@ -438,3 +438,15 @@ def test_e0_rbkg_and_kmax_changed_after_an_answer(shared, project):
         assert seen["status"].startswith("Stale")
         assert seen["row"][2:6] == ["", "", "", ""]
         assert seen["row"][-1].startswith("Stale")
+
+
+def test_larix_is_heard_while_components_are_looked_for(shared, athena, raw):
+    seen = shared("series_aside", path=athena(raw("Cu_foil")), groups=12)
+    (label, groups, remark), (label_after, groups_after, remark_after) = seen["nothing"], seen["change"]
+    assert label == "found before"
+    assert label_after != "found before"  # of data that are no more
+    assert groups == groups_after == 12
+    assert "Components are not determined" in remark
+    assert remark == remark_after
+    assert seen["after its tab"] is None
+    assert seen["commands"] == 2
