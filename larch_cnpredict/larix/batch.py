@@ -52,7 +52,8 @@ class Batch:
 
     def step(self) -> None:
         """A piece of work so small that Larix stays awake: the processing of one group, or one command."""
-        if not self._make_ready() and self.ready:
+        preparing = self.waiting and len(self.ready) < self.size
+        if not (preparing and (self._make_ready() or self.total > 1)) and self.ready:
             groups, self.ready = self.ready, []
             self.size = min(2 * self.size, LARGEST)
             for request, alike in groupby(self._there(groups), key=self.request):

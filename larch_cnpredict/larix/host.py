@@ -6,6 +6,7 @@ from threading import Thread
 
 import wx
 from larch.wxlib import FileSave, Popup
+from matplotlib import rc_context, rcParams
 
 from ..errors import CNPredictError
 from .table import as_text
@@ -65,10 +66,13 @@ def aside(tab, work, then=lambda made: None) -> None:
 
 def show_figure(tab, key, command):
     """The figure that a Larch command makes, in a window that closes with Larix; None where there is an error."""
-    figure = evaluate(tab, command)
+    with rc_context({"axes.labelcolor": rcParams["text.color"]}):  # Larix's dark theme leaves these black
+        figure = evaluate(tab, command)
     if isinstance(figure, Exception):
         tab.write_message(str(figure))
         return None
+    for axes in figure.axes:
+        axes.tick_params(grid_color=rcParams["grid.color"])
     windows = tab.parent.subframes
     if windows.get(key):  # wx: false where the user has closed it
         windows[key].Close()

@@ -1,7 +1,7 @@
 """The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups."""
 
 import gc
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +213,8 @@ class CNPanel(TaskPanel):
 
     def state(self):
         """What the display depends on, as far as it can be seen cheaply."""
-        files = self.controller.filelist
-        return (self.controller.symtable._sys.last_eval_time, self.controller.groupname, files.GetCheckedStrings())
+        host = self.controller
+        return host.symtable._sys.last_eval_time, host.groupname, host.filelist.GetCheckedStrings()
 
     def refresh(self):
         self.seen = self.state()
@@ -290,13 +290,10 @@ class CNPanel(TaskPanel):
         command = f"plot_cn_series([{names}]" + (")" if x == SCAN_NUMBER else f", x={x!r})")
 
         def find():  # the components of hundreds of spectra take a second
-            before = [stamp_of(dgroup) for dgroup in groups]
+            before = list(map(stamp_of, groups))
             self.write_message(f"Looking for the components of {count(len(groups))} ...")
-            host.aside(
-                self,
-                lambda: found(groups, None if x == SCAN_NUMBER else x),
-                lambda made: show(made if before == [stamp_of(dgroup) for dgroup in groups] else None),
-            )
+            work = partial(found, groups, None if x == SCAN_NUMBER else x)
+            host.aside(self, work, lambda made: show(made if before == list(map(stamp_of, groups)) else None))
 
         def show(made=None):
             token = found_before.set(made)

@@ -135,7 +135,7 @@ def test_removed_groups_are_not_asked_about_and_not_counted():
 def test_cancelled():
     host = Host()
     batch = host.batch(names(300))
-    for _ in range(2):
+    for _ in range(4):
         batch.step()
     batch.cancel()
     assert not batch.running
