@@ -148,8 +148,7 @@ def draw_probabilities(axes: Axes, answer: Prediction, colour: str = BLUE, side:
         axes.plot([low, answer.cn_mean, high], [0.9] * 3, "o-", markevery=[1], color=colour)
         title = "point: mean, 90 % interval"
     axes.set(ylim=(0, 1), xlabel="coordination number", ylabel="probability")
-    axes.set_xticks(answer.classes, minor=True)
-    axes.set_xticks([cn for cn in answer.classes if cn % 2 == 0])
+    axes.set(xticks=[cn for cn in answer.classes if cn % 2 == 0], yticks=(0, 0.5, 1))
     axes.set_title(title, fontsize="small")
     axes.grid(color=GRID, axis="y")
     axes.set_axisbelow(True)

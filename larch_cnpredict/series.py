@@ -1,6 +1,7 @@
 """Coordination numbers along a series of spectra, and one figure of them."""
 
 from collections import defaultdict
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from .scans import positions
 from .spectrum import plain_name, spectrum_name
 
 FEWEST = 10  # spectra that components are looked for in
+found_before: ContextVar[Any] = ContextVar("found_before", default=None)  # by Larix, in a thread of its own
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
 
 
@@ -72,7 +74,7 @@ def plot_cn_series(
         left_out, components; `rows()` for a table
     """
     check_figure(figure)
-    series = cn_series(groups, x, _larch)
+    series, remark = found_before.get() or found(groups, x, components, _larch)
     with boundary("the series"):
         figure = emptied(figure, (8, 4.5))
         absorbers = ", ".join(sorted({f"{made.element} {made.edge}" for made in series.answers}))
@@ -80,18 +82,13 @@ def plot_cn_series(
         remarks = series.left_out[:2]
         if len(series.left_out) > 2:
             remarks.append(f"{len(series.left_out) - 2} more are left out.")
-        if components and len(series.groups) >= FEWEST:
-            try:
-                series = replace(series, components=cn_components(series.groups))
-            except CNPredictError as error:
-                remarks.append(str(error))
+        remarks += [remark] if remark else []
         made = series.components
         if made and made.determined:
             top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
             draw_shares(bottom, series, made)
         else:
             top = bottom = figure.subplots()
-            remarks += [f"Components are not determined: {made.doubt}"] if made else []
         draw_series(top, series)
         bottom.set_xlabel(series.label)
         if remarks:
@@ -129,6 +126,18 @@ def draw_shares(axes: Axes, series: Series, made: Components) -> None:
     axes.set(ylim=(-5, 105), ylabel="share of component (%)")
     axes.grid(color=GRID)
     axes.legend(fontsize="small")
+
+
+def found(groups: Any, x: Any = None, components: bool = True, _larch: Any = None) -> tuple[Series, str]:
+    """The series with its components where they can be found, and a sentence where they are not determined."""
+    series = cn_series(groups, x, _larch)
+    if not components or len(series.groups) < FEWEST:
+        return series, ""
+    try:
+        made = cn_components(series.groups)
+    except CNPredictError as error:
+        return series, str(error)
+    return replace(series, components=made), f"Components are not determined: {made.doubt}" if made.doubt else ""
 
 
 def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:

@@ -62,4 +62,4 @@ def stamp_of(group: Any) -> int:
         if isinstance(value, np.ndarray | str | int | float)
     ]
     xftf = getattr(getattr(group, "callargs", None), "xftf", None)
-    return hash((tuple(values), repr(xftf), id(group.cn_predict)))
+    return hash((tuple(values), repr(xftf), id(getattr(group, "cn_predict", None))))

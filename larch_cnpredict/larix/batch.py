@@ -52,9 +52,8 @@ class Batch:
 
     def step(self) -> None:
         """A piece of work so small that Larix stays awake: the processing of one group, or one command."""
-        if self.waiting and len(self.ready) < self.size:
-            self._make_ready()
-        elif self.ready:
+        preparing = self.waiting and len(self.ready) < self.size
+        if not (preparing and (self._make_ready() or self.total > 1)) and self.ready:
             groups, self.ready = self.ready, []
             self.size = min(2 * self.size, LARGEST)
             for request, alike in groupby(self._there(groups), key=self.request):
@@ -80,7 +79,7 @@ class Batch:
         self.removed += len(groups) - len(there)
         return there
 
-    def _make_ready(self) -> None:
+    def _make_ready(self) -> bool:
         worked = False  # a group that has its chi(R) costs nothing; Larix's processing of one is a step of its own
         while self.waiting and len(self.ready) < self.size and not worked:
             for group in self._there([self.waiting.pop(0)]):
@@ -89,6 +88,7 @@ class Batch:
                     self.failed.append((group, problem))
                 else:
                     self.ready.append(group)
+        return worked
 
     def _ask(self, request: Request, groups: list[Any]) -> None:
         answer = self.evaluate(command([group.groupname for group in groups], request, collect=self.total > 1))

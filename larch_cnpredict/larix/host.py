@@ -1,9 +1,12 @@
 """What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, windows and files."""
 
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import wx
 from larch.wxlib import FileSave, Popup
+from matplotlib import rc_context, rcParams
 
 from ..errors import CNPredictError
 from .table import as_text
@@ -49,12 +52,27 @@ def evaluate(tab, command):
     return answer if error is None else CNPredictError(str(error.exc_info[1] or error.msg))
 
 
+def aside(tab, work, then=lambda made: None) -> None:
+    """Do what takes long in a thread of its own, then what follows in Larix's, with what was made or None."""
+
+    def run():
+        made = None
+        with suppress(Exception):  # the command that needs it says what is wrong
+            made = work()
+        wx.CallAfter(lambda: tab and then(made))
+
+    Thread(target=run, daemon=True).start()
+
+
 def show_figure(tab, key, command):
     """The figure that a Larch command makes, in a window that closes with Larix; None where there is an error."""
-    figure = evaluate(tab, command)
+    with rc_context({"axes.labelcolor": rcParams["text.color"]}):  # Larix's dark theme leaves these black
+        figure = evaluate(tab, command)
     if isinstance(figure, Exception):
         tab.write_message(str(figure))
         return None
+    for axes in figure.axes:
+        axes.tick_params(grid_color=rcParams["grid.color"])
     windows = tab.parent.subframes
     if windows.get(key):  # wx: false where the user has closed it
         windows[key].Close()

@@ -1,8 +1,11 @@
 """The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups."""
 
+import gc
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import wx
 import wx.grid
 from larch import Group
@@ -12,11 +15,13 @@ from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
 from ..composition import header_formula
+from ..explanation import explain
 from ..request import Request
 from ..scans import series_names
+from ..series import FEWEST, found, found_before
 from ..spectrum import spectrum_name
 from . import host, plots, table
-from .answers import NOT_YET, Answers
+from .answers import NOT_YET, Answers, stamp_of
 from .batch import Batch, count
 from .display import build, fill, share_line
 from .next_step import browse_structure, fit_first_shell
@@ -29,6 +34,14 @@ COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blu
 NO_GROUP = "No group: read data first"
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
+
+
+@cache
+def wake_models() -> None:
+    """Ask the models something, so that they are there when the user asks."""
+    k = np.arange(0, 12, 0.05)
+    explain(Group(k=k, chi=np.sin(4 * k) * np.exp(-k / 4)), element="Cu")
+    gc.collect()  # or Python does it in the middle of the first plot: a quarter of a second
 
 
 class CNPanel(TaskPanel):
@@ -60,6 +73,10 @@ class CNPanel(TaskPanel):
         dgroup = dgroup or self.controller.get_group()
         if self.controller.config[PANEL]["auto_predict"] and not self.answers.current(dgroup):
             wx.CallAfter(self.predict, [dgroup])
+
+    def onPanelExposed(self, **kws):
+        host.aside(self, wake_models)
+        super().onPanelExposed(**kws)
 
     def onPanelHidden(self, **kws):
         pass  # the group's configuration is written where it changes
@@ -99,7 +116,7 @@ class CNPanel(TaskPanel):
         )
         self.then = then
         self.show_progress()
-        return wx.CallLater(PAUSE, self.onBatch, self.batch)
+        return wx.CallLater(1, self.onBatch, self.batch)
 
     def onBatch(self, batch):
         """The next step. Larix may have deleted this tab since the last: a timer of its own would then end Larix."""
@@ -122,6 +139,7 @@ class CNPanel(TaskPanel):
     def onCancel(self, event=None):
         if self.batch:
             self.batch.cancel()
+            self.refresh()
             self.finish(self.batch)
 
     def finish(self, batch):
@@ -129,7 +147,6 @@ class CNPanel(TaskPanel):
             return
         self.batch = None
         self.show_progress()
-        self.refresh()
         self.write_message(batch.summary)
         if self.then and not batch.cancelled:
             self.then()
@@ -196,8 +213,8 @@ class CNPanel(TaskPanel):
 
     def state(self):
         """What the display depends on, as far as it can be seen cheaply."""
-        files = self.controller.filelist
-        return (self.controller.symtable._sys.last_eval_time, self.controller.groupname, files.GetCheckedStrings())
+        host = self.controller
+        return host.symtable._sys.last_eval_time, host.groupname, host.filelist.GetCheckedStrings()
 
     def refresh(self):
         self.seen = self.state()
@@ -222,7 +239,7 @@ class CNPanel(TaskPanel):
         wids["cancel"].Enable(batch is not None)
         wids["progress"].SetRange(batch.total if batch else 1)
         wids["progress"].SetValue(batch.done if batch else 0)
-        if batch:
+        if batch and batch.running:
             self.write_message(f"Predicting coordination numbers: {batch.done} of {count(batch.total)}")
 
     def show_answer(self):
@@ -272,14 +289,22 @@ class CNPanel(TaskPanel):
         names, x = ", ".join(dgroup.groupname for dgroup in groups), self.wids["series_x"].GetStringSelection()
         command = f"plot_cn_series([{names}]" + (")" if x == SCAN_NUMBER else f", x={x!r})")
 
-        def show():
+        def find():  # the components of hundreds of spectra take a second
+            before = list(map(stamp_of, groups))
+            self.write_message(f"Looking for the components of {count(len(groups))} ...")
+            work = partial(found, groups, None if x == SCAN_NUMBER else x)
+            host.aside(self, work, lambda made: show(made if before == list(map(stamp_of, groups)) else None))
+
+        def show(made=None):
+            token = found_before.set(made)
             figure = host.show_figure(self, "cn_series", command)
+            found_before.reset(token)
             if figure is not None:
                 figure.canvas.mpl_connect("pick_event", lambda event: self.onPicked(figure.cn_series.picked(event)))
                 if then:
                     then(figure.cn_series)
 
-        return self.when_answered(groups, show)
+        return self.when_answered(groups, find if len(groups) >= FEWEST else show)
 
     def onPicked(self, dgroup):
         """A point of the series: its group becomes the current one."""

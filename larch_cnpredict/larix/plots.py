@@ -13,6 +13,7 @@ from ..result import Prediction
 from ..spectrum import read_spectrum
 
 LIGHT_RED = "#ff8a80"  # letters in RED are hard to read on black
+LEGEND = 10  # lines that have room in a legend
 HEADROOM = 1.6  # height of the plot in units of the highest |chi(R)|: above it is room for the probabilities
 
 
@@ -21,13 +22,11 @@ def plot_one(tab: Any, group: Any, why: bool) -> None:
     panel = tab.controller.get_display(win=1).panel
     if getattr(group, "chir_mag", None) is None:
         return draw_nothing(panel, f"{group.filename}: no chi(R) yet")
-    with drawn_once(panel):
-        tab.larch_eval(chir_command(group, group.filename))
-        say_unit(panel, group)
-        found = tab.answers.current(group)
+    found = tab.answers.current(group)
+    explain = f"\nexplain({group.groupname})" if why and found and not hasattr(group.cn_predict, "nearest") else ""
+    with drawn_once(panel, group):
+        tab.larch_eval(chir_command(group, short(group.filename)) + explain)
         if found is not None:
-            if why and not hasattr(group.cn_predict, "nearest"):
-                tab.larch_eval(f"explain({group.groupname})")
             draw_answer(panel, group, found)
     return None
 
@@ -37,21 +36,30 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
     commands: list[str] = []
     for group in groups:
         found = tab.answers.current(group)
-        label = group.filename + (f": {found.headline}" if found else "")
+        label = short(group.filename) + (f": {found.headline}" if found else "")
         commands.append(chir_command(group, title, label=label, new=not commands, delay_draw=True))
     panel = tab.controller.get_display(win=1).panel
-    with drawn_once(panel):
+    with drawn_once(panel, groups[0]):
         tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
-        say_unit(panel, groups[0])
+        panel.conf.draw_legend(show=len(groups) <= LEGEND)
+
+
+def short(name: str) -> str:
+    """What has room above the plot: Larch makes the axes smaller until the title fits."""
+    return name if len(name) <= 50 else f"{name[:24]}…{name[-24:]}"
 
 
 @contextmanager
-def drawn_once(panel: Any) -> Iterator[None]:
-    """Draw when all is there: Larch draws after each thing that it adds, eight times for one plot."""
+def drawn_once(panel: Any, group: Any) -> Iterator[None]:
+    """Label and draw when all is there: Larch does it after each thing that it adds, eight times for one plot."""
     draw, panel.canvas.draw = panel.canvas.draw, lambda *args, **kws: None
+    labels: dict[str, Any] = {}
+    relabel, panel.conf.relabel = panel.conf.relabel, lambda **kws: labels.update(kws)
     try:
         yield
     finally:
+        panel.conf.relabel = relabel
+        relabel(**labels | {"ylabel": unit(group), "delay_draw": True})
         panel.canvas.draw = draw
         draw()
 
@@ -62,10 +70,10 @@ def chir_command(group: Any, title: str, **options: Any) -> str:
     return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN:g}, win=1, title={title!r}{text})"
 
 
-def say_unit(panel: Any, group: Any) -> None:
+def unit(group: Any) -> str:
     """k^w chi(k) dk is in Å^-(w+1); Larch's own label forgets that the integral over k adds one."""
     made = getattr(getattr(group, "callargs", None), "xftf", None) or {}
-    panel.set_ylabel(rf"$|\chi(R)| \rm\,(\AA^{{-{int(made.get('kweight') or 2) + 1}}})$")
+    return rf"$|\chi(R)| \rm\,(\AA^{{-{int(made.get('kweight') or 2) + 1}}})$"
 
 
 def draw_nothing(panel: Any, title: str) -> None:
@@ -73,7 +81,7 @@ def draw_nothing(panel: Any, title: str) -> None:
     for inset in list(panel.axes.child_axes):
         inset.remove()
     panel.clear()
-    panel.set_title(title)
+    panel.set_title(short(title))
     panel.canvas.draw()
 
 
@@ -97,6 +105,7 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
     corner = axes.inset_axes([0.62, 0.6, 0.36, 0.3])
     draw_probabilities(corner, found)
     in_colours_of(panel, corner)
+    corner.set_in_layout(False)  # inside of what is laid out already
 
 
 def remark(axes: Axes, height: float, words: str, colour: str) -> None:
@@ -110,6 +119,5 @@ def in_colours_of(panel: Any, corner: Axes) -> None:
     corner.tick_params(labelsize="x-small", which="both", colors=conf.textcolor)
     for item in (corner.title, corner.xaxis.label, corner.yaxis.label):
         item.set(fontsize="x-small", color=conf.textcolor)
-    for spine in corner.spines.values():
-        spine.set_color(conf.textcolor)
+    corner.spines[:].set_color(conf.textcolor)
     corner.grid(color=conf.gridcolor, axis="y")

@@ -18,14 +18,10 @@ TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
 COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}
 SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
-CSV_COLUMNS = (
-    *("Group", "Absorber", "CN", "Probability", "90 % set", "Mean CN", "Mean low", "Mean high"),
-    *("Kind of sample", "Mixture", "Status", "Model", "Version", "Notes"),
-)
-# column: its cell in `Prediction.row`
-CELLS = {"Absorber": "absorber", "CN": "cn", "Probability": "p", "Mean CN": "cn_mean", "Mean low": "cn_mean_low"}
-CELLS |= {"Mean high": "cn_mean_high", "Kind of sample": "kind", "Mixture": "mixture", "Model": "model"}
-CELLS |= {"Version": "model_version", "Notes": "notes"}
+# heading: the cell of `Prediction.row` that is there
+CSV_COLUMNS = {"Group": "", "Absorber": "absorber", "CN": "cn", "Probability": "p", "90 % set": ""}
+CSV_COLUMNS |= {"Mean CN": "cn_mean", "Mean low": "cn_mean_low", "Mean high": "cn_mean_high", "Kind of sample": "kind"}
+CSV_COLUMNS |= {"Mixture": "mixture", "Status": "", "Model": "model", "Version": "model_version", "Notes": "notes"}
 ONE_NUMBER = ("CN", "Probability", "90 % set")  # what is left empty where the sample has no one number
 # column: what it is sorted by, where that is not its text
 KEYS: dict[str, Callable[[dict], Any]] = {
@@ -91,7 +87,7 @@ def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
     out: dict[str, Any] = dict.fromkeys((*COLUMNS, *CSV_COLUMNS, "verdict"), "") | {"Group": name, "Status": problem}
     if found is not None and not problem:
         cells = found.row()
-        out |= {heading: cells[key] for heading, key in CELLS.items()}
+        out |= {heading: cells[key] for heading, key in CSV_COLUMNS.items() if key}
         out |= {"90 % set": found.set_text, "Mean": found.mean_text, "verdict": found.verdict, "found": found}
         out["Kind"] = found.kind.split(" or ")[0]
         out |= dict.fromkeys(ONE_NUMBER if found.kind != ONE_SITE else (), "")

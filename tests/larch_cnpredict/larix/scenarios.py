@@ -349,6 +349,7 @@ def screenshots(larix, path, folder):
         resize(larix, plot, width, height)
         larix.select(names[0])
         larix.click(page.wids["plot_one"])
+        plot.Raise()
         larix.screenshot(os.path.join(folder, f"larix_{width}x{height}.png"), larix.frame, plot)
         room = larix.frame.nb.GetScreenRect()
         for name, widget in page.wids.items():
@@ -562,8 +563,8 @@ def leaving(larix, path, groups):
     return out | {"one": larix.frame.statusbar.GetStatusText(0)}
 
 
-def second(larix):
-    """Tabs and menus of the first window, and of another of the same program."""
+def second(larix, path=None):
+    """Tabs and menus of the first window, and of another of the same program; both predict at the same time."""
     from larch.wxxas.xasgui import LarixFrame
 
     first = start(larix)
@@ -573,7 +574,18 @@ def second(larix):
     bar = frame.menubar
     larix.wait(lambda: min(b.FindMenu("CN") for b in (bar, larix.frame.menubar)) >= 0)
     larix.elapse(300)  # for a second one, were there one to come
+    names, pages = [], []
+    if path:
+        names = larix.read_athena(path)
+        frame.onReadAthenaProject_OK(str(path), names)
+        pages = [window.get_nbpage("cnpredict")[1] for window in (larix.frame, frame)]
+    for page, wanted in zip(pages, (names[:2], names), strict=False):
+        page.controller.filelist.SetCheckedStrings(wanted)
+        larix.click(page.wids["predict_sel"], settle=False)
+    for page in pages:
+        finished(larix, page)
     return {
+        "rows": [cells(page.wids["table"]) for page in pages],
         "menus": [[b.GetMenuLabelText(i) for i in range(b.GetMenuCount())] for b in (bar, larix.frame.menubar)],
         "tabs": list(frame.get_panels()),
         "tabs of the first": first["tabs"],
@@ -663,6 +675,8 @@ def beside_others(larix, path, folder):
     asked = []
     with larix.answering(Path(folder) / "not there" / "cn.csv", larix.wx.ID_OK, seen=asked):
         larix.click(page.wids["export"])
+    with larix.answering(Path(folder) / "not there" / "series.csv", larix.wx.ID_OK, seen=asked):
+        larix.click(page.wids["export_series"])
     return out | {"popup": asked}
 
 
@@ -869,14 +883,23 @@ def everything(larix, path, folder):
     names = larix.read_athena(path)
     larix.check(names[:2])
     page = cn_tab(larix)
-    pressed = []
+    pressed, dead = [], []
     larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
 
+    def to_be_seen():
+        windows = [key for key, window in larix.frame.subframes.items() if window and window.IsShown()]
+        said = larix.frame.statusbar.GetStatusText(0)
+        return larix.buffer(), said, larix.frame.nb.GetSelection(), windows
+
     def press(name, gesture):
+        larix.frame.write_message(" ")
+        before = to_be_seen()
         with larix.answering(Path(folder) / f"{len(pressed)}.csv") if "xport" in name else contextlib.nullcontext():
             gesture()
             finished(larix, page)
         pressed.append(name)
+        if to_be_seen() == before:
+            dead.append(name)
 
     larix.click(page.wids["predict_sel"], settle=False)
     press("cancel", lambda: larix.click(page.wids["cancel"]))
@@ -897,6 +920,7 @@ def everything(larix, path, folder):
     larix.choose(page.wids["transform"], "<Auto>")
     bar = larix.frame.menubar
     for item in bar.GetMenu(bar.FindMenu("CN")).MenuItems:
+        larix.tab("xasnorm")
         if not item.IsSeparator():
             press(item.ItemLabelText, lambda item=item: larix.menu("CN", item.ItemLabelText))
     out = {"files": sorted(file.stat().st_size for file in Path(folder).glob("*.csv"))}
@@ -909,7 +933,7 @@ def everything(larix, path, folder):
     page.wids["plot_on_choose"].SetValue(False)
     larix.select(names[0])
     out["auto-plot off"] = larix.buffer().count("plot_chir(") == plots_before
-    return out | {"pressed": pressed, "rows": cells(grid), "buffer": larix.buffer()}
+    return out | {"pressed": pressed, "dead": dead, "rows": cells(grid), "buffer": larix.buffer()}
 
 
 def odd_names(larix, path):
@@ -1129,3 +1153,46 @@ def series_of_many(larix, path, groups):
     larix.wait(lambda: page.batch is None and larix.frame.subframes.get("cn_series"))
     larix.settle()
     return [time.perf_counter() - start, gaps.stop()]
+
+
+def series_aside(larix, path, groups):
+    """What takes long for a series is done while Larix goes on: a group changes meanwhile, the tab is closed."""
+    import threading
+    from dataclasses import replace
+
+    from larch_cnpredict.larix import panel
+
+    names, page, usual = copied(larix, path, groups), cn_tab(larix), panel.found
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+    heard, windows, out = threading.Event(), larix.frame.subframes, {}
+
+    def found(*asked):
+        larix.wx.CallAfter(meanwhile)
+        heard.wait()  # for ever, were this Larix's own thread
+        series, remark = usual(*asked)
+        return replace(series, label="found before"), remark
+
+    def nothing():
+        heard.set()
+
+    def change():
+        larix.group(names[0]).temperature = 300.0
+        heard.set()
+
+    panel.found = found
+    for meanwhile in (nothing, change):
+        larix.click(page.wids["series"])
+        larix.wait(lambda: windows.get("cn_series"))
+        figure = windows["cn_series"].canvas.figure
+        out[meanwhile.__name__] = [figure.axes[0].get_xlabel(), len(figure.cn_series.groups), figure.get_supxlabel()]
+        windows.pop("cn_series").Close()
+        heard.clear()
+    meanwhile = list  # nothing is heard of before the tab is gone
+    larix.click(page.wids["series"])
+    larix.close_tab("cnpredict")
+    heard.set()
+    larix.elapse(1000)
+    panel.found = usual
+    commands = [line for line in larix.buffer().splitlines() if line.startswith("plot_cn_series(")]
+    return out | {"after its tab": windows.get("cn_series"), "commands": len(commands)}

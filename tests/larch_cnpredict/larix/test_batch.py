@@ -54,7 +54,7 @@ def names(count):
 def test_one_group_is_asked_about_by_its_name():
     host = Host()
     batch = host.batch(["cuo"])
-    assert run(batch) == 2
+    assert run(batch) == 1
     assert host.log == ["predict_cn(cuo)"]
     assert batch.summary == "Predicted the coordination number of 1 of 1 group"
 
@@ -123,12 +123,12 @@ def test_a_command_that_fails_fails_for_each_of_its_groups():
 
 
 def test_removed_groups_are_not_asked_about_and_not_counted():
-    host = Host(removed=["g0"])
+    host = Host(removed=["g0"], raw=["g1"])
     batch = host.batch(names(3))
-    batch.step()  # g1 and g2 are ready
+    batch.step()  # g1 is ready
     host.removed.add("g1")
     run(batch)
-    assert host.log == ["predict_cn([g2], errors='collect')"]
+    assert host.log == ["process g1", "predict_cn([g2], errors='collect')"]
     assert batch.summary == "Predicted the coordination number of 1 of 1 group, 2 removed meanwhile"
 
 

@@ -266,8 +266,12 @@ def test_groups_that_leave_are_not_counted(shared, project):
     assert "1 groups" not in seen["one"]
 
 
-def test_second_window_has_the_menu_too(larix):
-    seen = larix("second")
+def test_second_window_has_the_menu_too(larix, project):
+    seen = larix("second", path=project)
+    first, other = seen["rows"]
+    assert len(first) == 2
+    assert first == other[:2]
+    assert all(row[2].isdigit() for row in other)
     assert [menus.count("CN") for menus in seen["menus"]] == [1, 1]
     assert "cnpredict" in seen["tabs"]
 
@@ -322,7 +326,7 @@ def test_like_the_tabs_beside_it(shared, project, tmp_path):
     assert seen["absorbers"] == ["Cu"] * 3
     assert seen["default"] == ["default", "<Auto>", True]
     assert seen["mine"] == ["forest", "As for training", False]
-    assert "could not be written" in seen["popup"][-1]
+    assert ["could not be written" in asked for asked in seen["popup"]] == [False, True, False, True]
 
 
 def test_dark_theme(larix, project, tmp_path):
@@ -397,6 +401,7 @@ def test_every_button_entry_and_option(shared, project, tmp_path):
     folder.mkdir()
     seen = shared("everything", path=project, folder=folder)
     assert len(seen["pressed"]) == len(set(seen["pressed"])) > 60
+    assert [name for name in seen["dead"] if ": " not in name] == []  # a choice is seen at the next prediction
     assert len(seen["files"]) == 3  # two buttons and an entry of the menu export
     assert min(seen["files"]) > 200
     assert "please report this" not in seen["buffer"]
@@ -438,3 +443,15 @@ def test_e0_rbkg_and_kmax_changed_after_an_answer(shared, project):
         assert seen["status"].startswith("Stale")
         assert seen["row"][2:6] == ["", "", "", ""]
         assert seen["row"][-1].startswith("Stale")
+
+
+def test_larix_is_heard_while_components_are_looked_for(shared, athena, raw):
+    seen = shared("series_aside", path=athena(raw("Cu_foil")), groups=12)
+    (label, groups, remark), (label_after, groups_after, remark_after) = seen["nothing"], seen["change"]
+    assert label == "found before"
+    assert label_after != "found before"  # of data that are no more
+    assert groups == groups_after == 12
+    assert "Components are not determined" in remark
+    assert remark == remark_after
+    assert seen["after its tab"] is None
+    assert seen["commands"] == 2
