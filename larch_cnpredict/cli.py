@@ -5,7 +5,7 @@ import contextlib
 import csv
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +81,12 @@ def _info(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from matplotlib.figure import Figure
-
     from .result import safe_cells
-    from .series import plot_cn_series
 
     outputs = [path for path in (args.csv, args.series) if path]
-    pictures = Figure().canvas.get_supported_filetypes()
     for path in outputs:
         others = {Path(other).resolve() for other in (*args.files, *outputs) if other is not path}
-        _check_new_file(path, others, args.overwrite, pictures if path is args.series else None)
+        _check_new_file(path, others, args.overwrite, picture=path is args.series)
     if args.x and not args.series:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
@@ -105,13 +101,17 @@ def _predict(args: argparse.Namespace) -> int:
                     writer.writeheader()
                     writer.writerows(map(safe_cells, rows))
             elif groups:
+                from matplotlib.figure import Figure
+
+                from .series import plot_cn_series
+
                 plot_cn_series(groups, x=args.x, figure=Figure((8, 6))).savefig(path, dpi=150)
         except OSError as error:
             raise FileError(path, f"it cannot be written ({error.strerror})") from error
     return 0 if any("cn" in row for row in rows) else 1
 
 
-def _check_new_file(path: Path, others: set[Path], overwrite: bool, pictures: Collection[str] | None) -> None:
+def _check_new_file(path: Path, others: set[Path], overwrite: bool, picture: bool) -> None:
     """Refuse a file that cannot be written, before the work and not after it."""
     if path.is_dir():
         raise FileError(path, "it is a folder: name a file")
@@ -123,8 +123,12 @@ def _check_new_file(path: Path, others: set[Path], overwrite: bool, pictures: Co
         raise FileError(path, "it is one of the other files")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise FileError(path, "it cannot be written: you have no permission there")
-    if pictures and path.suffix.lower().lstrip(".") not in pictures:
-        raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(pictures))}")
+    if picture:
+        from matplotlib.figure import Figure
+
+        known = Figure().canvas.get_supported_filetypes()
+        if path.suffix.lower().lstrip(".") not in known:
+            raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
 
 
 def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
