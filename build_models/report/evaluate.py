@@ -13,7 +13,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from build_models.config import Config
+from build_models.config import Config, ConfigError
 from build_models.learn import calibrate, composition, families, train
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.report import figures, samples, scores
@@ -51,8 +51,9 @@ COMPARED: dict[str, dict[str, Trained]] = {
 def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the pictures."""
     this = Run.load(config)
+    of_kept = kept(Path(config.train.keep)) if config.train.keep else {}
     train.fit_missing(this)
-    metrics = kept(Path(config.train.keep)) if config.train.keep else of_sites(this)
+    metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     if this.unseen.any():
         metrics["unseen"] = unseen(this, metrics["calibration"])
@@ -62,8 +63,11 @@ def run(config: Config) -> None:
 
 def kept(folder: Path) -> dict[str, Any]:
     """The figures and the calibration of finished models, but for samples."""
-    metrics = json.loads((folder / "metrics.json").read_text())
-    return metrics | {"calibration": json.loads((folder / "manifest.json").read_text())["calibration"]}
+    try:
+        metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
+    return metrics | {"calibration": manifest["calibration"]}
 
 
 def of_sites(this: Run) -> dict[str, Any]:

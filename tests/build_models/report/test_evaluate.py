@@ -123,3 +123,11 @@ def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
     found = evaluate.unseen(this, {"phase": {"power": 1.0}})
     assert (found["sites"], found["formulas"], found["accuracy"]) == (8, 1, pytest.approx(6 / 8))
     json.dumps(found)
+
+
+def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatch):
+    settings = config.load(None, {"run": {"out": str(tmp_path)}, "train": {"keep": str(tmp_path / "nowhere")}})
+    monkeypatch.setattr(Run, "load", lambda _: Run(settings, run.data))
+    monkeypatch.setattr(train, "fit_missing", lambda _: pytest.fail("trained first"))
+    with pytest.raises(config.ConfigError, match="keep = '.*nowhere': it holds no finished models"):
+        evaluate.run(settings)
