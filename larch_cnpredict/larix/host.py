@@ -1,8 +1,6 @@
 """What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, windows and files."""
 
-from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 import wx
 from larch.wxlib import FileSave, Popup
@@ -50,18 +48,6 @@ def evaluate(tab, command):
     answer = tab.larch_eval(command)
     error = system.last_error
     return answer if error is None else CNPredictError(str(error.exc_info[1] or error.msg))
-
-
-def aside(tab, work, then=lambda made: None) -> None:
-    """Do what takes long in a thread of its own, then what follows in Larix's, with what was made or None."""
-
-    def run():
-        made = None
-        with suppress(Exception):  # the command that needs it says what is wrong
-            made = work()
-        wx.CallAfter(lambda: tab and then(made))
-
-    Thread(target=run, daemon=True).start()
 
 
 def show_figure(tab, key, command):

@@ -1,11 +1,8 @@
 """The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups."""
 
-import gc
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import wx
 import wx.grid
 from larch import Group
@@ -15,13 +12,12 @@ from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
 from ..composition import header_formula
-from ..explanation import explain
 from ..request import Request
 from ..scans import series_names
-from ..series import FEWEST, found, found_before
 from ..spectrum import spectrum_name
 from . import host, plots, table
-from .answers import NOT_YET, Answers, stamp_of
+from .answers import NOT_YET, Answers
+from .aside import aside, show_series, wake_models
 from .batch import Batch, count
 from .display import build, fill, share_line
 from .next_step import browse_structure, fit_first_shell
@@ -34,14 +30,6 @@ COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blu
 NO_GROUP = "No group: read data first"
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
-
-
-@cache
-def wake_models() -> None:
-    """Ask the models something, so that they are there when the user asks."""
-    k = np.arange(0, 12, 0.05)
-    explain(Group(k=k, chi=np.sin(4 * k) * np.exp(-k / 4)), element="Cu")
-    gc.collect()  # or Python does it in the middle of the first plot: a quarter of a second
 
 
 class CNPanel(TaskPanel):
@@ -75,7 +63,7 @@ class CNPanel(TaskPanel):
             wx.CallAfter(self.predict, [dgroup])
 
     def onPanelExposed(self, **kws):
-        host.aside(self, wake_models)
+        aside(self, wake_models)
         super().onPanelExposed(**kws)
 
     def onPanelHidden(self, **kws):
@@ -286,25 +274,9 @@ class CNPanel(TaskPanel):
         groups = self.selected()
         if len(groups) < 2:
             return self.write_message("Check the groups of a series in the list at the left")
-        names, x = ", ".join(dgroup.groupname for dgroup in groups), self.wids["series_x"].GetStringSelection()
-        command = f"plot_cn_series([{names}]" + (")" if x == SCAN_NUMBER else f", x={x!r})")
-
-        def find():  # the components of hundreds of spectra take a second
-            before = list(map(stamp_of, groups))
-            self.write_message(f"Looking for the components of {count(len(groups))} ...")
-            work = partial(found, groups, None if x == SCAN_NUMBER else x)
-            host.aside(self, work, lambda made: show(made if before == list(map(stamp_of, groups)) else None))
-
-        def show(made=None):
-            token = found_before.set(made)
-            figure = host.show_figure(self, "cn_series", command)
-            found_before.reset(token)
-            if figure is not None:
-                figure.canvas.mpl_connect("pick_event", lambda event: self.onPicked(figure.cn_series.picked(event)))
-                if then:
-                    then(figure.cn_series)
-
-        return self.when_answered(groups, find if len(groups) >= FEWEST else show)
+        x = self.wids["series_x"].GetStringSelection()
+        against = None if x == SCAN_NUMBER else x
+        return self.when_answered(groups, lambda: show_series(self, groups, against, then))
 
     def onPicked(self, dgroup):
         """A point of the series: its group becomes the current one."""

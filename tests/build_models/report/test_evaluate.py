@@ -129,5 +129,5 @@ def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatc
     settings = config.load(None, {"run": {"out": str(tmp_path)}, "train": {"keep": str(tmp_path / "nowhere")}})
     monkeypatch.setattr(Run, "load", lambda _: Run(settings, run.data))
     monkeypatch.setattr(train, "fit_missing", lambda _: pytest.fail("trained first"))
-    with pytest.raises(config.ConfigError, match="keep = '.*nowhere': it holds no finished models"):
+    with pytest.raises(config.ConfigError, match=r"keep = '.*nowhere': it holds no finished models"):
         evaluate.run(settings)

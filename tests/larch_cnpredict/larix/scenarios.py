@@ -1160,9 +1160,9 @@ def series_aside(larix, path, groups):
     import threading
     from dataclasses import replace
 
-    from larch_cnpredict.larix import panel
+    from larch_cnpredict.larix import aside
 
-    names, page, usual = copied(larix, path, groups), cn_tab(larix), panel.found
+    names, page, usual = copied(larix, path, groups), cn_tab(larix), aside.found
     larix.click(page.wids["predict_sel"])
     finished(larix, page)
     heard, windows, out = threading.Event(), larix.frame.subframes, {}
@@ -1180,7 +1180,7 @@ def series_aside(larix, path, groups):
         larix.group(names[0]).temperature = 300.0
         heard.set()
 
-    panel.found = found
+    aside.found = found
     for meanwhile in (nothing, change):
         larix.click(page.wids["series"])
         larix.wait(lambda: windows.get("cn_series"))
@@ -1193,6 +1193,6 @@ def series_aside(larix, path, groups):
     larix.close_tab("cnpredict")
     heard.set()
     larix.elapse(1000)
-    panel.found = usual
+    aside.found = usual
     commands = [line for line in larix.buffer().splitlines() if line.startswith("plot_cn_series(")]
     return out | {"after its tab": windows.get("cn_series"), "commands": len(commands)}

@@ -1,0 +1,59 @@
+"""What takes long, in a thread beside Larix's own: the models are loaded, and components of a series are looked for."""
+
+import gc
+from contextlib import suppress
+from functools import cache, partial
+from threading import Thread
+
+import numpy as np
+import wx
+from larch import Group
+
+from ..explanation import explain
+from ..series import FEWEST, found, found_before
+from . import host
+from .answers import stamp_of
+from .batch import count
+
+
+def aside(tab, work, then=lambda made: None) -> None:
+    """Do what takes long in a thread of its own, then what follows in Larix's, with what was made or None."""
+
+    def run():
+        made = None
+        with suppress(Exception):  # the command that needs it says what is wrong
+            made = work()
+        wx.CallAfter(lambda: tab and then(made))
+
+    Thread(target=run, daemon=True).start()
+
+
+@cache
+def wake_models() -> None:
+    """Ask the models something, so that they are there when the user asks."""
+    k = np.arange(0, 12, 0.05)
+    explain(Group(k=k, chi=np.sin(4 * k) * np.exp(-k / 4)), element="Cu")
+    gc.collect()  # or Python does it in the middle of the first plot: a quarter of a second
+
+
+def show_series(tab, groups, x, then) -> None:
+    """The figure of groups that have answers, against `x` (None: scan numbers); `then`: what is done with its Series."""
+
+    def show(made=None):
+        token = found_before.set(made)
+        names, against = ", ".join(group.groupname for group in groups), "" if x is None else f", x={x!r}"
+        figure = host.show_figure(tab, "cn_series", f"plot_cn_series([{names}]{against})")
+        found_before.reset(token)
+        if figure is None:
+            return
+        figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
+        if then:
+            then(figure.cn_series)
+
+    if len(groups) < FEWEST:
+        show()
+        return
+    before = list(map(stamp_of, groups))
+    tab.write_message(f"Looking for the components of {count(len(groups))} ...")  # of hundreds it takes a second
+    work = partial(found, groups, x)
+    aside(tab, work, lambda made: show(made if before == list(map(stamp_of, groups)) else None))
