@@ -37,7 +37,7 @@ def wake_models() -> None:
 
 
 def show_series(tab, groups, x, then) -> None:
-    """The figure of groups that have answers, against `x` (None: scan numbers); `then`: what is done with its Series."""
+    """Draw groups that have answers, against `x` (None: scan numbers); `then`: what is done with its Series."""
 
     def show(made=None):
         token = found_before.set(made)
