@@ -13,8 +13,8 @@ from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
 
 HBAR2_OVER_2M = 3.81  # eV Å^2
 N_FFT = 1024
-# K, of the absorber, in alloys too. At room temperature, where they are lower than near 0 K, after K. A. Gschneidner, Solid
-# State Physics 16 (1964) 275, from memory and not checked against it; Sc as near 0 K. The spread is wide against that.
+# K, of the absorber, in alloys too. At room temperature, where they are lower than near 0 K, after K. A. Gschneidner,
+# Solid State Physics 16 (1964) 275, from memory and not checked against it; Sc as near 0 K. The spread covers that.
 DEBYE_TEMPERATURE = {
     "Sc": 360, "Ti": 380, "V": 390, "Cr": 424, "Mn": 363, "Fe": 373, "Co": 386, "Ni": 345, "Cu": 310, "Zn": 237,
 }  # fmt: skip
