@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from build_models.config import Config
 from build_models.data import table
@@ -100,9 +99,8 @@ class Run:
         anchors, count, seed = self.anchors, (COPIES if name == "train" else 1), self.seed + (name == "test")
         unseen = np.isin(anchors.data.formulas, self.unseen_formulas)
         how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metals_by_debye=True)
-        progress = partial(tqdm, desc=f"samples, {name}", disable=count == 1)
         apart = np.column_stack([anchors.fold, unseen])
-        return samples.make(self.folder / f"samples-{name}", anchors, apart, how, count, seed, progress)
+        return samples.make(self.folder / f"samples-{name}", anchors, apart, how, count, seed)
 
     def spectra(self, name: str) -> Copies:
         """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, 'realistic' and 'ideal' to test with."""

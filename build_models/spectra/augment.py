@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from build_models.config import FeffSettings
+from build_models.config import ConfigError, FeffSettings
 from build_models.spectra import background
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict.absorber import k_edge
@@ -102,6 +102,8 @@ def _metal(variants: np.ndarray, elements: np.ndarray, rng: np.random.Generator)
     """In metals FEFF's correlated Debye model holds, first shell and all."""
     theta = np.array([DEBYE_TEMPERATURE[e] for e in elements]) * rng.lognormal(0, DEBYE_SPREAD, len(elements))
     softest_last = np.array(FeffSettings().debye_temperatures)[::-1]
+    if variants.shape[1] != 1 + len(softest_last):
+        raise ConfigError(f"metals need a table with chi(k) of {len(softest_last)} Debye temperatures, as by default")
     # sigma2 of a temperature far above zero goes with the inverse square of Debye's
     place = np.interp(theta**-2.0, softest_last**-2.0, np.arange(len(softest_last)))
     return _between(variants[:, :0:-1], place)

@@ -4,7 +4,7 @@ A sample begins with one entry of a table, its anchor; what holds the anchor out
 components come from the anchor's own side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
+from tqdm import tqdm
 
 from build_models.data.particles import BULK
 from build_models.spectra.augment import Augmentation, at_the_beamline, in_the_sample, limits, shift, weaken_far_shells
@@ -147,30 +148,26 @@ def _partners(data, apart, rng, count):
         few = rows[simple[rows]] if simple[rows].any() else rows
         size = (count, len(rows))
         out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(rows, size))
-    with_siblings = np.flatnonzero(rng.random(len(data)) < SAME_CRYSTAL)
-    siblings = _siblings(data)
-    for row in with_siblings:
+    siblings = _siblings(data, groups)
+    for row in np.flatnonzero(rng.random(len(data)) < SAME_CRYSTAL):
         if row in siblings:
             out[0, row] = rng.choice(siblings[row])
     return out
 
 
-def _siblings(data):
-    """Other sites of the same absorber in the same crystal, by row."""
-    sites = pd.Series(np.arange(len(data))).groupby([data.elements, [site.split(" site ")[0] for site in data.sites]])
+def _siblings(data, groups):
+    """Other sites of the same group in the same crystal, by row."""
+    sites = pd.Series(np.arange(len(data))).groupby([groups, [site.split(" site ")[0] for site in data.sites]])
     together = [rows.to_numpy() for _, rows in sites if len(rows) > 1 and " site " in data.sites[rows.iloc[0]]]
     return {row: rows[rows != row] for rows in together for row in rows}
 
 
-def make(
-    folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, count: int, seed: int,
-    progress: Callable = iter,
-) -> Copies:  # fmt: skip
+def make(folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, count: int, seed: int) -> Copies:
     """Samples of all anchors, again and again: what the folder does not hold yet. Rows of a copy are anchors."""
     finished = folder / "done"
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        for copy in progress(range(count)):
+        for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
             rng = np.random.default_rng([seed, copy])
             chi, kmax, kend, mean, kind = draw(anchors, apart, rng, how)
             write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend)

@@ -201,8 +201,8 @@ class CNPanel(TaskPanel):
 
     def state(self):
         """What the display depends on, as far as it can be seen cheaply."""
-        host = self.controller
-        return host.symtable._sys.last_eval_time, host.groupname, host.filelist.GetCheckedStrings()
+        larix = self.controller
+        return larix.symtable._sys.last_eval_time, larix.groupname, larix.filelist.GetCheckedStrings()
 
     def refresh(self):
         self.seen = self.state()

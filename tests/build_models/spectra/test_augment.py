@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from build_models.config import ConfigError
 from build_models.spectra import augment, copies
 from larch_cnpredict import features
 from tests.build_models import synthetic
@@ -103,3 +104,6 @@ def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
     np.testing.assert_array_equal(chi[compounds], without[compounds])
     cold = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, cold=1.0))
     assert (cold[metals] < 1.2).all()  # nearer to the ideal crystal than to any temperature
+    fewer = replace(mixed, variants=mixed.variants[:, :2])
+    with pytest.raises(ConfigError, match=r"metals need a table with chi.k. of 5 Debye temperatures"):
+        augment.in_the_sample(fewer, np.arange(40), np.random.default_rng(0), how)
