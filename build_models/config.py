@@ -115,6 +115,7 @@ class Train:
     structures: Names = says((), "tables of their structures (parquet); none: the structure types stand in the tables")
     chosen: Names = says((), "spectra tables of sites taken rare_first: learnt from, and in no figure")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
+    defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stage defects; none: none")
     keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
     unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
                                       "with `measured`: those of it")  # fmt: skip

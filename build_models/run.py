@@ -77,7 +77,8 @@ class Run:
     def folder(self) -> Path:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
-        what += [table.provenance(Path(path))["sha256"] for path in self.config.train.particles]
+        more = [*self.config.train.particles, *self.config.train.defects]
+        what += [table.sha256(Path(path)) for path in more]
         what += [SIZES, EPOCHS, COPIES, *(asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE))]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key
@@ -88,7 +89,8 @@ class Run:
     def anchors(self) -> samples.Anchors:
         """What samples begin with."""
         fold, train = self.schemes["prototype"][~self.data.chosen], self.config.train
-        return samples.Anchors.of(self.scored, fold, train.particles, train.folds, self.seed)
+        defects = dataset.load(train.defects) if train.defects else None
+        return samples.Anchors.of(self.scored, fold, train.particles, train.folds, self.seed, defects)
 
     def sample_rows(self, unseen: bool) -> np.ndarray:
         """Anchors to train on, all or without the unseen formulas."""
@@ -99,8 +101,7 @@ class Run:
         anchors, count, seed = self.anchors, (COPIES if name == "train" else 1), self.seed + (name == "test")
         unseen = np.isin(anchors.data.formulas, self.unseen_formulas)
         how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metals_by_debye=True)
-        apart = np.column_stack([anchors.fold, unseen])
-        return samples.make(self.folder / f"samples-{name}", anchors, apart, how, count, seed)
+        return samples.make(self.folder / f"samples-{name}", anchors, unseen, how, count, seed)
 
     def spectra(self, name: str) -> Copies:
         """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, 'realistic' and 'ideal' to test with."""

@@ -112,6 +112,10 @@ class ResultError(CNPredictError):
     sentence = "cn_predict {}: it was written by another version or changed; run predict_cn again."
 
 
+class FoilError(CNPredictError):
+    sentence = "{} gives no s02: {}."  # a foil
+
+
 class FeffError(CNPredictError):
     sentence = "FEFF8L made no path {}: {}."  # absorber_neighbour_distance
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import chdir, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -120,30 +121,43 @@ def start(group: Group, answer: Prediction, path: Group, s02: float, deltar: flo
 
 def feff_path(absorber: str, neighbour: str, distance: float, folder: str | Path | None = None) -> Group:
     """The path to the nearest neighbour in rock salt; FEFF's files stay where a folder for them is given."""
+    grid = np.indices((7, 7, 7)).reshape(3, -1).T - 3
+    grid = grid[(grid**2).sum(1) < 9]
+    symbols = [neighbour if place % 2 else absorber for place in grid.sum(1)]
     name = f"{absorber}_{neighbour}_{distance:.2f}"
-    place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
-    with place as where:
-        Path(where).mkdir(parents=True, exist_ok=True)
-        made = Path(where, "feff0001.dat")
-        made.unlink(missing_ok=True)
-        Path(where, "feff.inp").write_text(feff_input(absorber, neighbour, distance), encoding="ascii")
-        try:
-            with chdir(where):  # and back, also where Larch's runner fails
-                feff8l(folder=where, verbose=False)
-            path = feffpath(str(made), label=name)
-        except Exception as error:
-            raise FeffError(name, error) from error
+    path, *_ = feff_paths(name, symbols, distance * grid, 1.1 * distance, folder)
     path.degen, path.s02, path.e0, path.deltar, path.sigma2 = 1, "N * s02", "e0", "deltar", "sigma2"
     return path
 
 
-def feff_input(absorber: str, neighbour: str, distance: float) -> str:
-    """Rock salt up to three times the distance: on odd places of a cubic lattice the neighbour, potential 1."""
-    grid = np.indices((7, 7, 7)).reshape(3, -1).T - 3
-    near = sorted(((x * x + y * y + z * z, x, y, z) for x, y, z in grid.tolist()))
-    d = distance
-    atoms = [f"{d * x:.5f} {d * y:.5f} {d * z:.5f} {2 - n % 2}" for n, x, y, z in near if 0 < n < 9]
-    own, other = atomic_number(absorber), atomic_number(neighbour)
-    cards = f"""TITLE first shell\nEDGE K\nCONTROL 1 1 1 1 1 1\nPRINT 1 0 0 0 0 3\nEXAFS 20\nNLEG 2
-RPATH {1.1 * distance:.4f}\nPOTENTIALS\n0 {own}\n1 {other}\n2 {own}\nATOMS\n0 0 0 0"""
-    return "\n".join([cards, *atoms, "END\n"])
+def feff_paths(
+    name: str, symbols: Sequence[str], points: np.ndarray, rpath: float, folder: str | Path | None = None
+) -> list[Group]:
+    """Single-scattering paths of FEFF8L among atoms at points (n, 3) in Å; the absorber is the one at the origin."""
+    place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
+    with place as where:
+        Path(where).mkdir(parents=True, exist_ok=True)
+        for old in Path(where).glob("feff0*.dat"):
+            old.unlink()
+        Path(where, "feff.inp").write_text(feff_input(symbols, points, rpath), encoding="ascii")
+        try:
+            with chdir(where):  # and back, also where Larch's runner fails
+                feff8l(folder=where, verbose=False)
+            made = sorted(Path(where).glob("feff0*.dat"))
+            return [feffpath(str(path), label=f"{name} {path.stem}") for path in made]
+        except Exception as error:
+            raise FeffError(name, error) from error
+
+
+def feff_input(symbols: Sequence[str], points: np.ndarray, rpath: float) -> str:
+    """feff.inp of these atoms, nearest first."""
+    away = np.linalg.norm(points, axis=1)
+    order = np.argsort(away, kind="stable")
+    absorber, kinds = symbols[order[0]], sorted(set(symbols))
+    potentials = [f"{i} {atomic_number(symbol)}" for i, symbol in enumerate([absorber, *kinds])]
+    atoms = [
+        f"{x:.5f} {y:.5f} {z:.5f} {1 + kinds.index(symbols[i]) if i != order[0] else 0}"
+        for i, (x, y, z) in zip(order, points[order].tolist(), strict=True)
+    ]
+    cards = ["TITLE first shell", "EDGE K", "CONTROL 1 1 1 1 1 1", "PRINT 1 0 0 0 0 3", "EXAFS 20", "NLEG 2"]
+    return "\n".join([*cards, f"RPATH {rpath:.4f}", "POTENTIALS", *potentials, "ATOMS", *atoms, "END\n"])

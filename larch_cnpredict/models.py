@@ -92,9 +92,17 @@ class Models:
         out[:, np.searchsorted(self.classes, entry["classes"])] = self._run(entry, x)
         return out
 
-    def of_samples(self, reads: str, x: np.ndarray) -> np.ndarray:
-        """What the networks of samples say, see `samples.describe`: (n, 64), for the inputs of n spectra."""
-        return self._run(self.manifest["samples"][reads], x)
+    @property
+    def told(self) -> bool:
+        """Whether the networks of samples can be told s02 and elements; those before 2026.11.9 cannot."""
+        return bool(self.manifest.get("told"))
+
+    def of_samples(self, reads: str, x: np.ndarray, told: np.ndarray) -> np.ndarray:
+        """What the networks of samples say, see `samples.describe`: (n, 64), for the inputs of n spectra.
+
+        `told` are the columns of `samples.told_columns`.
+        """
+        return self._run(self.manifest["samples"][reads], np.hstack([x, told]) if self.told else x)
 
     def _run(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
         name = str(entry["file"])

@@ -20,10 +20,19 @@ class Request:
     models: str | None = None  # folder of models, where not the shipped ones
     formula: str | None = None  # what the sample is made of; '': not even what the header of the data says
     elements: str | None = None
+    reference: float | None = None  # s02, told or of a foil
 
     @classmethod
     def checked(
-        cls, element: Any, edge: Any, model: Any, transform: Any, models: Any, formula: Any, elements: Any
+        cls,
+        element: Any,
+        edge: Any,
+        model: Any,
+        transform: Any,
+        models: Any,
+        formula: Any,
+        elements: Any,
+        s02: float | None,
     ) -> "Request":
         """From what a user gave; the rest is checked with the spectrum and with the models."""
         OptionError.check("transform", transform, ("auto", "own", "training"))
@@ -35,7 +44,7 @@ class Request:
         for option, given in (("formula", formula), ("elements", elements)):
             if given is not None and not isinstance(given, str):
                 raise OptionError(option, given, "a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)")
-        return cls(element, edge, model, transform, models, formula, elements)
+        return cls(element, edge, model, transform, models, formula, elements, s02)
 
     @classmethod
     def stored(cls, made: Any) -> "Request | None":
@@ -43,5 +52,6 @@ class Request:
         values = getattr(made, "request", None)
         if not isinstance(values, dict) or not BEFORE <= set(values) <= {f.name for f in fields(cls)}:
             return None
-        known = all(value is None or isinstance(value, str) for value in values.values())
+        kinds = {"reference": int | float}
+        known = all(value is None or isinstance(value, kinds.get(name, str)) for name, value in values.items())
         return cls(**values) if known else None

@@ -16,6 +16,7 @@ ONE, SEVERAL, PARTICLE = range(len(KINDS))
 STEP = 0.25
 GRID = np.arange(1, 16 + STEP / 2, STEP)  # mean coordination numbers that the networks tell apart
 HEADS = (len(GRID), len(KINDS))  # what they say: a distribution over `GRID`, and one over `KINDS`
+S02_CENTER, S02_UNIT = 0.8, 0.15
 _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 
@@ -42,6 +43,15 @@ def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, An
         std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
         out.append(Sample(mean, std, [min(low, mean), max(high, mean)], float(several), kind, density))
     return out
+
+
+def told_columns(s02: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """What the networks are told beside the spectrum: s02, (n,), NaN where nobody knows it; elements, (n, 119).
+
+    In `there`, a mask by atomic number, none is set where nobody says what the sample is made of.
+    """
+    known = np.isfinite(s02)
+    return np.column_stack([known, np.where(known, s02 - S02_CENTER, 0) / S02_UNIT, there]).astype(np.float32)
 
 
 def mixture(says: np.ndarray, odds: np.ndarray) -> np.ndarray:

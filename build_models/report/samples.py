@@ -15,38 +15,40 @@ from larch_cnpredict.samples import describe
 
 def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures by what the networks read, and the calibration that the manifest holds."""
-    anchors, test = this.anchors, this.samples("test")
-    mean, kind = test.truth(0).T
+    tested = np.flatnonzero(this.anchors.tested)
+    data, fold = this.anchors.data.take(tested), this.anchors.fold[tested, 0]
+    mean, kind = this.samples("test").truth(0)[tested].T
     kind = kind.astype(int)
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
-        says = cross_validate(this, reads)
-        said, intervals = out_of_fold(says, mean, kind, anchors.data.elements, anchors.fold)
-        blind = scores.of_the_absorber(mean, anchors.data.elements, anchors.fold, np.mean)
+        says = cross_validate(this, reads)[tested]
+        said, intervals = out_of_fold(says, mean, kind, data.elements, fold)
+        blind = scores.of_the_absorber(mean, data.elements, fold, np.mean)
         groups = {"all": np.ones(len(mean), bool)} | {name: kind == i for i, name in enumerate(KINDS)}
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
-        groups |= {element: anchors.data.elements == element for element in np.unique(anchors.data.elements)}
+        groups |= {element: data.elements == element for element in np.unique(data.elements)}
         metrics[reads] = {
             name: samples.score(says[rows], mean[rows], kind[rows], said[rows], intervals[rows], blind[rows])
             for name, rows in groups.items()
             if rows.any()
         }
-        calibration[reads] = samples.fit(says, mean, kind, anchors.data.elements)
+        calibration[reads] = samples.fit(says, mean, kind, data.elements)
     return metrics, calibration
 
 
 def cross_validate(this: Run, reads: str) -> np.ndarray:
-    """What networks say of each sample that did not see its fold."""
+    """What networks say of each sample that did not see its fold: of a particle neither its metals nor its shape."""
     fold, train_spectra, test = this.anchors.fold, this.samples("train"), this.samples("test")
     files = {int(i): this.folder / "samples" / f"{reads}-{i}.joblib" for i in np.unique(fold)}
     jobs: dict[Path, tuple] = {}
     for i, path in files.items():
-        fitted = (reads, train_spectra, np.flatnonzero(fold != i), this.recipe, this.seed)
-        jobs[path] = (train.predict_fold, train.fit_samples, fitted, {"says": test}, np.flatnonzero(fold == i))
+        seen, rows = np.flatnonzero((fold != i).all(1)), np.flatnonzero((fold == i).all(1))
+        fitted = (reads, train_spectra, seen, this.recipe, this.seed)
+        jobs[path] = (train.predict_fold, train.fit_samples, fitted, {"says": test}, rows)
     train.run_jobs(this, jobs, f"cross-validation, samples, {reads}")
     says = np.zeros((len(fold), sum(samples.HEADS)))
     for i, path in files.items():
-        says[fold == i] = joblib.load(path)["says"]
+        says[(fold == i).all(1)] = joblib.load(path)["says"]
     return says
 
 

@@ -110,15 +110,20 @@ def _metal(variants: np.ndarray, elements: np.ndarray, rng: np.random.Generator)
 
 
 def at_the_beamline(
-    chi: np.ndarray, elements: np.ndarray, kend: np.ndarray, rng: np.random.Generator, how: Augmentation
+    chi: np.ndarray,
+    elements: np.ndarray,
+    kend: np.ndarray,
+    rng: np.random.Generator,
+    how: Augmentation,
+    s02: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The same as it is measured and reduced: amplitude, edge energy, distances, noise, background."""
+    """The same as it is measured and reduced: amplitude (`s02`, or as it comes), edge energy, distances, noise."""
     n = len(chi)
     if how.broadening:
         loss = rng.uniform(0, how.broadening, (n, 1)).astype(np.float32)
         chi = _filtered(chi, np.exp(-2 * loss * R_OF_FFT))
-    amplitude = np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
-    amplitude *= np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
+    amplitude = draw_s02(n, rng, how) if s02 is None else s02
+    amplitude = amplitude * np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
     chi = chi * amplitude[:, None].astype(np.float32) * _mu0(elements, rng.uniform(0, how.mu0_power, n))
     chi = shift(chi, _e0_shift(n, rng, how), 1 + rng.normal(*how.stretch, n))
     if how.noise[1]:
@@ -128,6 +133,11 @@ def at_the_beamline(
     if how.residue:
         chi += _residue(n, rng, how.residue)
     return background.remove(chi, kend, rng) if how.autobk else chi
+
+
+def draw_s02(n: int, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
+    """Amplitudes, with what thickness and edge step make of them."""
+    return np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
 
 
 def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:

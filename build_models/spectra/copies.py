@@ -78,11 +78,17 @@ def make(
 
 
 def write_inputs(
-    folder: Path, copy: int, chi: np.ndarray, elements: np.ndarray, kmax: np.ndarray, kend: np.ndarray
+    folder: Path,
+    copy: int,
+    chi: np.ndarray,
+    elements: np.ndarray,
+    kmax: np.ndarray,
+    kend: np.ndarray,
+    *told: np.ndarray,
 ) -> None:
     """What models of both kinds read of the spectra of one copy; half precision is finer than any noise."""
     for reads in ("magnitude", "complex"):
-        x = features.from_chi(reads, chi, elements.tolist(), kmax, kend)
+        x = np.hstack([features.from_chi(reads, chi, elements.tolist(), kmax, kend), *told])
         np.save(folder / f"{copy:02d}-{reads}.npy", x.astype(np.float16))
 
 

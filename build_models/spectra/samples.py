@@ -6,21 +6,24 @@ components come from the anchor's own side.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Element
 from tqdm import tqdm
 
 from build_models.data.particles import BULK
-from build_models.spectra.augment import Augmentation, at_the_beamline, in_the_sample, limits, shift, weaken_far_shells
+from build_models.spectra import augment
+from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
 from build_models.spectra.copies import Copies, write_inputs
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset, folds
+from larch_cnpredict.composition import NOBLE
 from larch_cnpredict.features import K_GRID
-from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL, STEP
+from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL, STEP, told_columns
 
 MIXED = 0.55  # share of anchors that others are mixed to
 THIRD = 0.3  # of the mixtures, that have a third component
@@ -30,6 +33,8 @@ SMALL = 0.06  # share of single sites that are in particles so small that far sh
 SPREAD = 0.7  # standard deviation of the coordination numbers in a sample from which on it is called several
 DISORDER = 0.002  # Å^2: mean sigma2 that a particle's surface and strain add to that of its bulk
 SAME_CRYSTAL = 0.5  # share of the anchors whose crystal has other sites of the absorber, that are mixed with these
+TOLD = 0.5  # share of samples whose s02 is told, and of those whose elements are
+S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
 BULK_EACH = 80  # anchors of each bulk metal: a foil is about as likely as a particle
 PARTICLES_EACH = 4  # anchors of each particle: a table has many more sites than particles
 
@@ -41,27 +46,68 @@ class Anchors:
     data: Dataset
     particle: np.ndarray  # mask
     numbers: np.ndarray  # coordination number; of a particle the mean over its atoms
-    fold: np.ndarray
+    fold: np.ndarray  # (n, 2): of particles those of their metals and of their shape, of others one twice
 
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @cached_property
+    def there(self) -> np.ndarray:
+        """Which elements each is made of, by atomic number: (n, 119), a mask."""
+        out = np.zeros((len(self), NOBLE[-1] + 1), bool)
+        for row, absorber, formula in zip(out, self.data.elements, self.data.formulas, strict=True):
+            row[[Element(symbol).Z for symbol in {absorber, *_symbols(formula)}]] = True
+        return out
+
     @classmethod
-    def of(cls, data: Dataset, fold: np.ndarray, particles: Sequence[str | Path], n_folds: int, seed: int) -> Self:
-        """Sites with their folds, and the particles of some tables, of which shape and metals together are held out."""
-        numbers, clear = data.cn.astype(float), np.flatnonzero(data.trainable & (data.weight > CLEAR))
-        if not particles:
-            return cls(data.take(clear), np.zeros(len(clear), bool), numbers[clear], fold[clear])
-        rows = [row for path in particles for row in read_particles(path)]
-        rows = [row for row in rows for _ in range(PARTICLES_EACH if row["particle"] else BULK_EACH)]
-        more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
-        joined = {name: np.concatenate([getattr(data, name)[clear], values]) for name, values in more.items()}
-        return cls(
-            Dataset(**joined, digest=data.digest),
-            np.concatenate([np.zeros(len(clear), bool), [row["particle"] for row in rows]]),
-            np.concatenate([numbers[clear], [row["mean"] for row in rows]]),
-            np.concatenate([fold[clear], folds(more["prototypes"], n_folds, seed)]),
-        )
+    def of(
+        cls,
+        data: Dataset,
+        fold: np.ndarray,
+        particles: Sequence[str | Path],
+        n_folds: int,
+        seed: int,
+        defects: Dataset | None = None,
+    ) -> Self:
+        """Sites with their folds, and more: sites of no perfect crystal, and the particles of some tables.
+
+        Defects are held out with the structure type of their crystal, particles with their metals and with their shape.
+        """
+        clear = np.flatnonzero(data.trainable & (data.weight > CLEAR))
+        parts, numbers, kind = [data.take(clear)], [data.cn[clear]], [np.zeros(len(clear), bool)]
+        held = [np.column_stack([fold[clear]] * 2)]
+        if defects is not None:
+            of_type = dict(zip(data.prototypes, fold, strict=True))
+            others = sorted(set(defects.prototypes) - set(of_type))
+            of_type |= {key: i % n_folds for i, key in enumerate(others)}
+            parts.append(defects)
+            numbers.append(defects.cn)
+            kind.append(np.zeros(len(defects), bool))
+            held.append(np.column_stack([[of_type[key] for key in defects.prototypes]] * 2))
+        if particles:
+            rows = [row for path in particles for row in read_particles(path)]
+            rows = [row for row in rows for _ in range(PARTICLES_EACH if row["particle"] else BULK_EACH)]
+            more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
+            parts.append(Dataset(**more, digest=data.digest))
+            numbers.append([row["mean"] for row in rows])
+            kind.append([row["particle"] for row in rows])
+            # what has no end has no shape
+            keys = np.array([[row["shell"], row["prototypes"] if row["particle"] else row["shell"]] for row in rows])
+            held.append(np.column_stack([folds(key, n_folds, seed) for key in keys.T]))
+        names = [f.name for f in fields(Dataset) if f.name != "digest"]
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        every = (np.concatenate(arrays) for arrays in (kind, numbers, held))
+        return cls(Dataset(**joined, digest=data.digest), *every)
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Those of which both is held out at once, a mask."""
+        return np.asarray(self.fold[:, 0] == self.fold[:, 1])
+
+
+@cache
+def _symbols(formula: str) -> list[str]:
+    return [element.symbol for element in Composition(formula).elements]
 
 
 def read_particles(path: str | Path) -> list[dict]:
@@ -86,7 +132,7 @@ def read_particles(path: str | Path) -> list[dict]:
                 "elements": absorber,
                 "formulas": first["composition"],
                 "sites": name,
-                "prototypes": f"{' '.join(metals)} {first['lattice']} {first['shape']}",
+                "prototypes": f"{first['lattice']} {first['shape']}",
                 "cn": round(mean),
                 "labels": np.eye(len(CLASSES), dtype=np.float32)[max(round(mean), 1) - 1],
                 "weight": 1.0,
@@ -103,12 +149,12 @@ def read_particles(path: str | Path) -> list[dict]:
 def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
     """One sample for each anchor: chi on `K_GRID`, kmax, kend, mean coordination number, kind (of `KINDS`).
 
-    Anchors with different `apart` never meet.
+    Anchors with different `apart` never meet, nor do those that are not held out together.
     """
     data, n = anchors.data, len(anchors)
     kmax, kend = limits(n, rng, how.kmax)
     shares = _shares(n, rng)
-    parts = np.vstack([np.arange(n), _partners(data, apart, rng, 2)]).T
+    parts = np.vstack([np.arange(n), _partners(anchors, apart, rng, 2)]).T
     total = np.zeros((n, len(K_GRID)), np.float32)
     small = (rng.random(n) < SMALL) & ~anchors.particle & (shares[:, 0] == 1)
     for i, rows in enumerate(parts.T):
@@ -125,7 +171,12 @@ def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Aug
     spread = np.sqrt((shares * (anchors.numbers[parts] - mean[:, None]) ** 2).sum(1))
     kind = np.where(spread >= SPREAD, SEVERAL, ONE)
     kind[((shares * anchors.particle[parts]).sum(1) > 0.5) | small] = PARTICLE
-    return at_the_beamline(total, data.elements, kend, rng, how), kmax, kend, mean, kind
+    s02 = augment.draw_s02(n, rng, how)
+    chi = augment.at_the_beamline(total, data.elements, kend, rng, how, s02)
+    known = np.where(rng.random(n) < TOLD, s02 * rng.lognormal(0, S02_ERROR, n), np.nan)
+    there = (anchors.there[parts] & (shares > 0)[..., None]).any(1)
+    told = told_columns(known, there & (rng.random(n) < TOLD)[:, None])
+    return chi, kmax, kend, told, mean, kind
 
 
 def _shares(n, rng):
@@ -137,17 +188,23 @@ def _shares(n, rng):
     return shares
 
 
-def _partners(data, apart, rng, count):
-    """Rows of the same absorber and the same side, for each row: (count, n)."""
-    keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], apart])
+def _partners(anchors, apart, rng, count):
+    """Rows of the same absorber and the same side, for each row: (count, n).
+
+    Where metals and shape are in two folds, the partner is of that of the metals: the sample is held out with it.
+    """
+    data = anchors.data
+    keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], anchors.fold[:, 0], apart])
     groups = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
     simple = np.array([sum(letter.isupper() for letter in formula) <= 2 for formula in data.formulas])
-    out = np.zeros((count, len(data)), int)
+    out = np.tile(np.arange(len(data)), (count, 1))
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
-        few = rows[simple[rows]] if simple[rows].any() else rows
-        size = (count, len(rows))
-        out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(rows, size))
+        meet = rows[anchors.tested[rows]]
+        if len(meet):
+            few = meet[simple[meet]] if simple[meet].any() else meet
+            size = (count, len(rows))
+            out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(meet, size))
     siblings = _siblings(data, groups)
     for row in np.flatnonzero(rng.random(len(data)) < SAME_CRYSTAL):
         if row in siblings:
@@ -156,8 +213,9 @@ def _partners(data, apart, rng, count):
 
 
 def _siblings(data, groups):
-    """Other sites of the same group in the same crystal, by row."""
-    sites = pd.Series(np.arange(len(data))).groupby([groups, [site.split(" site ")[0] for site in data.sites]])
+    """Other sites of the same group in the same crystal, by row, defects among them."""
+    crystal = [site.split(" ")[0] if " site " in site else site for site in data.sites]
+    sites = pd.Series(np.arange(len(data))).groupby([groups, crystal])
     together = [rows.to_numpy() for _, rows in sites if len(rows) > 1 and " site " in data.sites[rows.iloc[0]]]
     return {row: rows[rows != row] for rows in together for row in rows}
 
@@ -169,8 +227,8 @@ def make(folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, c
         folder.mkdir(parents=True, exist_ok=True)
         for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
             rng = np.random.default_rng([seed, copy])
-            chi, kmax, kend, mean, kind = draw(anchors, apart, rng, how)
-            write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend)
+            chi, kmax, kend, told, mean, kind = draw(anchors, apart, rng, how)
+            write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend, told)
             np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
             np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
         finished.touch()

@@ -1,0 +1,194 @@
+"""Sites of no perfect crystal: beside a vacancy, on a support, as a dopant among others, alone in a sheet of carbon.
+
+A site of a crystal, its absorber or some metals around it exchanged, is one run of FEFF8L. From its paths come three
+spectra: as it is, with a neighbour or two left out, and cut out, with nothing or little behind the first shell.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pymatgen.core import Element, Lattice, Structure
+from tqdm import tqdm
+
+from build_models.config import Config, ConfigError
+from build_models.data import feff, labels, paths, structures, table, work
+from build_models.data.paths import Paths
+from larch_cnpredict.features import ELEMENTS
+
+EACH = 80  # crystals of an absorber at most, each of another formula or number
+SHEETS = 12  # of an absorber
+CLEAR = 0.8  # CrystalNN's weight: what one neighbour less makes of a doubtful number nobody knows
+DOPANT = 0.5  # share of crystals whose absorber is another one, at most two places away
+OTHERS = 0.5  # the largest share of another metal that is exchanged
+TWO_OUT = 0.3  # of sites with five neighbours and more
+BEHIND = 1.6  # Å behind the first shell, that is left of a support at most
+SAME = 0.006  # Å: labels have three decimals
+VACUUM = 8.0  # Å, more than FEFF's cluster holds between two clusters
+# Graphene, 1.42 Å between atoms; M-N in it is 1.9 to 2.0 Å, with the metal in the sheet or above it (Fe and Co in
+# phthalocyanines 1.91 to 1.93 Å, zinc 1.98 Å and half an ångström above).
+GRAPHENE = Lattice.hexagonal(2.46, 20.0)
+WIDEN, HEIGHT, AXIAL = (0.0, 0.1), (0.0, 0.5), (1.75, 2.15)
+SECONDS = 0.7  # of processor time for a site
+
+
+@dataclass(frozen=True)
+class Site:
+    """What FEFF is run on: a piece of a crystal in a box, the absorber first, and how it is labelled."""
+
+    row: dict  # of `table.LABEL_SCHEMA`
+    structure: Structure
+
+
+def _boxed(symbols: list[str], points: np.ndarray) -> Structure:
+    box = Lattice.cubic(2 * np.abs(points).max() + VACUUM)
+    return Structure(box, symbols, points, coords_are_cartesian=True)
+
+
+def _of_crystal(parent: dict, crystal: Structure, radius: float, rng: np.random.Generator) -> Site:
+    """The site of a labelled crystal, with another absorber or other metals around it."""
+    center = crystal[parent["site_index"]]
+    near = sorted(crystal.get_sites_in_sphere(center.coords, radius), key=lambda site: site.nn_distance)
+    symbols, points = [site.specie.symbol for site in near], np.array([site.coords - center.coords for site in near])
+    place = ELEMENTS.index(symbols[0])
+    if rng.random() < DOPANT:
+        symbols[0] = str(rng.choice([e for e in ELEMENTS[max(place - 2, 0) : place + 3] if e != symbols[0]]))
+    metals = sorted({symbol for symbol in symbols if Element(symbol).is_metal})
+    old, new, share = rng.choice(metals), str(rng.choice(ELEMENTS)), rng.uniform(0, OTHERS)
+    exchanged = (np.array(symbols) == old) & (rng.random(len(symbols)) < share)
+    symbols = [symbols[0], *np.where(exchanged, new, symbols)[1:].tolist()]
+    named = {"material_id": f"{parent['material_id']} dopant at {parent['site_index']}", "absorber": symbols[0]}
+    row = parent | named | {"site_index": 0, "prototype": labels.prototype(crystal)}
+    return Site(row, _boxed(symbols, points))
+
+
+def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generator) -> Site:
+    """A metal in graphene, in the place of two atoms, or above that of one; N or O around it, and O or Cl upon it."""
+    nearest = int(rng.choice([3, 4, 4, 4]))
+    atoms = Structure(GRAPHENE, ["C", "C"], [(0, 0, 0), (1 / 3, 2 / 3, 0)])
+    middle = atoms[0].coords if nearest == 3 else (atoms[0].coords + atoms[1].coords) / 2
+    near = [site for site in atoms.get_sites_in_sphere(middle, radius) if abs(site.coords[2]) < 1]
+    points = np.array([site.coords - middle for site in near])
+    away = np.linalg.norm(points, axis=1)
+    points = points[np.argsort(away, kind="stable")][2 if nearest == 4 else 1 :]
+    points[:nearest] *= 1 + rng.uniform(*WIDEN) / np.linalg.norm(points[0])
+    symbols = np.full(len(points), "C", dtype="<U2")
+    symbols[:nearest] = np.where(rng.random(nearest) < rng.choice([0.0, 0.5, 1.0], p=[0.7, 0.2, 0.1]), "O", "N")
+    upon = int(rng.choice([0, 1, 2] if nearest == 4 else [0, 1], p=[0.5, 0.35, 0.15] if nearest == 4 else [0.6, 0.4]))
+    height = rng.uniform(*HEIGHT) if nearest == 4 else np.sqrt(rng.uniform(1.85, 2.05) ** 2 - points[0] @ points[0])
+    points[:, 2] -= height if upon < 2 else 0.0
+    ligand = str(rng.choice(["O", "O", "Cl"]))
+    axial = np.outer([1, -1][:upon], [0, 0, rng.uniform(*AXIAL) + 0.35 * (ligand == "Cl")])
+    points, symbols = np.vstack([np.zeros((1, 3)), axial, points]), [absorber, *[ligand] * upon, *symbols.tolist()]
+    away, cn = np.linalg.norm(points, axis=1), nearest + upon
+    words = sorted((round(float(away[i]), 3), symbols[i]) for i in range(1, 1 + cn))
+    row = {
+        "material_id": f"sheet {number}",
+        "site_index": 0,
+        "formula": absorber + "C" + "".join(sorted(set(symbols[1:]) - {"C"})),
+        "prototype": f"metal in graphene, {cn} neighbours",
+        "cn": cn,
+        "neighbours": " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in words),
+    }
+    return Site(row | {"absorber": absorber}, _boxed(symbols, points))
+
+
+def parents(config: Config) -> pd.DataFrame:
+    """Labelled sites of the spectra tables that are surely no metals, with few of one kind."""
+    names = [*table.KEY, "absorber", "formula", "cn", "cn_weights", "neighbours"]
+    files = [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
+    sites = pd.concat([pq.read_table(path, columns=names).to_pandas() for path in files], ignore_index=True)
+    sites = sites[sites["cn_weights"].map(max) > CLEAR]
+    firm = {symbol.symbol for symbol in Element if not symbol.is_metal}
+    alone = [{word.split(":")[0] for word in words.split()} <= firm - {"H"} for words in sites["neighbours"]]
+    sites = sites[np.array(alone, bool) & (sites["cn"] > 2)].sample(frac=1, random_state=config.seed)
+    sites = sites.drop_duplicates(["absorber", "formula", "cn"])
+    return sites[sites.groupby("absorber").cumcount() < (config.limit or EACH)]
+
+
+def plan(config: Config) -> Iterator[Site]:
+    """All sites, the same for the same seed and tables."""
+    files = [Path(path) for path in config.train.structures] or [config.out / "structures.parquet"]
+    chosen, radius = parents(config), config.feff.cluster_radius
+    wanted = set(chosen["material_id"])
+    if not wanted:
+        raise ConfigError("no site of [train] tables has a clear number and no metal beside it")
+    every = (row for path in files for row in structures.iterate(path))
+    rows = {row["material_id"]: row for row in every if row["material_id"] in wanted}
+    for number, parent in enumerate(chosen.to_dict("records")):
+        if parent["material_id"] in rows:
+            crystal = structures.to_structure(rows[parent["material_id"]])
+            yield _of_crystal(parent, crystal, radius, np.random.default_rng([config.seed, 2, number]))
+    for number in range(min(config.limit or SHEETS, SHEETS)):
+        for place, absorber in enumerate(ELEMENTS):
+            rng = np.random.default_rng([config.seed, 3, number, place])
+            yield _of_sheet(absorber, number * len(ELEMENTS) + place, radius, rng)
+
+
+def simulate(config: Config) -> Path:
+    """Paths of every site that has none yet, and the table of all that is made of them."""
+    feff.sweep_scratch()
+    done, sites = table.keys(config.out / "defects"), list(plan(config))
+    # the absorber is the first of its box, whatever it was in the crystal
+    todo = [site for site in sites if (site.row["material_id"], 0) not in done]
+    print(f"{len(sites)} sites, {len(todo)} of them to be done:")
+    print(f"about {len(todo) * SECONDS / 60:.0f} minutes of processor time", flush=True)
+    tasks = [(structures.to_row(site.row["material_id"], site.structure), [0]) for site in todo]
+    work.spectra(replace(config, run=replace(config.run, keep_paths=True)), "defects", tasks, len(todo))
+    return build(config, sites)
+
+
+def build(config: Config, sites: list[Site]) -> Path:
+    """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
+    rows, known = [], {site.row["material_id"]: site.row for site in sites}
+    for (name, _), scattering in tqdm(paths.load(config.out / "defects"), total=len(sites), desc="defects.parquet"):
+        if name in known:
+            rows += _rows(known[name], scattering, config, np.random.default_rng([config.seed, 4, len(rows)]))
+    rows.sort(key=lambda row: str(row["material_id"]))
+    path = config.out / "defects.parquet"
+    table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), table.made_with_feff(config))
+    print(f"{path}: {len(rows)} spectra of {len(known)} sites")
+    return path
+
+
+def _rows(row: dict, scattering: Paths, config: Config, rng: np.random.Generator) -> list[dict]:
+    """The site as it is, with neighbours left out, and cut out of what is around it."""
+    first = first_shell(scattering, row["neighbours"])
+    if len(first) != row["cn"]:  # neighbours at distances that the label does not tell apart
+        return []
+    away = np.linalg.norm(scattering.atoms, axis=1)
+    out = [(row, scattering)]
+    gone = np.zeros(len(away), bool)
+    gone[rng.choice(first, 1 + int(row["cn"] > 4 and rng.random() < TWO_OUT), replace=False)] = True
+    vacancy = {"material_id": f"{row['material_id']} vacancy"} | _label(row, first, gone)
+    out.append((row | vacancy, paths.without(scattering, gone)))
+    reach = away[first].max() + rng.uniform(0.05, BEHIND)
+    cut = paths.within(scattering, reach)
+    out.append((row | {"material_id": f"{row['material_id']} support"}, cut))
+    made = []
+    for said, left in out:
+        chis = feff.variants(left, config.feff).astype(np.float16)
+        label = {"cn_values": [said["cn"]], "cn_weights": [1.0], "multiplicity": 1, "n_sites": 1}
+        made.append(said | label | {"chi_static": chis[0], "chi_debye": chis[1:].ravel()})
+    return made
+
+
+def first_shell(scattering: Paths, neighbours: str) -> np.ndarray:
+    """Numbers of the atoms that a label names, nearest first; more or fewer where distances do not tell."""
+    away, found = np.linalg.norm(scattering.atoms, axis=1), set()
+    symbols = [Element.from_Z(z).symbol for z in scattering.numbers.tolist()]
+    named = np.array(symbols)[scattering.atom_potentials]
+    for symbol, distance in (word.split(":") for word in neighbours.split()):
+        alike = (named == symbol) & (np.abs(away - float(distance)) < SAME)
+        found |= set(np.flatnonzero(alike[1:]) + 1)
+    return np.array(sorted(found), int)
+
+
+def _label(row: dict, first: np.ndarray, gone: np.ndarray) -> dict:
+    words = np.array(row["neighbours"].split())
+    left = words[~gone[first]]
+    return {"cn": len(left), "neighbours": " ".join(left)}
