@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--element", help="the absorber of all the spectra, where the files do not say")
     option("--formula", help="what all the samples are made of, such as Na2CrO4")
     option("--elements", help="the same where amounts are not known, such as 'Na Cr O'")
+    option("--reference", metavar="FILE", help="a foil measured like the samples, which gives s02; or s02 itself")
     option("--model", default="default", help="name of the model")
     return parser
 
@@ -91,7 +92,7 @@ def _predict(args: argparse.Namespace) -> int:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
-        rows, groups = predict_files(args.files, **asked)
+        rows, groups = predict_files(args.files, **asked, reference=_reference(args.reference))
     _print_table(rows)
     for path in outputs:
         try:
@@ -109,6 +110,20 @@ def _predict(args: argparse.Namespace) -> int:
         except OSError as error:
             raise FileError(path, f"it cannot be written ({error.strerror})") from error
     return 0 if any("cn" in row for row in rows) else 1
+
+
+def _reference(given: str | None) -> Any:
+    """The one group of a file, processed, or the number."""
+    from . import files
+
+    with contextlib.suppress(TypeError, ValueError):
+        return float(given)  # type: ignore[arg-type]
+    if given is None:
+        return None
+    groups = files.read_groups(given)
+    if len(groups) != 1:
+        raise FileError(given, f"it has {len(groups)} spectra: name a file of the foil alone")
+    return files.process(groups[0])
 
 
 def _check_new_file(path: Path, others: set[Path], overwrite: bool, picture: bool) -> None:

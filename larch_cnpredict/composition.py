@@ -1,7 +1,7 @@
 """What a sample is made of, as the user or the header of its data says, and as the models read it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -86,6 +86,12 @@ def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -
     which = np.array([[absorber == element for element in ELEMENTS] for absorber in absorbers])
     columns = [shares[:, 1:], which, own, mean, spread, highest, lowest, there.sum((1, 2))]
     return np.column_stack(columns).astype(np.float32)
+
+
+def elements_of(compositions: Iterable[Iterable[str]]) -> np.ndarray:
+    """Which elements there are, by atomic number: (n, 119), a mask."""
+    rows = [{_number(symbol) for symbol in symbols} for symbols in compositions]
+    return np.array([[z in row for z in range(NOBLE[-1] + 1)] for row in rows]).reshape(-1, NOBLE[-1] + 1)
 
 
 @lru_cache  # xraydb looks through all elements each time

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from . import composition, domain, features, samples, uncertainty
 from .errors import CNPredictError, InputError, MissingArrayError, OptionError, UnsupportedElementError, boundary
 from .models import Models, load_models
 from .reading import compare
+from .reference import read_reference
 from .request import Request
 from .result import Prediction, is_stale, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
@@ -25,7 +27,7 @@ CONTRADICTION = (
 def predict_cn(
     group: Any, chir_mag: Any = None, element: str | None = None, edge: str | None = None, model: str = "default",
     transform: str = "auto", k: Any = None, chi: Any = None, errors: str = "raise", models: str | Path | None = None,
-    formula: str | None = None, elements: str | None = None, _larch: Any = None,
+    formula: str | None = None, elements: str | None = None, reference: Any = None, _larch: Any = None,
 ) -> Any:  # fmt: skip
     """Predict how many nearest neighbours the absorbing atom has.
 
@@ -68,6 +70,9 @@ def predict_cn(
         amounts are not known. The answer is then by spectrum and composition together, which is more often right, and
         a note says what the spectrum alone gives. It is in doubt where the two contradict each other. By default the
         Sample.stoichiometry of an XDI header; formula='' asks for the spectrum alone
+    reference : Group, name of a group, or float, optional
+        the foil of the absorber (Ti, V, Cr, Fe, Co, Ni, Cu), measured like the sample: feffit of its first shell gives
+        s02; or s02 itself. The mean, its interval and kind are by s02 too then, and a note says what they are without
 
     Returns
     -------
@@ -92,7 +97,9 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        request = Request.checked(element, edge, model, transform, models, formula, elements)
+        known = read_reference(resolve(reference, _larch))
+        s02 = known.s02 if known else None
+        request = Request.checked(element, edge, model, transform, models, formula, elements, s02)
         loaded = load_models(request.models, request.model)
         numbers = (int, float, np.number)
         several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
@@ -101,6 +108,8 @@ def predict_cn(
         for i, one in enumerate(groups):
             try:
                 groups[i], spectrum = read(one, request, loaded, _larch, chir_mag=chir_mag, k=k, chi=chi)
+                if known:
+                    known.check(spectrum)
                 out.append(spectrum)
             except CNPredictError as error:
                 if errors == "raise":
@@ -162,8 +171,8 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         amounts = [spectra[i].composition.amounts for i in rows]  # type: ignore[union-attr]
         return models.probabilities(kind, composition.inputs(amounts, [elements[i] for i in rows]))
 
-    def of_samples(reads: str, rows: list[int]) -> list[samples.Sample]:
-        says = models.of_samples(reads, inputs[reads][rows])
+    def of_samples(reads: str, rows: list[int], known: np.ndarray) -> list[samples.Sample]:
+        says = models.of_samples(reads, inputs[reads][rows], known[rows])
         return samples.describe(says, [elements[i] for i in rows], models.calibration["samples"][reads])
 
     def spoken_of(p: np.ndarray, i: int) -> np.ndarray:
@@ -175,7 +184,10 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
     families = [models.manifest["default"][kind] if request.model == "default" else request.model for kind in reads]
     alone = _by_kind(families, by_spectrum)
     told = _by_kind([s.composition.kind if s.composition else None for s in spectra], by_composition)
-    described = _by_kind(reads, of_samples)
+    beside = told_of(spectra, request)
+    described = _by_kind(reads, partial(of_samples, known=beside))
+    blind = [kind if beside[i].any() and models.told else None for i, kind in enumerate(reads)]
+    untold = _by_kind(blind, partial(of_samples, known=np.zeros_like(beside)))
     joint = dict(alone)
     for i, known in told.items():
         fitted = models.calibration[families[i]]
@@ -195,6 +207,10 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             notes = [f"with the composition {text}; without it: CN {guess} (p = {max(without):.2f})", *notes]
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
+        if i in untold and request.reference is not None:
+            low, high = untold[i].interval
+            by_itself = f"mean {untold[i].mean:.1f} [{low:.1f}, {high:.1f}]"
+            notes = [f"with s02 = {request.reference:.2f}; with nothing told beside the spectrum: {by_itself}", *notes]
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
         read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
         given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
@@ -222,6 +238,13 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         )
         out.append(answer)
     return compare(asked, out)
+
+
+def told_of(spectra: Sequence[Spectrum], request: Request) -> np.ndarray:
+    """What the networks of samples are told beside the spectra: s02, and what the samples are made of."""
+    s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
+    amounts = [s.composition.amounts if s.composition else {} for s in spectra]
+    return samples.told_columns(s02, composition.elements_of(amounts))
 
 
 def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ class Request:
         models: Any,
         formula: Any,
         elements: Any,
-        s02: float | None,
+        reference: float | None,
     ) -> "Request":
         """From what a user gave; the rest is checked with the spectrum and with the models."""
         OptionError.check("transform", transform, ("auto", "own", "training"))
@@ -44,7 +44,7 @@ class Request:
         for option, given in (("formula", formula), ("elements", elements)):
             if given is not None and not isinstance(given, str):
                 raise OptionError(option, given, "a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)")
-        return cls(element, edge, model, transform, models, formula, elements, s02)
+        return cls(element, edge, model, transform, models, formula, elements, reference)
 
     @classmethod
     def stored(cls, made: Any) -> "Request | None":

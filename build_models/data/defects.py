@@ -4,7 +4,7 @@ A site of a crystal, its absorber or some metals around it exchanged, is one run
 spectra: as it is, with a neighbour or two left out, and cut out, with nothing or little behind the first shell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,9 +44,9 @@ class Site:
     structure: Structure
 
 
-def _boxed(symbols: list[str], points: np.ndarray) -> Structure:
+def _boxed(symbols: Sequence[str], points: np.ndarray) -> Structure:
     box = Lattice.cubic(2 * np.abs(points).max() + VACUUM)
-    return Structure(box, symbols, points, coords_are_cartesian=True)
+    return Structure(box, list(symbols), points, coords_are_cartesian=True)
 
 
 def _of_crystal(parent: dict, crystal: Structure, radius: float, rng: np.random.Generator) -> Site:
@@ -83,18 +83,18 @@ def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generato
     points[:, 2] -= height if upon < 2 else 0.0
     ligand = str(rng.choice(["O", "O", "Cl"]))
     axial = np.outer([1, -1][:upon], [0, 0, rng.uniform(*AXIAL) + 0.35 * (ligand == "Cl")])
-    points, symbols = np.vstack([np.zeros((1, 3)), axial, points]), [absorber, *[ligand] * upon, *symbols.tolist()]
+    points, all_symbols = np.vstack([np.zeros((1, 3)), axial, points]), [absorber, *[ligand] * upon, *symbols.tolist()]
     away, cn = np.linalg.norm(points, axis=1), nearest + upon
-    words = sorted((round(float(away[i]), 3), symbols[i]) for i in range(1, 1 + cn))
+    words = sorted((round(float(away[i]), 3), all_symbols[i]) for i in range(1, 1 + cn))
     row = {
         "material_id": f"sheet {number}",
         "site_index": 0,
-        "formula": absorber + "C" + "".join(sorted(set(symbols[1:]) - {"C"})),
+        "formula": absorber + "C" + "".join(sorted(set(all_symbols[1:]) - {"C"})),
         "prototype": f"metal in graphene, {cn} neighbours",
         "cn": cn,
         "neighbours": " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in words),
     }
-    return Site(row | {"absorber": absorber}, _boxed(symbols, points))
+    return Site(row | {"absorber": absorber}, _boxed(all_symbols, points))
 
 
 def parents(config: Config) -> pd.DataFrame:
@@ -144,7 +144,8 @@ def simulate(config: Config) -> Path:
 
 def build(config: Config, sites: list[Site]) -> Path:
     """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
-    rows, known = [], {site.row["material_id"]: site.row for site in sites}
+    rows: list[dict] = []
+    known = {site.row["material_id"]: site.row for site in sites}
     for (name, _), scattering in tqdm(paths.load(config.out / "defects"), total=len(sites), desc="defects.parquet"):
         if name in known:
             rows += _rows(known[name], scattering, config, np.random.default_rng([config.seed, 4, len(rows)]))

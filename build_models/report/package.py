@@ -33,6 +33,8 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "version": run.config.train.version,
         "date": datetime.date.today().isoformat(),
         "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
+        "told": ["s02", "elements"],  # beside the spectrum, to the networks of samples
+        "defects": [table.provenance(Path(path)) for path in run.config.train.defects],
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
     }
     if run.config.train.keep and not unseen:

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from pymatgen.core import Composition, Element
+from pymatgen.core import Composition
 from tqdm import tqdm
 
 from build_models.data.particles import BULK
@@ -21,7 +21,7 @@ from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
 from build_models.spectra.copies import Copies, write_inputs
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset, folds
-from larch_cnpredict.composition import NOBLE
+from larch_cnpredict.composition import elements_of
 from larch_cnpredict.features import K_GRID
 from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL, STEP, told_columns
 
@@ -54,10 +54,8 @@ class Anchors:
     @cached_property
     def there(self) -> np.ndarray:
         """Which elements each is made of, by atomic number: (n, 119), a mask."""
-        out = np.zeros((len(self), NOBLE[-1] + 1), bool)
-        for row, absorber, formula in zip(out, self.data.elements, self.data.formulas, strict=True):
-            row[[Element(symbol).Z for symbol in {absorber, *_symbols(formula)}]] = True
-        return out
+        names = zip(self.data.elements.tolist(), self.data.formulas.tolist(), strict=True)
+        return elements_of([{absorber, *_symbols(formula)} for absorber, formula in names])
 
     @classmethod
     def of(
@@ -74,7 +72,7 @@ class Anchors:
         Defects are held out with the structure type of their crystal, particles with their metals and with their shape.
         """
         clear = np.flatnonzero(data.trainable & (data.weight > CLEAR))
-        parts, numbers, kind = [data.take(clear)], [data.cn[clear]], [np.zeros(len(clear), bool)]
+        parts, numbers, kind = [data.take(clear)], [data.cn[clear].astype(float)], [np.zeros(len(clear), bool)]
         held = [np.column_stack([fold[clear]] * 2)]
         if defects is not None:
             of_type = dict(zip(data.prototypes, fold, strict=True))
@@ -89,8 +87,8 @@ class Anchors:
             rows = [row for row in rows for _ in range(PARTICLES_EACH if row["particle"] else BULK_EACH)]
             more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
             parts.append(Dataset(**more, digest=data.digest))
-            numbers.append([row["mean"] for row in rows])
-            kind.append([row["particle"] for row in rows])
+            numbers.append(np.array([row["mean"] for row in rows]))
+            kind.append(np.array([row["particle"] for row in rows]))
             # what has no end has no shape
             keys = np.array([[row["shell"], row["prototypes"] if row["particle"] else row["shell"]] for row in rows])
             held.append(np.column_stack([folds(key, n_folds, seed) for key in keys.T]))
