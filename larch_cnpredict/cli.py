@@ -14,7 +14,7 @@ from .errors import CNPredictError, FileError, SeriesError
 
 COLUMNS = (
     *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "in_domain"),
-    *("verdict", "cn_std", "mixture", "model", "family", "model_version", "notes"),
+    *("verdict", "cn_std", "cn_shells", "mixture", "model", "family", "model_version", "notes"),
 )
 SHOWN = COLUMNS[:11]
 

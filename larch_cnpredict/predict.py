@@ -15,7 +15,7 @@ from .models import Models, load_models
 from .reading import compare
 from .reference import read_reference
 from .request import Request
-from .result import Prediction, is_stale, write
+from .result import ONE_SITE, Prediction, is_stale, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
 
 CONTRADICTION = (
@@ -89,11 +89,13 @@ def predict_cn(
     cn_set (90 % prediction set), cn_set_each (a larger one, which holds rare numbers too nine times in ten), cn_mean,
     cn_std, cn_mean_interval (90 %), mixture (probability of more than one number), kind, composition,
     spectrum_probabilities, element, edge, model, family, model_version, in_domain, domain_score, notes, xftf,
-    fingerprint, neighbours, request. No array is changed.
+    cn_shells, fingerprint, neighbours, request. No array is changed.
 
     The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), which labelled sites of
     the Materials Project whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao (ChinaXiv
-    202511.00010). How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
+    202511.00010). Conventions differ for split shells: of body-centred cubic metals it counts the nearest 8, where many
+    quote 8 + 6, of zinc 12, where many quote 6 + 6. cn_shells has both counts, where the known sites most like the
+    spectrum agree on them. How good it is, and where it fails, is on the model card: `larch-cnpredict info`.
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
@@ -195,7 +197,8 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
     spoken = [spoken_of(joint[i], i) for i in range(len(spectra))]
 
-    verdicts = domain.judge(spectra, inputs, models.domain, np.max(spoken, axis=1) >= domain.SURE)
+    numbers = models.classes[[joint[i].argmax() for i in range(len(spectra))]]
+    verdicts = domain.judge(spectra, inputs, models.domain, np.max(spoken, axis=1) >= domain.SURE, numbers)
     out = []
     for i, (spectrum, family, (reasons, found)) in enumerate(zip(spectra, families, verdicts, strict=True)):
         p, sample, fitted = joint[i], described[i], models.calibration[family]
@@ -207,17 +210,19 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
             notes = [f"with the composition {text}; without it: CN {guess} (p = {max(without):.2f})", *notes]
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
-        if i in untold and request.reference is not None:
+        if request.reference is not None and i in untold:
             low, high = untold[i].interval
             by_itself = f"mean {untold[i].mean:.1f} [{low:.1f}, {high:.1f}]"
             notes = [f"with s02 = {request.reference:.2f}; with nothing told beside the spectrum: {by_itself}", *notes]
+        if doubts or sample.kind != ONE_SITE:
+            found["cn_shells"] = []
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
         read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
         given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
         answer = Prediction(
             **read_as,
             **found,
-            cn=int(models.classes[p.argmax()]),
+            cn=int(numbers[i]),
             cn_mean=sample.mean,
             cn_std=sample.std,
             cn_mean_interval=sample.interval,

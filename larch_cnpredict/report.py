@@ -46,6 +46,8 @@ def cn_report(group: Any, _larch: Any = None) -> str:
     ]
     if answer.kind != ONE_SITE:
         sentences.append(f"Were it one site, it would be {number}.")
+    if answer.cn_shells:
+        sentences.append(f"Known sites whose spectra are most like it have these in two shells: {answer.shells_text}.")
     if made.importance[best] > 0:
         ends = (made.importance_r[best] + side * WIDTH / 2 for side in (-1, 1))
         sentences.append(

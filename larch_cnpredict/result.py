@@ -61,6 +61,10 @@ class Prediction:
         the Fourier transform that was read; what changes with all that the answer depends on, see `is_stale`
     neighbours : list of dict
         the training sites that look most like it: site, formula, cn, shell, distance
+    cn_shells : list of dict
+        for split shells, such as 8 + 6 of body-centred cubic metals, the first that EXAFS resolves and the next: count,
+        distance (Å), formula of the known site they are of. Empty unless five of the six known sites with this `cn`
+        that are most like it have both, and the same counts
     composition, spectrum_probabilities : str, list of float
         what the sample is made of, where it was told and is part of the answer, and the distribution without it
     request : Request
@@ -88,6 +92,7 @@ class Prediction:
     mixture: float | None = None
     kind: str = ONE_SITE
     cn_set_each: list[int] = field(default_factory=list)
+    cn_shells: list[dict[str, Any]] = field(default_factory=list)
     composition: str = ""
     spectrum_probabilities: list[float] = field(default_factory=list)
     request: Request = field(default_factory=Request)
@@ -133,6 +138,13 @@ class Prediction:
         return f"{self.cn_mean:.1f} [{low:.1f}, {high:.1f}]"
 
     @property
+    def shells_text(self) -> str:
+        """`cn_shells` as text, such as '8 + 6 (2.48 and 2.87 Å in FeCo)'; empty where there are none."""
+        counts = " + ".join(str(shell["count"]) for shell in self.cn_shells)
+        distances = " and ".join(f"{shell['distance']:.2f}" for shell in self.cn_shells)
+        return f"{counts} ({distances} Å in {self.cn_shells[0]['formula']})" if self.cn_shells else ""
+
+    @property
     def interval(self) -> tuple[float, float]:
         """`cn_mean_interval`; for results of earlier versions, which have none, by the standard deviation."""
         low, high = self.cn_mean_interval or (self.cn_mean + sign * 1.645 * self.cn_std for sign in (-1, 1))
@@ -153,6 +165,7 @@ class Prediction:
             "in_domain": "yes" if self.in_domain else "no",
             "verdict": self.verdict,
             "cn_std": round(self.cn_std, 3),
+            "cn_shells": self.shells_text.split(" (")[0],
             "mixture": "" if self.mixture is None else round(self.mixture, 3),
             **{name: getattr(self, name) for name in ("model", "family", "model_version")},
             "notes": "; ".join(self.notes),
@@ -160,7 +173,8 @@ class Prediction:
 
     def __str__(self) -> str:
         p = f"(p = {self.p:.2f}, 90 % set {self.set_text})"
-        one, several = f" {p}, mean {self.mean_text}", f", {self.kind}; were it one site, CN {self.cn} {p}"
+        shells = f", shells {self.shells_text}" if self.cn_shells else ""
+        one, several = f" {p}, mean {self.mean_text}{shells}", f", {self.kind}; were it one site, CN {self.cn} {p}"
         text = f"{self.element} {self.edge}: {self.headline}{one if self.kind == ONE_SITE else several}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 

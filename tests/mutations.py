@@ -46,6 +46,11 @@ FAULTS = {
     "build_models/learn/samples.py": [
         Fault("intervals of the mean as the networks claim them", "enough.argmax()", "enough.argmax() * 0"),
     ],
+    "build_models/learn/shells.py": [
+        Fault("cations beyond anions are neighbours", "else symbol in names for", "else True for"),
+        Fault("second shells as far off as they may be", "NEXT = 1.25", "NEXT = 1.5"),
+        Fault("a site is known by its formula", '["formula"] != alike["formula"][i]', '["element"] == key[0]'),
+    ],
     "build_models/report/card.py": [
         Fault("five points more on the card", 'f"{100 * value:.1f}"', 'f"{100 * value + 5:.1f}"'),
     ],
@@ -54,6 +59,9 @@ FAULTS = {
     ],
     "build_models/report/measured.py": [
         Fault("measured compounds all right", '"exact": float(np.mean(list(exact.values())))', '"exact": 1.0'),
+    ],
+    "build_models/report/package.py": [
+        Fault("kept models do not learn shells", "arrays | shells.", "dict(arrays) or shells.", "test_export.py"),
     ],
     "build_models/report/samples.py": [
         Fault("samples of the test fold in training", "np.flatnonzero(fold != i), this", "np.arange(len(fold)), this"),
@@ -76,6 +84,8 @@ FAULTS = {
     ],
     "larch_cnpredict/domain.py": [
         Fault("nothing is out of domain", "if value > 1]", "if value > 1e9]", "test_predict.py"),
+        Fault("shells by the nearest site alone", "AGREE, ASKED = 5, 6", "AGREE, ASKED = 1, 1"),
+        Fault("shells of sites with another number", "ASKED, cn)", "ASKED)"),
     ],
     "larch_cnpredict/features.py": [
         Fault("real and imaginary part change places", "values.real, values.imag", "values.imag, values.real"),
@@ -83,6 +93,9 @@ FAULTS = {
     ],
     "larch_cnpredict/models.py": [
         Fault("damaged models are believed", 'hashlib.sha256(content).hexdigest() != entry["sha256"]', "False"),
+    ],
+    "larch_cnpredict/predict.py": [
+        Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
     ],
     "larch_cnpredict/transform.py": [
         Fault("any window is that of training", "ING.items())", 'ING.items() if key != "window")', "test_spectrum.py"),

@@ -14,10 +14,11 @@ import numpy as np
 
 from build_models.config import versions
 from build_models.data import table
-from build_models.learn import composition, samples, train
+from build_models.learn import composition, samples, shells, train
 from build_models.run import Run, tables
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
+from larch_cnpredict.domain import SHELLS, Arrays
 from larch_cnpredict.models import MANIFEST_FORMAT
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID
@@ -38,9 +39,8 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
     }
     if run.config.train.keep and not unseen:
-        return _manifest(folder, _kept(folder, Path(run.config.train.keep), own, calibration))
-    models, domain = train.trained(run, unseen), io.BytesIO()
-    np.savez_compressed(domain, **train.load(run, "domain", unseen))
+        return _manifest(folder, _kept(folder, run, own, calibration))
+    models = train.trained(run, unseen)
     compositions = {kind: train.load(run, f"composition-{kind}", unseen) for kind in composition.KINDS}
     entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
     manifest = {
@@ -64,18 +64,31 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
         "chosen": [table.provenance(Path(path)) for path in run.config.train.chosen],
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
-        "domain": _write(folder / "domain.npz", domain.getvalue()),
+        **_domain(folder, run, train.load(run, "domain", unseen)),
     }
     return _manifest(folder, manifest)
 
 
-def _kept(folder: Path, finished: Path, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of finished models with other networks of samples; their files are copied."""
+def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of finished models with other networks of samples; their files are copied, shells are new."""
+    finished = Path(run.config.train.keep)
     manifest = json.loads((finished / "manifest.json").read_text())
-    for entry in [*manifest["families"].values(), *manifest["composition"].values(), manifest["domain"]]:
+    for entry in [*manifest["families"].values(), *manifest["composition"].values()]:
         shutil.copy(finished / entry["file"], folder / entry["file"])
     but_samples = manifest.get("but_samples", manifest["version"])
-    return manifest | own | {"but_samples": but_samples, "calibration": dict(calibration)}
+    with np.load(finished / manifest["domain"]["file"]) as known:
+        index = _domain(folder, run, dict(known))
+    return manifest | own | index | {"but_samples": but_samples, "calibration": dict(calibration)}
+
+
+def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
+    """Write domain.npz, with shells if there are tables of the crystals; its entry, and how good shells are."""
+    if run.config.train.structures:
+        arrays = arrays | shells.of_index(arrays, run.config.train.structures)
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    entry = {"domain": _write(folder / "domain.npz", content.getvalue())}
+    return entry | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
 
 
 def _manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,8 @@ def answer_texts(found: Prediction) -> tuple[str, str, str, str]:
         answer, numbers, status = f"mean {found.mean_text}", absorber, f"{found.kind.capitalize()}. {status}"
         meaning = [MEANING.get(found.kind, found.kind), f"were it one site: CN {found.cn},  {single}"]
         notes = [*meaning, *notes] if found.in_domain else [*notes, *meaning]  # why it is outside comes first
-    notes = [*notes, f"model: {found.model}, version {found.model_version}"]
+    shells = [f"shells: {found.shells_text}"] if found.cn_shells else []
+    notes = [*notes, *shells, f"model: {found.model}, version {found.model_version}"]
     return answer, numbers, status, "\n".join(f"• {note}" for note in notes)
 
 

@@ -31,7 +31,8 @@ version = "mine"
 
 @pytest.mark.feff
 def test_from_structures_to_an_answer(tmp_path, measured):
-    (tmp_path / "quick.toml").write_text(QUICK)
+    quick = QUICK + f"structures = {json.dumps([str(tmp_path / 'out' / 'structures.parquet')])}\n"
+    (tmp_path / "quick.toml").write_text(quick)
     command = [sys.executable, "-m", "build_models", "all", "--limit", "8", "--out", str(tmp_path / "out")]
     offline = os.environ | {"MP_API_KEY": "", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     done = subprocess.run(
@@ -59,12 +60,15 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     done = run(again)  # finds everything done
     assert done.returncode == 0, done.stderr[-3000:]
     assert "train:" not in done.stderr
-    more = QUICK.replace('"mine"', '"more"') + f"keep = {json.dumps(str(folder))}\n"
+    more = quick.replace('"mine"', '"more"') + f"keep = {json.dumps(str(folder))}\n"
     (tmp_path / "keep.toml").write_text(more)
     for stage in ("evaluate", "export"):
         done = run([*command[:3], stage, *command[4:], "--config", str(tmp_path / "keep.toml")])
         assert done.returncode == 0, done.stderr[-3000:]
     kept, mine = load_models(folder.parent / "more"), models.manifest
+    for made in (models, kept):
+        assert (made.domain["shell_counts"][:, 0] > 0).mean() > 0.5
+        assert f"Of the\n{made.manifest['shells']['sites']} known sites" in (made.folder / "README.md").read_text()
     assert (kept.version, kept.manifest["but_samples"], kept.manifest["families"]) == ("more", "mine", mine["families"])
     assert (folder.parent / "more" / "phase.onnx").read_bytes() == (folder / "phase.onnx").read_bytes()
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here | {"models": kept.folder}).kind

@@ -1,14 +1,17 @@
 """predict_cn on measured spectra, end to end with the shipped models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
 
-from larch_cnpredict import Prediction, errors, features, predict_cn, uncertainty
+from larch_cnpredict import Prediction, cn_report, errors, features, predict_cn, samples, uncertainty
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.models import load_models
 from larch_cnpredict.request import Request
+from larch_cnpredict.result import KINDS
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, contents
 
@@ -154,3 +157,37 @@ def test_a_raw_spectrum_all_the_way(measured):
     autobk(group, rbkg=1.0)
     xftf(group)
     assert 4 in predict_cn(group).cn_set
+
+
+@pytest.fixture
+def split(monkeypatch):
+    """The shipped models, whose known sites with twelve neighbours all have two shells."""
+    known = load_models().domain
+    shells = np.where(known["cn"][:, None] == 12, [[6, 6]], [[4, 0]]).astype(np.int8)
+    monkeypatch.setitem(known, "shell_counts", shells)
+    monkeypatch.setitem(known, "shell_distances", np.full(shells.shape, [2.61, 2.87], np.float16))
+
+
+@pytest.mark.usefixtures("split")
+def test_split_shells_are_said(measured):
+    group = measured("Cu_foil")
+    answer = predict_cn(group)
+    assert [(shell["count"], shell["distance"]) for shell in answer.cn_shells] == [(6, 2.61), (6, 2.87)]
+    assert str(answer).endswith(f", shells 6 + 6 (2.61 and 2.87 Å in {answer.cn_shells[0]['formula']})")
+    assert answer.row()["cn_shells"] == "6 + 6"
+    assert Prediction.from_group(group.cn_predict) == answer
+    assert predict_cn(measured("CuO")).cn_shells == []  # 4, in one shell
+    assert "Known sites whose spectra are most like it have these in two shells: 6 + 6" in cn_report(group)
+
+
+@pytest.mark.usefixtures("split")
+def test_no_shells_of_what_is_no_one_site_or_out_of_domain(measured, monkeypatch):
+    group = measured("Cu_foil")
+    outside = Group(k=group.k, chi=-group.chi, e0=group.e0)
+    answer = predict_cn(outside, element="Cu")
+    assert not answer.in_domain
+    assert answer.cn_shells == []
+    describe = samples.describe
+    monkeypatch.setattr(samples, "describe", lambda *given: [replace(s, kind=KINDS[1]) for s in describe(*given)])
+    answer = predict_cn(group)
+    assert (answer.kind, answer.in_domain, answer.cn_shells) == (KINDS[1], True, [])

@@ -17,6 +17,8 @@ from larch_cnpredict.result import Prediction, is_stale, safe_cells, write
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, athena
 
+SPLIT = [{"count": 4, "distance": 1.95, "formula": "CuO"}, {"count": 2, "distance": 2.4, "formula": "CuO"}]
+
 
 def prediction(group: Group, **changes) -> Prediction:
     spectrum = read_spectrum(group)
@@ -50,6 +52,9 @@ def test_reads_as_one_line(measured):
     assert str(some) == (
         "Cu K: mean CN 5.9 [5.1, 6.3], several sites or phases; were it one site, CN 6 (p = 0.93, 90 % set {6})"
     )
+    split = prediction(group, cn_shells=SPLIT)
+    assert str(split).endswith("mean 5.9 [5.3, 6.6], shells 4 + 2 (1.95 and 2.40 Å in CuO)")
+    assert split.row()["cn_shells"] == "4 + 2"
     outside = prediction(group, in_domain=False, cn_set=[4, 6], notes=["it is flat", "transformed"])
     assert repr(outside).endswith("90 % set {4, 6}), mean 5.9 [5.3, 6.6] — outside what the models know: it is flat")
 
@@ -75,7 +80,7 @@ def test_what_a_session_would_break_is_refused_before_anything_is_written(measur
 
 def test_survives_a_session(measured, larch, tmp_path):
     group = measured()
-    made = prediction(group)
+    made = prediction(group, cn_shells=SPLIT)
     write(group, made)
     larch.symtable.cu = group
     larch(f"save_session('{tmp_path / 'one.larix'}')")
@@ -142,7 +147,7 @@ def test_a_verdict_and_a_row(measured, changes, verdict, advice):
     assert answer.reason == ("a note" if verdict == "outside" else "")
     assert answer.row() | {"cn_set": 0, "in_domain": 0, "verdict": 0, "kind": 0} == {
         **{"absorber": "Cu K", "cn": 6, "p": 0.93, "cn_set": 0, "cn_mean": 5.94, "cn_std": 0.4, "in_domain": 0},
-        **{"cn_mean_low": 5.282, "cn_mean_high": 6.598, "kind": 0, "mixture": ""},
+        **{"cn_mean_low": 5.282, "cn_mean_high": 6.598, "kind": 0, "cn_shells": "", "mixture": ""},
         **{"verdict": 0, "model": "default", "family": "phase", "model_version": "test", "notes": "a note"},
     }
 
@@ -151,7 +156,7 @@ def as_an_earlier_version_wrote(group: Group) -> Group:
     """cn_predict of version 0.1.0 with models 2026.11.4."""
     answer = explain(group).prediction
     made = group.cn_predict
-    del made.request, made.family
+    del made.request, made.family, made.cn_shells
     made.fingerprint = f"auto:::{answer.fingerprint}"
     made.model = "default, |chi(R)| alone"
     made.families = {"network": {"cn": answer.cn, "p": 0.9}, "shells": {"cn": answer.cn, "p": 0.9}}
@@ -163,7 +168,7 @@ def test_a_result_of_an_earlier_version_is_stale_can_be_read_and_is_made_anew(me
     made = as_an_earlier_version_wrote(group)
     assert is_stale(group)
     read = Prediction.from_group(made)
-    assert (read.cn, read.family, read.request) == (4, "", Request())
+    assert (read.cn, read.family, read.request, read.cn_shells) == (4, "", Request(), [])
     assert str(read).startswith("Cu K: CN 4 ")
     assert len(plot_cn(group, figure=Figure()).axes) == 2
     assert group.cn_predict is not made
@@ -180,6 +185,10 @@ def test_what_is_no_result_is_said(measured):
     ):
         with pytest.raises(errors.ResultError, match=sentence):
             Prediction.from_group(made)
+    predict_cn(group)
+    group.cn_predict.cn_shells = [8, 6]
+    with pytest.raises(errors.ResultError, match="cn_predict cannot be read"):
+        Prediction.from_group(group.cn_predict)
     predict_cn(group)
     group.cn_predict.cn = 99
     with pytest.raises(errors.ResultError, match="cn_predict cannot be read"):

@@ -1,14 +1,19 @@
 """What ships answers as what was trained, and is not written before there is anything to say of it."""
 
+import hashlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
 
 from build_models import config
 from build_models.__main__ import main
-from build_models.report import export
+from build_models.report import export, package
 from build_models.run import Run
+from larch_cnpredict.domain import SHELLS
+from larch_cnpredict.models import Models, default_folder
 from tests.build_models import synthetic
+from tests.build_models.crystals import crystals
 
 
 def model(p: np.ndarray) -> SimpleNamespace:
@@ -37,3 +42,27 @@ def test_figures_that_are_not_there_are_asked_for(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(Run, "load", lambda _: Run(settings, synthetic.dataset(60)))
     assert main(["export"]) == 1
     assert "run the stage 'evaluate' first" in capsys.readouterr().err
+
+
+def test_what_is_kept_learns_the_shells_of_its_sites(tmp_path, monkeypatch, structure_table):
+    finished = default_folder()
+    networks = SimpleNamespace(
+        classes=np.arange(3), onnx=lambda: SimpleNamespace(SerializeToString=(finished / "phase.onnx").read_bytes)
+    )
+    monkeypatch.setattr(package.train, "load", lambda run, name, unseen: networks)
+    monkeypatch.setattr(package.shells, "held_out", lambda arrays: {"said": len(arrays["shell_counts"])})
+    settings = config.load(None, {"train": {"keep": str(finished), "structures": [str(structure_table)]}})
+    manifest = package.write(tmp_path / "mine", Run(settings, synthetic.dataset(60)), {"phase": {}})
+    before, kept = Models(finished), json.loads((finished / "manifest.json").read_text())
+    assert (manifest["families"], manifest["absorbers"]) == (kept["families"], kept["absorbers"])
+    after = dict(np.load(tmp_path / "mine" / "domain.npz"))
+    content = (tmp_path / "mine" / "domain.npz").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == manifest["domain"]["sha256"]
+    assert manifest["shells"]["said"] == len(after["site"])
+    for name in set(before.domain) - set(SHELLS):
+        np.testing.assert_array_equal(after[name], before.domain[name])
+    (copper,) = np.flatnonzero(after["site"] == "mp-30 site 0")
+    assert after["shell_counts"][copper].tolist() == [12, 0]
+    assert np.flatnonzero(after["shell_counts"].any(1)).tolist() == [
+        i for i, site in enumerate(after["site"]) if site.split()[0] in crystals()
+    ]
