@@ -2,21 +2,19 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from contextlib import chdir, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from larch import Group, isgroup
 from larch.fitting import param, param_group
-from larch.xafs import feff8l, feffit, feffit_dataset, feffit_transform, feffpath
+from larch.xafs import feffit, feffit_dataset, feffit_transform
 from xraydb import atomic_number, atomic_symbol
 
 from .absorber import as_number
 from .composition import NOBLE
-from .errors import BadArrayError, FeffError, InputError, MissingArrayError, OptionError, boundary
+from .errors import BadArrayError, InputError, MissingArrayError, OptionError, boundary
+from .feff import feff_paths
 from .predict import current_answers, resolve
 from .reading import high_peaks
 from .result import Prediction
@@ -128,36 +126,3 @@ def feff_path(absorber: str, neighbour: str, distance: float, folder: str | Path
     path, *_ = feff_paths(name, symbols, distance * grid, 1.1 * distance, folder)
     path.degen, path.s02, path.e0, path.deltar, path.sigma2 = 1, "N * s02", "e0", "deltar", "sigma2"
     return path
-
-
-def feff_paths(
-    name: str, symbols: Sequence[str], points: np.ndarray, rpath: float, folder: str | Path | None = None
-) -> list[Group]:
-    """Single-scattering paths of FEFF8L among atoms at points (n, 3) in Å; the absorber is the one at the origin."""
-    place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
-    with place as where:
-        Path(where).mkdir(parents=True, exist_ok=True)
-        for old in Path(where).glob("feff0*.dat"):
-            old.unlink()
-        Path(where, "feff.inp").write_text(feff_input(symbols, points, rpath), encoding="ascii")
-        try:
-            with chdir(where):  # and back, also where Larch's runner fails
-                feff8l(folder=where, verbose=False)
-            made = sorted(Path(where).glob("feff0*.dat"))
-            return [feffpath(str(path), label=f"{name} {path.stem}") for path in made]
-        except Exception as error:
-            raise FeffError(name, error) from error
-
-
-def feff_input(symbols: Sequence[str], points: np.ndarray, rpath: float) -> str:
-    """feff.inp of these atoms, nearest first."""
-    away = np.linalg.norm(points, axis=1)
-    order = np.argsort(away, kind="stable")
-    absorber, kinds = symbols[order[0]], sorted(set(symbols))
-    potentials = [f"{i} {atomic_number(symbol)}" for i, symbol in enumerate([absorber, *kinds])]
-    atoms = [
-        f"{x:.5f} {y:.5f} {z:.5f} {1 + kinds.index(symbols[i]) if i != order[0] else 0}"
-        for i, (x, y, z) in zip(order, points[order].tolist(), strict=True)
-    ]
-    cards = ["TITLE first shell", "EDGE K", "CONTROL 1 1 1 1 1 1", "PRINT 1 0 0 0 0 3", "EXAFS 20", "NLEG 2"]
-    return "\n".join([*cards, f"RPATH {rpath:.4f}", "POTENTIALS", *potentials, "ATOMS", *atoms, "END\n"])

@@ -10,13 +10,13 @@ from larch.xafs import feffit, feffit_dataset, feffit_transform
 
 from .absorber import as_number
 from .errors import FoilError, MissingArrayError, OptionError
-from .feffit_start import feff_paths
+from .feff import feff_paths
 from .request import Request
 from .spectrum import Spectrum, read_spectrum
 
 # Lattice constants a and c in Å at room temperature: CRC Handbook of Chemistry and Physics, crystal structures of the
-# elements. Not there: manganese, of no simple crystal; zinc, the far half of whose shell no sigma2 describes (three foils:
-# s02 from 1.2 to 1.5).
+# elements. Not there: manganese, of no simple crystal; zinc, the far half of whose shell no sigma2 describes (three
+# foils: s02 from 1.2 to 1.5).
 METALS = {
     "Sc": ("hcp", 3.309, 5.268), "Ti": ("hcp", 2.951, 4.684), "V": ("bcc", 3.024, 3.024), "Cr": ("bcc", 2.885, 2.885),
     "Fe": ("bcc", 2.867, 2.867), "Co": ("hcp", 2.507, 4.069), "Ni": ("fcc", 3.524, 3.524), "Cu": ("fcc", 3.615, 3.615),

@@ -36,7 +36,7 @@ def height(chi: np.ndarray) -> np.ndarray:
 def test_a_mixture_is_its_components_in_their_shares(anchors):
     assert (anchors.data.weight > 0.8).all()
     assert len(anchors) < 400
-    chi, _, _, mean, kind = samples.draw(anchors, anchors.fold, np.random.default_rng(0), PLAIN)
+    chi, _, _, _, mean, kind = samples.draw(anchors, anchors.fold, np.random.default_rng(0), PLAIN)
     assert height(chi) == pytest.approx(mean, abs=1e-4)
     mixed = ~np.isclose(mean, anchors.numbers)
     assert 0.3 < mixed.mean() < 0.6
@@ -48,10 +48,29 @@ def test_a_mixture_is_its_components_in_their_shares(anchors):
 
 def test_sides_and_absorbers_never_meet(anchors):
     data = anchors.data
-    mark = 1 + 1000 * anchors.fold + 1e6 * (data.elements == "Ni")
+    unseen = np.arange(len(data)) % 3 == 0
+    mark = 1 + 1000 * anchors.fold[:, 0] + 1e6 * (data.elements == "Ni") + 1e4 * unseen
     marked = replace(data, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
-    chi = samples.draw(replace(anchors, data=marked), anchors.fold, np.random.default_rng(0), PLAIN)[0]
+    chi = samples.draw(replace(anchors, data=marked), unseen, np.random.default_rng(0), PLAIN)[0]
     assert height(chi) == pytest.approx(mark, rel=1e-4)
+
+
+def test_a_particle_meets_those_alone_that_are_held_out_with_its_metals(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 1.0)
+    monkeypatch.setattr(samples, "SAME_CRYSTAL", 0.0)
+    fold = anchors.fold.copy()
+    fold[::5] = [1, 0]  # metals in one, shape in the other
+    odd = replace(anchors, fold=fold)
+    assert odd.tested.sum() < len(odd)
+
+    def drawn(mark):
+        marked = replace(odd.data, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
+        return height(samples.draw(replace(odd, data=marked), np.zeros(len(odd)), np.random.default_rng(0), PLAIN)[0])
+
+    assert drawn(1.0 + fold[:, 0]) == pytest.approx(1 + fold[:, 0], rel=1e-4)
+    share = drawn(1.0 * ~odd.tested)
+    assert share[odd.tested] == pytest.approx(0)  # none is anybody's partner
+    assert ((share > 0) & (share < 1 - 1e-6))[~odd.tested].all()
 
 
 def test_sites_of_one_crystal_are_mixed_with_one_another(anchors, monkeypatch):
@@ -65,7 +84,8 @@ def test_sites_of_one_crystal_are_mixed_with_one_another(anchors, monkeypatch):
     data = replace(
         anchors.data, sites=sites, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32)
     )
-    chi = samples.draw(replace(anchors, data=data), np.zeros(n), np.random.default_rng(0), PLAIN)[0]
+    together_held = replace(anchors, data=data, fold=np.zeros((n, 2), int))
+    chi = samples.draw(together_held, np.zeros(n), np.random.default_rng(0), PLAIN)[0]
     together = np.array(
         [((crystal == c) & (data.elements == e)).sum() for c, e in zip(crystal, data.elements, strict=True)]
     )
@@ -109,7 +129,7 @@ def test_a_particle_is_the_mean_over_its_atoms(tmp_path):
     anchors = Anchors.of(dataset(40), np.zeros(40, int), [path], 5, 0)
     assert anchors.particle.sum() == 2 * samples.PARTICLES_EACH
     assert sorted(set(anchors.numbers[anchors.data.sites == "cuboctahedron"])) == [pytest.approx(mean)]
-    kind = samples.draw(anchors, anchors.fold, np.random.default_rng(1), PLAIN)[4]
+    kind = samples.draw(anchors, anchors.fold, np.random.default_rng(1), PLAIN)[5]
     alone = anchors.particle & (kind == PARTICLE)
     assert alone.any()
     assert (kind[anchors.data.sites == "bulk"] != PARTICLE).any()

@@ -1,0 +1,46 @@
+"""Scattering paths by Larch's FEFF8L, for fits."""
+
+from collections.abc import Sequence
+from contextlib import chdir, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from larch import Group
+from larch.xafs import feff8l, feffpath
+from xraydb import atomic_number
+
+from .errors import FeffError
+
+
+def feff_paths(
+    name: str, symbols: Sequence[str], points: np.ndarray, rpath: float, folder: str | Path | None = None
+) -> list[Group]:
+    """Single-scattering paths of FEFF8L among atoms at points (n, 3) in Å; the absorber is the one at the origin."""
+    place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
+    with place as where:
+        Path(where).mkdir(parents=True, exist_ok=True)
+        for old in Path(where).glob("feff0*.dat"):
+            old.unlink()
+        Path(where, "feff.inp").write_text(feff_input(symbols, points, rpath), encoding="ascii")
+        try:
+            with chdir(where):  # and back, also where Larch's runner fails
+                feff8l(folder=where, verbose=False)
+            made = sorted(Path(where).glob("feff0*.dat"))
+            return [feffpath(str(path), label=f"{name} {path.stem}") for path in made]
+        except Exception as error:
+            raise FeffError(name, error) from error
+
+
+def feff_input(symbols: Sequence[str], points: np.ndarray, rpath: float) -> str:
+    """feff.inp of these atoms, nearest first."""
+    away = np.linalg.norm(points, axis=1)
+    order = np.argsort(away, kind="stable")
+    absorber, kinds = symbols[order[0]], sorted(set(symbols))
+    potentials = [f"{i} {atomic_number(symbol)}" for i, symbol in enumerate([absorber, *kinds])]
+    atoms = [
+        f"{x:.5f} {y:.5f} {z:.5f} {1 + kinds.index(symbols[i]) if i != order[0] else 0}"
+        for i, (x, y, z) in zip(order, points[order].tolist(), strict=True)
+    ]
+    cards = ["TITLE first shell", "EDGE K", "CONTROL 1 1 1 1 1 1", "PRINT 1 0 0 0 0 3", "EXAFS 20", "NLEG 2"]
+    return "\n".join([*cards, f"RPATH {rpath:.4f}", "POTENTIALS", *potentials, "ATOMS", *atoms, "END\n"])
