@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pymatgen.core import Element, Lattice, Structure
 from tqdm import tqdm
@@ -44,26 +45,26 @@ class Site:
     structure: Structure
 
 
-def _boxed(symbols: Sequence[str], points: np.ndarray) -> Structure:
+def _boxed(names: Sequence[str], points: np.ndarray) -> Structure:
     box = Lattice.cubic(2 * np.abs(points).max() + VACUUM)
-    return Structure(box, list(symbols), points, coords_are_cartesian=True)
+    return Structure(box, list(names), points, coords_are_cartesian=True)
 
 
 def _of_crystal(parent: dict, crystal: Structure, radius: float, rng: np.random.Generator) -> Site:
     """The site of a labelled crystal, with another absorber or other metals around it."""
     center = crystal[parent["site_index"]]
     near = sorted(crystal.get_sites_in_sphere(center.coords, radius), key=lambda site: site.nn_distance)
-    symbols, points = [site.specie.symbol for site in near], np.array([site.coords - center.coords for site in near])
-    place = ELEMENTS.index(symbols[0])
+    names, points = [site.specie.symbol for site in near], np.array([site.coords - center.coords for site in near])
+    place = ELEMENTS.index(names[0])
     if rng.random() < DOPANT:
-        symbols[0] = str(rng.choice([e for e in ELEMENTS[max(place - 2, 0) : place + 3] if e != symbols[0]]))
-    metals = sorted({symbol for symbol in symbols if Element(symbol).is_metal})
+        names[0] = str(rng.choice([e for e in ELEMENTS[max(place - 2, 0) : place + 3] if e != names[0]]))
+    metals = sorted({symbol for symbol in names if Element(symbol).is_metal})
     old, new, share = rng.choice(metals), str(rng.choice(ELEMENTS)), rng.uniform(0, OTHERS)
-    exchanged = (np.array(symbols) == old) & (rng.random(len(symbols)) < share)
-    symbols = [symbols[0], *np.where(exchanged, new, symbols)[1:].tolist()]
-    named = {"material_id": f"{parent['material_id']} dopant at {parent['site_index']}", "absorber": symbols[0]}
+    exchanged = (np.array(names) == old) & (rng.random(len(names)) < share)
+    names = [names[0], *np.where(exchanged, new, names)[1:].tolist()]
+    named = {"material_id": f"{parent['material_id']} dopant at {parent['site_index']}", "absorber": names[0]}
     row = parent | named | {"site_index": 0, "prototype": labels.prototype(crystal)}
-    return Site(row, _boxed(symbols, points))
+    return Site(row, _boxed(names, points))
 
 
 def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generator) -> Site:
@@ -76,25 +77,25 @@ def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generato
     away = np.linalg.norm(points, axis=1)
     points = points[np.argsort(away, kind="stable")][2 if nearest == 4 else 1 :]
     points[:nearest] *= 1 + rng.uniform(*WIDEN) / np.linalg.norm(points[0])
-    symbols = np.full(len(points), "C", dtype="<U2")
-    symbols[:nearest] = np.where(rng.random(nearest) < rng.choice([0.0, 0.5, 1.0], p=[0.7, 0.2, 0.1]), "O", "N")
+    ring = np.full(len(points), "C", dtype="<U2")
+    ring[:nearest] = np.where(rng.random(nearest) < rng.choice([0.0, 0.5, 1.0], p=[0.7, 0.2, 0.1]), "O", "N")
     upon = int(rng.choice([0, 1, 2] if nearest == 4 else [0, 1], p=[0.5, 0.35, 0.15] if nearest == 4 else [0.6, 0.4]))
     height = rng.uniform(*HEIGHT) if nearest == 4 else np.sqrt(rng.uniform(1.85, 2.05) ** 2 - points[0] @ points[0])
     points[:, 2] -= height if upon < 2 else 0.0
     ligand = str(rng.choice(["O", "O", "Cl"]))
     axial = np.outer([1, -1][:upon], [0, 0, rng.uniform(*AXIAL) + 0.35 * (ligand == "Cl")])
-    points, all_symbols = np.vstack([np.zeros((1, 3)), axial, points]), [absorber, *[ligand] * upon, *symbols.tolist()]
+    points, names = np.vstack([np.zeros((1, 3)), axial, points]), [absorber, *[ligand] * upon, *ring.tolist()]
     away, cn = np.linalg.norm(points, axis=1), nearest + upon
-    words = sorted((round(float(away[i]), 3), all_symbols[i]) for i in range(1, 1 + cn))
+    words = sorted((round(float(away[i]), 3), names[i]) for i in range(1, 1 + cn))
     row = {
         "material_id": f"sheet {number}",
         "site_index": 0,
-        "formula": absorber + "C" + "".join(sorted(set(all_symbols[1:]) - {"C"})),
+        "formula": absorber + "C" + "".join(sorted(set(names[1:]) - {"C"})),
         "prototype": f"metal in graphene, {cn} neighbours",
         "cn": cn,
         "neighbours": " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in words),
     }
-    return Site(row | {"absorber": absorber}, _boxed(all_symbols, points))
+    return Site(row | {"absorber": absorber}, _boxed(names, points))
 
 
 def parents(config: Config) -> pd.DataFrame:
@@ -145,51 +146,60 @@ def simulate(config: Config) -> Path:
 def build(config: Config, sites: list[Site]) -> Path:
     """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
     rows: list[dict] = []
-    known = {site.row["material_id"]: site.row for site in sites}
+    number = {site.row["material_id"]: i for i, site in enumerate(sites)}
     for (name, _), scattering in tqdm(paths.load(config.out / "defects"), total=len(sites), desc="defects.parquet"):
-        if name in known:
-            rows += _rows(known[name], scattering, config, np.random.default_rng([config.seed, 4, len(rows)]))
+        if name in number:
+            rng = np.random.default_rng([config.seed, 4, number[name]])
+            rows += of_paths(sites[number[name]].row, scattering, config, rng)
     rows.sort(key=lambda row: str(row["material_id"]))
     path = config.out / "defects.parquet"
-    table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), table.made_with_feff(config))
-    print(f"{path}: {len(rows)} spectra of {len(known)} sites")
+    tried = table.read_shards(config.out / "defects", [*table.KEY, "reason"])
+    failures = tried.filter(pc.not_equal(tried["reason"], ""))
+    made_with = table.made_with_feff(config) | {"failures": str(len(failures))}
+    table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), made_with)
+    print(
+        f"{path}: {len(rows)} spectra of {len({row['material_id'].split(' ')[0] for row in rows})} crystals and sheets"
+    )
+    table.say_failures(failures, len(tried) - len(failures))
     return path
 
 
-def _rows(row: dict, scattering: Paths, config: Config, rng: np.random.Generator) -> list[dict]:
-    """The site as it is, with neighbours left out, and cut out of what is around it."""
+def of_paths(row: dict, scattering: Paths, config: Config, rng: np.random.Generator) -> list[dict]:
+    """The site as it is, with neighbours left out, and cut out of what is around it; none where labels do not tell."""
     first = first_shell(scattering, row["neighbours"])
-    if len(first) != row["cn"]:  # neighbours at distances that the label does not tell apart
+    if len(first) != row["cn"]:  # an atom that is none of the neighbours is as far away as one of them
         return []
     away = np.linalg.norm(scattering.atoms, axis=1)
-    out = [(row, scattering)]
     gone = np.zeros(len(away), bool)
     gone[rng.choice(first, 1 + int(row["cn"] > 4 and rng.random() < TWO_OUT), replace=False)] = True
-    vacancy = {"material_id": f"{row['material_id']} vacancy"} | _label(row, first, gone)
-    out.append((row | vacancy, paths.without(scattering, gone)))
     reach = away[first].max() + rng.uniform(0.05, BEHIND)
-    cut = paths.within(scattering, reach)
-    out.append((row | {"material_id": f"{row['material_id']} support"}, cut))
+    left = {
+        "": scattering,
+        " vacancy": paths.without(scattering, gone),
+        " support": paths.within(scattering, reach),
+    }
     made = []
-    for said, left in out:
-        chis = feff.variants(left, config.feff).astype(np.float16)
-        label = {"cn_values": [said["cn"]], "cn_weights": [1.0], "multiplicity": 1, "n_sites": 1}
-        made.append(said | label | {"chi_static": chis[0], "chi_debye": chis[1:].ravel()})
+    for kind, some in left.items():
+        chis = feff.variants(some, config.feff).astype(np.float16)
+        there = first[~gone[first]] if kind == " vacancy" else first
+        words = [f"{symbol}:{away[atom]:.3f}" for symbol, atom in zip(symbols(scattering, there), there, strict=True)]
+        label = {"cn": len(there), "cn_values": [len(there)], "cn_weights": [1.0], "neighbours": " ".join(words)}
+        spectrum = {"chi_static": chis[0], "chi_debye": chis[1:].ravel(), "multiplicity": 1, "n_sites": 1}
+        made.append(row | label | spectrum | {"material_id": row["material_id"] + kind})
     return made
 
 
 def first_shell(scattering: Paths, neighbours: str) -> np.ndarray:
     """Numbers of the atoms that a label names, nearest first; more or fewer where distances do not tell."""
-    away, found = np.linalg.norm(scattering.atoms, axis=1), set()
-    symbols = [Element.from_Z(z).symbol for z in scattering.numbers.tolist()]
-    named = np.array(symbols)[scattering.atom_potentials]
+    away = np.linalg.norm(scattering.atoms, axis=1)
+    named, found = symbols(scattering, np.arange(len(away))), set()
     for symbol, distance in (word.split(":") for word in neighbours.split()):
         alike = (named == symbol) & (np.abs(away - float(distance)) < SAME)
         found |= set(np.flatnonzero(alike[1:]) + 1)
     return np.array(sorted(found), int)
 
 
-def _label(row: dict, first: np.ndarray, gone: np.ndarray) -> dict:
-    words = np.array(row["neighbours"].split())
-    left = words[~gone[first]]
-    return {"cn": len(left), "neighbours": " ".join(left)}
+def symbols(scattering: Paths, atoms: np.ndarray) -> np.ndarray:
+    """Elements of some atoms of the cluster."""
+    every = np.array([Element.from_Z(z).symbol for z in scattering.numbers.tolist()])
+    return np.asarray(every[scattering.atom_potentials[atoms]])
