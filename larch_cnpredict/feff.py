@@ -27,7 +27,8 @@ def feff_paths(
             with chdir(where):  # and back, also where Larch's runner fails
                 feff8l(folder=where, verbose=False)
             made = sorted(Path(where).glob("feff0*.dat"))
-            return [feffpath(str(path), label=f"{name} {path.stem}") for path in made]
+            # feffit knows paths by their labels
+            return [feffpath(str(path), label=f"{name} {i}" if i else name) for i, path in enumerate(made)]
         except Exception as error:
             raise FeffError(name, error) from error
 

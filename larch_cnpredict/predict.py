@@ -103,6 +103,8 @@ def predict_cn(
         s02 = known.s02 if known else None
         request = Request.checked(element, edge, model, transform, models, formula, elements, s02)
         loaded = load_models(request.models, request.model)
+        if known and not loaded.told:
+            raise OptionError("reference", s02, f"left out: the models {loaded.version} were never told s02")
         numbers = (int, float, np.number)
         several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
         groups = list(group) if several else [group]

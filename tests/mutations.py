@@ -30,6 +30,9 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "build_models/data/defects.py": [
+        Fault("a vacancy keeps its number", "first[~gone[first]] if", "first if"),
+    ],
     "build_models/data/labels.py": [
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],
@@ -64,7 +67,8 @@ FAULTS = {
         Fault("kept models do not learn shells", "arrays | shells.", "dict(arrays) or shells.", "test_export.py"),
     ],
     "build_models/report/samples.py": [
-        Fault("samples of the test fold in training", "np.flatnonzero(fold != i), this", "np.arange(len(fold)), this"),
+        Fault("samples of the test fold in training", "np.flatnonzero((fold != i).all(1))", "np.arange(len(fold))"),
+        Fault("a particle's metals or its shape in training", "(fold != i).all(1)", "(fold != i).any(1)"),
     ],
     "build_models/report/scores.py": [
         Fault("accuracy is 1", '"accuracy": float(right.mean())', '"accuracy": 1.0'),
@@ -80,7 +84,9 @@ FAULTS = {
         Fault("spectra are mixed across folds", "_groups, apart]", "_groups, 0 * apart]", "test_augment.py"),
     ],
     "build_models/spectra/samples.py": [
-        Fault("samples are mixed across folds", "=True)[1], apart]", "=True)[1], 0 * apart]"),
+        Fault("samples are mixed across folds", "fold[:, 0], apart]", "fold[:, 0] * 0, apart]"),
+        Fault("particles that are not held out are partners", "meet = rows[anchors.tested[rows]]", "meet = rows"),
+        Fault("the s02 that is told is another one", "s02 * rng.lognormal(0, S02_ERROR, n)", "rng.uniform(0.5, 1, n)"),
     ],
     "larch_cnpredict/domain.py": [
         Fault("nothing is out of domain", "if value > 1]", "if value > 1e9]", "test_predict.py"),

@@ -1,5 +1,7 @@
 """Samples are tested by networks that did not see their fold, with intervals that did not either."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,28 @@ def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
     monkeypatch.setattr(train, "fit_samples", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
     says = samples.cross_validate(run, "magnitude")
     assert (says[:, HEADS[0] - 1] == 1).all()
+
+
+def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(run, monkeypatch):
+    fold = run.anchors.fold.copy()
+    fold[::7, 1] = (fold[::7, 0] + 1) % 4
+    run.__dict__["anchors"] = replace(run.anchors, fold=fold)
+    asked = {}
+
+    def fold_of(fit, arguments, tests, rows):
+        seen = arguments[2]
+        (i,) = np.unique(fold[rows])
+        asked[i] = seen
+        return {"says": np.full((len(rows), sum(HEADS)), i, float)}
+
+    monkeypatch.setattr(train, "predict_fold", fold_of)
+    says = samples.cross_validate(run, "magnitude")
+    assert sorted(asked) == [0, 1, 2, 3]
+    for i, seen in asked.items():
+        assert sorted(seen) == np.flatnonzero((fold[:, 0] != i) & (fold[:, 1] != i)).tolist()
+    alike = fold[:, 0] == fold[:, 1]
+    assert (says[alike, 0] == fold[alike, 0]).all()
+    assert not says[~alike].any()
 
 
 def test_levels_of_a_fold_come_from_the_others():

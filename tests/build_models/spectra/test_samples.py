@@ -11,7 +11,7 @@ from build_models.spectra import samples
 from build_models.spectra.augment import IDEAL
 from build_models.spectra.samples import Anchors
 from larch_cnpredict.features import K_GRID
-from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL
+from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, S02_CENTER, S02_UNIT, SEVERAL
 from tests.build_models import synthetic
 from tests.build_models.synthetic import dataset
 
@@ -71,6 +71,25 @@ def test_a_particle_meets_those_alone_that_are_held_out_with_its_metals(anchors,
     share = drawn(1.0 * ~odd.tested)
     assert share[odd.tested] == pytest.approx(0)  # none is anybody's partner
     assert ((share > 0) & (share < 1 - 1e-6))[~odd.tested].all()
+
+
+def test_what_is_told_of_a_sample_is_so(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 1.0)
+    how = replace(PLAIN, s02=(0.8, 0.15))
+    chi, _, _, told, mean, _ = samples.draw(anchors, np.zeros(len(anchors)), np.random.default_rng(0), how)
+    known, s02 = told[:, 0] == 1, S02_CENTER + S02_UNIT * told[:, 1]
+    assert 0.3 < known.mean() < 0.7
+    assert (told[~known, :2] == 0).all()
+    error = np.log(s02 * mean / height(chi))[known]
+    assert error.std() == pytest.approx(samples.S02_ERROR, rel=0.2)
+    assert abs(error.mean()) < 0.02
+    there = told[:, 2:] > 0
+    named = there.any(1)
+    assert 0.3 < named.mean() < 0.7
+    assert set(np.flatnonzero(there[named].any(0))) == set(np.flatnonzero(anchors.there.any(0)))
+    assert (there[named] >= anchors.there[named]).all()  # of its partners too, if these have others
+    numbers = np.array([{"Fe": 26, "Ni": 28}[element] for element in anchors.data.elements])
+    assert there[named, numbers[named]].all()
 
 
 def test_sites_of_one_crystal_are_mixed_with_one_another(anchors, monkeypatch):
