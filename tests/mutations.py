@@ -30,9 +30,6 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "build_models/data/defects.py": [
-        Fault("a vacancy keeps its number", "first[~gone[first]] if", "first if"),
-    ],
     "build_models/data/labels.py": [
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],
