@@ -26,7 +26,9 @@ def test_tab_and_menu_are_there(shared, mode):
     assert seen["shown"] == "CNPanel"
     letters = [label[label.index("&") + 1].lower() for label in seen["labels"]]
     assert len(set(letters)) == len(letters)  # each entry by a key of its own
-    assert mode == "all" or seen["first_tab"] == 0  # none has gone out of sight for ours
+    for first, ours in seen["in_sight"]:  # whichever was shown before
+        assert mode == "all" or first == 0  # none has gone out of sight for ours
+        assert ours
     assert "larch-cnpredict" not in seen["buffer"] + seen["said"]
 
 
@@ -344,6 +346,13 @@ def test_dark_theme(larix, project, tmp_path):
 
 def test_larix_closed_in_the_middle(larix, project):
     assert larix("closed_in_the_middle", path=project, groups=60) == {"alive": False, "window": False}
+
+
+@pytest.mark.parametrize(("tab", "late"), [(False, True), (True, True), (False, False)])
+def test_larix_closed_while_components_are_looked_for(larix, larchdir, athena, raw, tab, late):
+    seen = larix("closed_aside", path=athena(raw("Cu_foil")), groups=12, tab=tab, late=late)
+    assert seen == {"alive": False, "keep it from ending": ["MainThread"]}
+    assert "Traceback" not in (larchdir / "said.txt").read_text()
 
 
 def test_series_comparison_and_report(shared, project, tmp_path):
