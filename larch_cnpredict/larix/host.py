@@ -95,7 +95,7 @@ def save(tab, rows, columns, name):
     try:
         Path(path).write_text(as_text(rows, columns, "excel"), encoding="utf-8")
     except OSError as err:
-        problem = f"{path} could not be written: {err.strerror}"
+        problem = f"{path} could not be written ({err.strerror}): choose another folder"
         say(tab.parent, problem)
         return Popup(tab, problem, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
     return tab.write_message(f"Wrote {len(rows)} rows to {path}")

@@ -679,12 +679,16 @@ def beside_others(larix, path, folder):
     out["default"] = settings(page)
     larix.choose(page.wids["conf_choice"], "mine")
     out["mine"] = settings(page)
-    asked = []
-    with larix.answering(Path(folder) / "not there" / "cn.csv", larix.wx.ID_OK, seen=asked):
-        larix.click(page.wids["export"])
-    with larix.answering(Path(folder) / "not there" / "series.csv", larix.wx.ID_OK, seen=asked):
-        larix.click(page.wids["export_series"])
-    return out | {"popup": asked}
+    out["popups"] = []
+    for where in (Path(folder) / "not there", Path("/sys/kernel")):  # nobody may write there, not even root
+        for button in ("export", "export_series"):
+            with larix.answering(where / "cn.csv", larix.wx.ID_OK, seen=(asked := [])):
+                larix.click(page.wids[button])
+            out["popups"].append([str(where / "cn.csv"), asked[-1], larix.frame.statusbar.GetStatusText(0)])
+    toolbar = larix.frame.subframes["cn_series"].canvas.toolbar
+    with larix.answering(where / "cn.png", larix.wx.ID_OK, seen=(asked := [])):
+        toolbar.save_figure()
+    return out | {"picture": asked[-1]}
 
 
 def settings(page):

@@ -15,6 +15,7 @@ from larch_cnpredict import register
 from larch_cnpredict.models import card_text
 
 DOCS = Path(__file__).parents[3] / "docs"
+NO_ENTRY = ["No such file or directory"] * 2 + ["Permission denied"] * 2
 TABS = ["xasnorm", "exafs", "feffit"]
 
 
@@ -328,7 +329,9 @@ def test_like_the_tabs_beside_it(shared, project, tmp_path):
     assert seen["absorbers"] == ["Cu"] * 3
     assert seen["default"] == ["default", "<Auto>", True]
     assert seen["mine"] == ["forest", "As for training", False]
-    assert ["could not be written" in asked for asked in seen["popup"]] == [False, True, False, True]
+    for (path, popup, status), why in zip(seen["popups"], NO_ENTRY, strict=True):
+        assert popup == status == f"{path} could not be written ({why}): choose another folder"
+    assert "Permission denied" in seen["picture"]
 
 
 def test_dark_theme(larix, project, tmp_path):
