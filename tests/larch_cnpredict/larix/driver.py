@@ -96,7 +96,7 @@ class Larix:
         self.controller = self.frame.controller
         self.larch = self.frame.larch  # the shell whose eval writes to the buffer
         self.settle()
-        self.pressed = 0.0  # when the mouse was, the last time
+        self.pressed = (0.0, None)  # when and where the mouse was, the last time
         self.settings, self.size = copy.deepcopy(self.controller.config), self.frame.Size
         bar = self.frame.menubar
         self.came_up = {  # what was there before anybody did anything
@@ -194,9 +194,10 @@ class Larix:
         robot = self.wx.UIActionSimulator()
         robot.MouseMove(point)
         apart = self.wx.SystemSettings.GetMetric(self.wx.SYS_DCLICK_MSEC) / 1000
-        self.wait(lambda: time.monotonic() > self.pressed + apart)  # or the two were a double-click
+        before, there = self.pressed
+        self.wait(lambda: point != there or time.monotonic() > before + apart)  # or the two were a double-click
         self.real(self.wx.EVT_LEFT_UP, robot.MouseClick, settle=settle)
-        self.pressed = time.monotonic()
+        self.pressed = time.monotonic(), point
 
     def key(self, code, modifiers=0):
         """A real key, to whatever has the focus."""

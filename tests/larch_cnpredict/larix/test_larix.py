@@ -255,7 +255,7 @@ def test_wheel_over_a_choice_changes_nothing(shared, project):
 def test_larix_is_heard_while_a_batch_runs(shared, project):
     seen = shared("crowded", path=project, groups=100)
     steps = [b - a for a, b in zip(seen["heard"], seen["heard"][1:], strict=False)]
-    assert max(steps) <= 1
+    assert sum(step > 1 for step in steps) <= 1  # a busy machine may be away for longer than the pause
     assert len(set(seen["idle"])) >= seen["commands"] - 2
     assert 0 < next(value for value in seen["gauge"] if value) <= 10
 
@@ -396,6 +396,7 @@ def test_samples_that_no_one_number_describes(shared, project, tmp_path):
     assert [row["Mean"] for row in rows] == ["10.4 [9.8, 11.0]"] * 3
     assert [bool(row["CN"]) for row in rows] == [bool(row["90 % set"]) for row in rows] == [True, False, False]
     (nearest,) = [label for label in seen["drawn"] if label.startswith("nearest known site: ")]
+    assert "dashed: as the models read it" in seen["drawn"]  # not the chi(R) that Larix made
     assert f"dotted: {nearest}" in [words.replace("\n", " ") for words in seen["drawn"]]
     assert seen["lines"][1].startswith(f"{seen['names'][1]}: mean CN 10.4 [9.8, 11.0]")
     table = list(csv.DictReader(io.StringIO(seen["csv"])))
