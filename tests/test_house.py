@@ -118,6 +118,12 @@ def test_what_is_imported_is_asked_for(folder, extra):
     assert {m for m in modules if not asked & {d.lower().replace("_", "-") for d in homes.get(m, [m])}} == set()
 
 
+def test_no_module_is_long():
+    files = in_checkout("larch_cnpredict", "*.py") | in_checkout("build_models", "*.py")
+    lines = {name: (ROOT / name).read_text(encoding="utf-8").count("\n") for name in files}
+    assert {name for name, count in lines.items() if count > 350} == set()
+
+
 def test_each_planted_fault_has_its_place():
     for file, faults in mutations.FAULTS.items():
         text = (ROOT / file).read_text(encoding="utf-8")

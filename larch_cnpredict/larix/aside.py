@@ -23,7 +23,7 @@ def aside(tab, work, then=lambda made: None) -> None:
         made = None
         with suppress(Exception):  # the command that needs it says what is wrong
             made = work()
-        wx.CallAfter(lambda: tab and then(made))
+        wx.CallAfter(lambda: host.is_open(tab) and then(made))
 
     Thread(target=run, daemon=True).start()
 

@@ -41,6 +41,14 @@ def exists(controller, dgroup) -> bool:
     return there and dgroup is getattr(controller.symtable, dgroup.groupname, None)
 
 
+def is_open(tab) -> bool:
+    """Whether tab and Larix are there to stay: when Larix is closed, wx sees to all that is waiting, then deletes it.
+
+    A window that were opened meanwhile would keep it from ending.
+    """
+    return bool(tab) and not wx.GetApp().IsScheduledForDestruction(tab.parent)
+
+
 def evaluate(tab, command):
     """The value of a Larch command, or the error that ended it."""
     system = tab.controller.symtable._sys
@@ -87,7 +95,7 @@ def save(tab, rows, columns, name):
     try:
         Path(path).write_text(as_text(rows, columns, "excel"), encoding="utf-8")
     except OSError as err:
-        problem = f"{path} could not be written: {err.strerror}"
+        problem = f"{path} could not be written ({err.strerror}): choose another folder"
         say(tab.parent, problem)
         return Popup(tab, problem, "Coordination numbers not saved", style=wx.OK | wx.ICON_ERROR)
     return tab.write_message(f"Wrote {len(rows)} rows to {path}")
@@ -121,3 +129,18 @@ def page(frame, key):
     if frame.nb.GetSelection() != shown:
         frame.nb.SetSelection(shown)
     return page
+
+
+def show_all_tabs(notebook) -> None:
+    """Scroll the bar of tabs back to the first, where all fit.
+
+    wx scrolls it whenever the last tab is chosen, unless there were room for gaps of 10 px that it does not draw.
+    """
+    if not notebook:  # Larix has been closed since this was asked for
+        return
+    bar = notebook._pages
+    draws = bar._mgr.GetRenderer(notebook.GetAGWWindowStyleFlag())
+    widths = [draws.CalcTabWidth(bar, i, draws.CalcTabHeight(bar)) for i in range(notebook.GetPageCount())]
+    if notebook.GetPadding() + sum(widths) + draws.GetButtonsAreaLength(bar) < bar.ClientSize.width:
+        bar._nFrom = 0
+        bar.Refresh()

@@ -44,6 +44,7 @@ class CNPanel(TaskPanel):
         self.configs = {"default": {}} | ((read_config(CONFIG_FILE) or {}) if CONFIG_FILE.exists() else {})
         super().__init__(parent, controller, panel=PANEL, **kws)
         self.Bind(wx.EVT_IDLE, self.onIdle)
+        self.Bind(wx.EVT_SHOW, lambda event: wx.CallAfter(host.show_all_tabs, parent.nb))
 
     def build_display(self):
         build(self, self.get_defaultconfig(), model_choices())
@@ -89,7 +90,7 @@ class CNPanel(TaskPanel):
 
     def predict(self, groups, then=None):
         """Predict these groups, a few at a time between the user's events, then do what is to be done with them."""
-        if not self:  # closed since this was asked for
+        if not host.is_open(self):  # closed since this was asked for
             return None
         if self.batch:
             return self.write_message("Still predicting: wait or cancel")
@@ -108,7 +109,7 @@ class CNPanel(TaskPanel):
 
     def onBatch(self, batch):
         """The next step. Larix may have deleted this tab since the last: a timer of its own would then end Larix."""
-        if not self or batch is not self.batch:
+        if not host.is_open(self) or batch is not self.batch:
             return
         try:
             batch.step()
@@ -131,7 +132,7 @@ class CNPanel(TaskPanel):
             self.finish(self.batch)
 
     def finish(self, batch):
-        if not self or batch is not self.batch:
+        if not host.is_open(self) or batch is not self.batch:
             return
         self.batch = None
         self.show_progress()
@@ -280,7 +281,7 @@ class CNPanel(TaskPanel):
 
     def onPicked(self, dgroup):
         """A point of the series: its group becomes the current one."""
-        if self and dgroup is not None and host.exists(self.controller, dgroup):
+        if host.is_open(self) and dgroup is not None and host.exists(self.controller, dgroup):
             self.parent.ShowFile(filename=dgroup.filename)
 
     def onCompare(self, event=None):

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -89,9 +90,13 @@ class Larix:
         self.wait(self._ready)
         self.frame = self._ready()
         self.frame.timers["autosave"].Stop()  # nothing that depends on how long a scenario takes
+        for window in self.wx.GetTopLevelWindows():
+            if "Splash" in type(window).__name__:  # a click on what is behind it would meet it
+                window.Destroy()
         self.controller = self.frame.controller
         self.larch = self.frame.larch  # the shell whose eval writes to the buffer
         self.settle()
+        self.pressed = (0.0, None)  # when and where the mouse was, the last time
         self.settings, self.size = copy.deepcopy(self.controller.config), self.frame.Size
         bar = self.frame.menubar
         self.came_up = {  # what was there before anybody did anything
@@ -188,14 +193,33 @@ class Larix:
         point = window.ClientToScreen(width // 2 if x is None else x, height // 2 if y is None else y)
         robot = self.wx.UIActionSimulator()
         robot.MouseMove(point)
-        robot.MouseClick()
-        if settle:
-            self.settle()
+        apart = self.wx.SystemSettings.GetMetric(self.wx.SYS_DCLICK_MSEC) / 1000
+        before, there = self.pressed
+        self.wait(lambda: point != there or time.monotonic() > before + apart)  # or the two were a double-click
+        self.real(self.wx.EVT_LEFT_UP, robot.MouseClick, settle=settle)
+        self.pressed = time.monotonic(), point
 
     def key(self, code, modifiers=0):
         """A real key, to whatever has the focus."""
-        self.wx.UIActionSimulator().Char(code, modifiers)
-        self.settle()
+        self.real(self.wx.EVT_KEY_UP, lambda: self.wx.UIActionSimulator().Char(code, modifiers), code)
+
+    def real(self, last, gesture, code=None, settle=True):
+        """Move mouse or keys, until Larix has the last event of it (of this key): X11 may be late to hand it on."""
+        heard = []
+
+        class Ear(self.wx.EventFilter):  # type: ignore[misc,name-defined]
+            def FilterEvent(self, event):
+                if event.EventType == last.typeId and code in (None, getattr(event, "KeyCode", None)):
+                    heard.append(1)
+                return self.Event_Skip
+
+        ear = Ear()
+        self.wx.EvtHandler.AddFilter(ear)
+        gesture()
+        self.wait(lambda: heard)
+        self.wx.EvtHandler.RemoveFilter(ear)
+        if settle:
+            self.settle()
 
     def wheel(self, window):
         """A real turn of the wheel, down and up again, further down than up. wx has no gesture for it, X11 has."""
@@ -214,10 +238,21 @@ class Larix:
         x11.XCloseDisplay(display)
         self.settle()
 
+    def on_bar(self, key):
+        """A tab on the bar, as it is drawn now."""
+        bar = self.frame.nb._pages
+        bar.Refresh()
+        bar.Update()
+        return bar, bar._pagesInfoVec[self.frame.get_panels()[key]]
+
+    def press_tab(self, key):
+        bar, tab = self.on_bar(key)
+        self.press(bar, tab.GetPosition().x + 8, tab.GetPosition().y + tab.GetSize().height // 2)
+
     def close_tab(self, key, settle=True):
         """The x of a tab."""
-        bar = self.frame.nb._pages
-        (left, top, width, height) = bar._pagesInfoVec[self.frame.get_panels()[key]].GetXRect()
+        bar, tab = self.on_bar(key)
+        (left, top, width, height) = tab.GetXRect()
         self.press(bar, left + width // 2, top + height // 2, settle=settle)
 
     def menu(self, title, label, settle=True):

@@ -46,7 +46,15 @@ def start(larix):
     larix.menu("CN", "Show CN Panel")
     larix.frame.SetSize((1050, 850))
     larix.settle()
-    out["first_tab"] = larix.frame.nb._pages._nFrom
+    out["in_sight"] = []
+    for key in list(larix.frame.get_panels())[:-1]:
+        larix.tab(key)
+        if larix.frame.mode == "all":  # not all fit, and wx scrolls them as it likes
+            cn_tab(larix)
+        else:
+            larix.press_tab("cnpredict")
+        bar, ours = larix.on_bar("cnpredict")
+        out["in_sight"].append([bar._nFrom, ours.GetPosition().x > 0])
     return out | {"shown": type(larix.frame.nb.GetCurrentPage()).__name__, "said": larix.buffer()}
 
 
@@ -341,7 +349,6 @@ def screenshots(larix, path, folder):
     """Pictures at three sizes, and whatever does not fit: a widget out of sight, a text wider than its place."""
     names = larix.read_athena(path)
     larix.check(names)
-    larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
     page = predict(larix, "Predict CN for Selected")
     plot = larix.controller.get_display(win=1)
     cut = []
@@ -672,12 +679,16 @@ def beside_others(larix, path, folder):
     out["default"] = settings(page)
     larix.choose(page.wids["conf_choice"], "mine")
     out["mine"] = settings(page)
-    asked = []
-    with larix.answering(Path(folder) / "not there" / "cn.csv", larix.wx.ID_OK, seen=asked):
-        larix.click(page.wids["export"])
-    with larix.answering(Path(folder) / "not there" / "series.csv", larix.wx.ID_OK, seen=asked):
-        larix.click(page.wids["export_series"])
-    return out | {"popup": asked}
+    out["popups"] = []
+    for where in (Path(folder) / "not there", Path("/sys/kernel")):  # nobody may write there, not even root
+        for button in ("export", "export_series"):
+            with larix.answering(where / "cn.csv", larix.wx.ID_OK, seen=(asked := [])):
+                larix.click(page.wids[button])
+            out["popups"].append([str(where / "cn.csv"), asked[-1], larix.frame.statusbar.GetStatusText(0)])
+    toolbar = larix.frame.subframes["cn_series"].canvas.toolbar
+    with larix.answering(where / "cn.png", larix.wx.ID_OK, seen=(asked := [])):
+        toolbar.save_figure()
+    return out | {"picture": asked[-1]}
 
 
 def settings(page):
@@ -700,7 +711,6 @@ def dark(larix, path, folder):
     corner = plot.panel.axes.child_axes[0]
     ink = [*corner.get_xticklabels(), corner.xaxis.label, corner.yaxis.label, corner.title, *plot.panel.axes.texts]
     behind = sum(to_rgb(plot.panel.conf.facecolor))
-    larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
     for width, height in SIZES:
         resize(larix, plot, width, height)
         larix.screenshot(os.path.join(folder, f"dark_{width}x{height}.png"), larix.frame, plot)
@@ -884,7 +894,6 @@ def everything(larix, path, folder):
     larix.check(names[:2])
     page = cn_tab(larix)
     pressed, dead = [], []
-    larix.wait(lambda: not any("Splash" in type(window).__name__ for window in larix.wx.GetTopLevelWindows()))
 
     def to_be_seen():
         windows = [key for key, window in larix.frame.subframes.items() if window and window.IsShown()]
@@ -1090,8 +1099,7 @@ def structures(larix, path):
     robot, point = larix.wx.UIActionSimulator(), sites.CalcScrolledPosition(box.x + 20, box.y + box.height // 2)
     larix.frame.Raise()
     robot.MouseMove(sites.GridWindow.ClientToScreen(point))
-    robot.MouseDblClick()
-    larix.settle()
+    larix.real(larix.wx.EVT_LEFT_DCLICK, robot.MouseDblClick)
     browser = larix.frame.subframes["cif_feff"]
     out |= {"shown": browser.ciflist.GetStringSelection(), "cif": browser.wids["cif_text"].Value}
     out |= {"feff": browser.wids["feff_text"].Value, "message": larix.frame.statusbar.GetStatusText(0)}
@@ -1099,6 +1107,42 @@ def structures(larix, path):
     larix.settle()
     larix.menu("CN", "Find Structure")  # also where its window was closed
     return out | {"again": larix.frame.subframes["cif_feff"].IsShown()}
+
+
+def closed_aside(larix, path, groups, tab, late):
+    """Larix is closed, with its tab or after it, while components of a series are looked for: they come late or now."""
+    import threading
+
+    from larch_cnpredict.larix import aside
+
+    copied(larix, path, groups)
+    page, closed, threads, usual = cn_tab(larix), threading.Event(), [], aside.found
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+
+    def found(*asked):
+        threads.append(threading.current_thread())
+        closed.wait()
+        return usual(*asked)
+
+    aside.found = found
+    larix.click(page.wids["series"], settle=False)
+    larix.wait(lambda: threads)
+    if tab:
+        larix.close_tab("cnpredict")
+    larix.frame.onClose(prompt=False)
+
+    def found_now():
+        closed.set()
+        threads[0].join()
+
+    def afterwards():
+        found_now()
+        return {"alive": bool(page), "keep it from ending": [t.name for t in threading.enumerate() if not t.daemon]}
+
+    if not late:
+        found_now()
+    return afterwards
 
 
 class Gaps:
