@@ -99,7 +99,7 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        known = read_reference(resolve(reference, _larch))
+        known = None if reference is None else read_reference(resolve(reference, _larch))
         s02 = known.s02 if known else None
         request = Request.checked(element, edge, model, transform, models, formula, elements, s02)
         loaded = load_models(request.models, request.model)

@@ -47,13 +47,11 @@ class Reference:
             raise FoilError(self.name, f"it is of {self.absorber}, and {spectrum.name} of {spectrum.element}")
 
 
-def read_reference(given: Any) -> Reference | None:
+def read_reference(given: Any) -> Reference:
     """A number as it is; of a foil's group with k and chi what Larch's feffit finds for its first shell.
 
     That has as many neighbours as the metal has; s02, e0, a change of all distances and sigma2 are fitted.
     """
-    if given is None:
-        return None
     if not isgroup(given):
         s02 = as_number(given)
         if s02 is None or not SOUND[0] <= s02 <= SOUND[1]:

@@ -20,7 +20,7 @@ class Request:
     models: str | None = None  # folder of models, where not the shipped ones
     formula: str | None = None  # what the sample is made of; '': not even what the header of the data says
     elements: str | None = None
-    reference: float | None = None  # s02, told or of a foil
+    reference: Any = None  # s02, told or of a foil; in Larix what the user typed for it
 
     @classmethod
     def checked(

@@ -5,6 +5,7 @@ import wx.grid
 from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_font, pack
 
 from ..features import ELEMENTS
+from .foil import measure_foil
 from .host import guarded
 from .table import AUTO, COLUMNS, SCAN_NUMBER, SITES, TRANSFORMS
 
@@ -28,6 +29,10 @@ TIPS = {
     "formula": "What the sample of this group is made of, such as Na2CrO4, or only its elements: Na Cr O.\n"
     "The answer is then by spectrum and composition together; it says what the spectrum alone gives.\n"
     "Where the header of the file names it, that is used; empty the field to do without",
+    "s02": "The amplitude of a foil that was measured like this group: the mean, its interval and the kind of sample\n"
+    "are then by s02 too. Empty: s02 is not known",
+    "foil_s02": "The current group is a metal foil: fit its first shell with feffit, and keep s02 (some seconds)",
+    "copy_s02": "Set this s02 for all checked groups",
     "copy_formula": "Set this formula for all checked groups",
     "model": "The model to ask: the default, or one family of models by its name",
     "transform": "The chi(R) that the models read: <Auto> takes the group's own where it was made as for training,\n"
@@ -102,10 +107,14 @@ def build(tab, config, models) -> None:
     line("series", "against:", "series_x", "compare", "first_shell")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onOption)
     button("copy_absorber", "Copy Absorber to Selected Groups", 185, lambda event: tab.onCopyOption("absorber"))
-    wids["formula"] = wx.TextCtrl(panel, size=(scaled(150), -1))
-    wids["formula"].Bind(wx.EVT_TEXT, tab.onOption)
+    for name, width in (("formula", 150), ("s02", 60)):
+        wids[name] = wx.TextCtrl(panel, size=(scaled(width), -1))
+        wids[name].Bind(wx.EVT_TEXT, tab.onOption)
     button("copy_formula", "Copy Formula", 100, lambda event: tab.onCopyOption("formula"))
     line("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
+    button("foil_s02", "Take s02 from This Foil", 185, lambda event: measure_foil(tab))
+    button("copy_s02", "Copy s02 to Selected Groups", 185, lambda event: tab.onCopyOption("s02"))
+    line("s02, where it is known:", "s02", "foil_s02", "copy_s02")
     choice("model", models, 110, None)
     choice("transform", TRANSFORMS, 140, None)
     choice("conf_choice", tab.configs, 110, tab.onConfigSelect)

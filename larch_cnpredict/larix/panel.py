@@ -53,8 +53,9 @@ class CNPanel(TaskPanel):
     # --- what Larix calls
 
     def fill_form(self, dgroup, newgroup=False):
-        self.wids["absorber"].SetStringSelection(self.options(dgroup)["absorber"])
-        self.wids["formula"].ChangeValue(self.options(dgroup)["formula"])
+        for name, value in self.options(dgroup).items():
+            set_text = getattr(self.wids[name], "ChangeValue", None) or self.wids[name].SetStringSelection
+            set_text(value)
         self.refresh()
 
     def process(self, dgroup=None, **kws):
@@ -148,24 +149,26 @@ class CNPanel(TaskPanel):
             element=None if options["absorber"] == AUTO else options["absorber"],
             model=self.wids["model"].GetStringSelection(),
             transform=TRANSFORMS[self.wids["transform"].GetStringSelection()],
+            reference=table.s02_asked(options["s02"]),
             **table.composition_asked(options["formula"], in_header=header_formula(dgroup)),
         )
 
     # --- settings
 
     def onOption(self, event=None):
-        """Absorber and formula are of the group, and kept with it."""
+        """Absorber, formula and s02 are of the group, and kept with it."""
         dgroup = self.controller.get_group()
         if dgroup is not None:
-            self.keep(dgroup, absorber=self.wids["absorber"].StringSelection, formula=self.wids["formula"].Value)
+            texts = {name: self.wids[name].Value for name in ("formula", "s02")}
+            self.keep(dgroup, absorber=self.wids["absorber"].StringSelection, **texts)
 
     def onCopyOption(self, name):
-        """Absorber or formula of the current group, for all selected ones."""
+        """Absorber, formula or s02 of the current group, for all selected ones."""
         groups, widget = self.selected(), self.wids[name]
         value = widget.StringSelection if isinstance(widget, wx.Choice) else widget.Value
         for dgroup in groups:
             self.keep(dgroup, **{name: value})
-        self.write_message(f"{name.capitalize()} {value or 'none'}: copied to {count(len(groups))}")
+        self.write_message(f"{table.TITLES[name]} {value or 'none'}: copied to {count(len(groups))}")
 
     def keep(self, dgroup, **options):
         if not hasattr(dgroup, "config"):
@@ -175,7 +178,7 @@ class CNPanel(TaskPanel):
     @staticmethod
     def options(dgroup) -> dict[str, str]:
         kept = getattr(getattr(dgroup, "config", None), PANEL, None) or {}
-        return {"absorber": AUTO, "formula": header_formula(dgroup)} | kept
+        return {"absorber": AUTO, "formula": header_formula(dgroup), "s02": ""} | kept
 
     def onConfigSelect(self, event=None):
         name = self.wids["conf_choice"].GetStringSelection()
@@ -256,8 +259,7 @@ class CNPanel(TaskPanel):
 
     def onSort(self, event):
         column = list(COLUMNS)[event.GetCol()]
-        rising = self.sorting != (column, True)
-        self.sorting = (column, rising)
+        self.sorting = (column, rising := self.sorting != (column, True))
         self.wids["table"].SetSortingColumn(event.GetCol(), rising)
         event.Veto()  # the grid would turn the arrow itself, by its own count of clicks
         self.show_table()

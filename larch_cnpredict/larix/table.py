@@ -14,6 +14,7 @@ from ..models import default_folder
 from ..result import MEANING, ONE_SITE, Prediction, safe_cells
 
 AUTO, SCAN_NUMBER = "<Auto>", "<Scan number>"
+TITLES = {"absorber": "Absorber", "formula": "Formula", "s02": "s02"}  # of what is kept with a group
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
 COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}
@@ -46,6 +47,8 @@ WORDS = (
     (r"pass transform='(\w+)'", lambda match: f"choose {_OWN[match[1]]}"),
     (r"transform='(\w+)'", lambda match: _OWN[match[1]]),
     (r"(?:formula|elements)=", "Formula "),
+    (r"reference=(.*) must be .* an s02 from", r"s02 \1 must be a number from"),
+    (r"predict_cn takes .* not ('.*'): there is no group of that name", r"s02 \1 is no number"),
     (
         r"has no (\w+), the absorber of (.*): correct one of the two",
         r"has no \1, the absorber: correct Formula or Absorber",
@@ -73,6 +76,14 @@ def composition_asked(text: str, in_header: str) -> dict[str, str]:
     except CNPredictError:
         several = False
     return {"elements" if several else "formula": text.strip()}
+
+
+def s02_asked(text: str) -> Any:
+    """The option of `predict_cn` for what stands at s02: None, a number, or what `predict_cn` says is none."""
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        return text.strip()
 
 
 def in_words_of_the_tab(message: str, name: str) -> str:

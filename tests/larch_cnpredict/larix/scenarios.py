@@ -1058,6 +1058,37 @@ def formulas(larix, path, xdi, session):
     return out | {"buffer": larix.buffer(), "names": names, "with header": with_header}
 
 
+def foil_s02(larix, path, foil, oxide):
+    """s02 of a foil, taken, copied, asked with; then of a group that is no foil, and one that is no number."""
+    names = larix.read_athena(path)
+    page, out = cn_tab(larix), {}
+    field = page.wids["s02"]
+
+    def said():
+        return larix.frame.statusbar.GetStatusText(0)
+
+    larix.select(foil)
+    larix.click(page.wids["foil_s02"])
+    out["taken"] = [field.Value, said()]
+    larix.check(names)
+    larix.click(page.wids["copy_s02"])
+    out["copied"] = [said(), *(page.options(larix.group(name))["s02"] for name in names)]
+    larix.click(page.wids["predict_sel"])
+    finished(larix, page)
+    out["asked"] = [larix.group(name).cn_predict.request["reference"] for name in names]
+    out["details"] = texts(page)["details"]
+    larix.select(oxide)
+    larix.click(page.wids["foil_s02"])
+    out["no foil"] = [field.Value, said()]
+    out["no number"] = []
+    for wrong in ("high", "7"):
+        field.SetValue(wrong)
+        larix.click(page.wids["predict_one"])
+        finished(larix, page)
+        out["no number"].append(texts(page)["status"])
+    return out | {"buffer": larix.buffer()}
+
+
 CASES = ("CuO", "Cu, O", "Na2CrO4", "CuS", "rust")
 
 

@@ -65,3 +65,19 @@ def test_formulas_on_the_tab(shared, project, tmp_path):
     assert ", formula='')" in seen["buffer"]
     kept = dict(zip(seen["names"], seen["copied"], strict=True)) | {seen["with header"]: ""}
     assert shared("formulas_kept", path=session) == kept
+
+
+@pytest.mark.feff
+def test_s02_of_a_foil_on_the_tab(shared, athena, raw):
+    seen = shared("foil_s02", path=athena(raw("Cu_foil"), raw("CuO")), foil="Cu_foil", oxide="CuO")
+    s02, message = seen["taken"]
+    assert float(s02) == pytest.approx(0.92, abs=0.06)
+    assert message == f"Cu_foil: s02 = {s02}. Check the samples, then Copy s02"
+    assert seen["copied"] == [f"s02 {s02}: copied to 2 groups", s02, s02]
+    assert seen["asked"] == [float(s02)] * 2
+    assert f"with s02 = {s02}; with nothing told beside the spectrum: mean 12" in seen["details"]
+    assert f", reference={float(s02)!r}" in seen["buffer"]
+    kept, refused = seen["no foil"]
+    assert kept == s02
+    assert "is it a foil, and thin enough?" in refused
+    assert seen["no number"] == ["s02 'high' is no number.", "s02 7.0 must be a number from 0.4 to 1.2."]

@@ -293,7 +293,7 @@ def test_keyboard(shared, project):
         "compare",
         "first_shell",
     ]
-    below = [choice, "copy_absorber", "formula", "copy_formula"]
+    below = [choice, "copy_absorber", "formula", "copy_formula", "s02", "foil_s02", "copy_s02"]
     below += [choice, choice, choice, "conf_save", "details", "sites", "structure"]
     below += ["copy", "export", "export_series", "report", "table"]
     assert seen["order"][: len(above + below)] == above + below
