@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .composition import NOBLE
 from .result import KINDS
 
 ONE, SEVERAL, PARTICLE = range(len(KINDS))
@@ -17,6 +18,7 @@ STEP = 0.25
 GRID = np.arange(1, 16 + STEP / 2, STEP)  # mean coordination numbers that the networks tell apart
 HEADS = (len(GRID), len(KINDS))  # what they say: a distribution over `GRID`, and one over `KINDS`
 S02_CENTER, S02_UNIT = 0.8, 0.15
+TOLD = 2 + NOBLE[-1] + 1  # columns of `told_columns`
 _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 

@@ -10,21 +10,27 @@ from build_models.learn import samples, train
 from build_models.report import scores
 from build_models.run import Run
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import describe
+from larch_cnpredict.samples import TOLD, describe
 
 
 def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures by what the networks read, and the calibration that the manifest holds."""
     tested = np.flatnonzero(this.anchors.tested)
     data, fold = this.anchors.data.take(tested), this.anchors.fold[tested, 0]
-    mean, kind = this.samples("test").truth(0)[tested].T
+    test = this.samples("test")
+    mean, kind = test.truth(0)[tested].T
     kind = kind.astype(int)
+    told = test.inputs("magnitude", 0, tested)[:, -TOLD:]
+    s02, named = told[:, 0] > 0, told[:, 2:].any(1)
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
         says = cross_validate(this, reads)[tested]
         said, intervals = out_of_fold(says, mean, kind, data.elements, fold)
         blind = scores.of_the_absorber(mean, data.elements, fold, np.mean)
-        groups = {"all": np.ones(len(mean), bool)} | {name: kind == i for i, name in enumerate(KINDS)}
+        groups = {"all": np.ones(len(mean), bool), "nothing told": ~s02 & ~named}
+        groups |= {"s02 told": s02 & ~named, "elements told": named & ~s02, "both told": s02 & named}
+        groups |= {name: kind == i for i, name in enumerate(KINDS)}
+        groups["vacancies, supports, dopants, sheets"] = this.anchors.defect[tested]
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: data.elements == element for element in np.unique(data.elements)}
         metrics[reads] = {

@@ -45,6 +45,7 @@ class Anchors:
 
     data: Dataset
     particle: np.ndarray  # mask
+    defect: np.ndarray  # mask: sites of no perfect crystal
     numbers: np.ndarray  # coordination number; of a particle the mean over its atoms
     fold: np.ndarray  # (n, 2): of particles those of their metals and of their shape, of others one twice
 
@@ -72,7 +73,7 @@ class Anchors:
         Defects are held out with the structure type of their crystal, particles with their metals and with their shape.
         """
         clear = np.flatnonzero(data.trainable & (data.weight > CLEAR))
-        parts, numbers, kind = [data.take(clear)], [data.cn[clear].astype(float)], [np.zeros(len(clear), bool)]
+        parts, numbers, particle = [data.take(clear)], [data.cn[clear].astype(float)], [np.zeros(len(clear), bool)]
         held = [np.column_stack([fold[clear]] * 2)]
         if defects is not None:
             of_type = dict(zip(data.prototypes, fold, strict=True))
@@ -80,7 +81,7 @@ class Anchors:
             of_type |= {key: i % n_folds for i, key in enumerate(others)}
             parts.append(defects)
             numbers.append(defects.cn)
-            kind.append(np.zeros(len(defects), bool))
+            particle.append(np.zeros(len(defects), bool))
             held.append(np.column_stack([[of_type[key] for key in defects.prototypes]] * 2))
         if particles:
             rows = [row for path in particles for row in read_particles(path)]
@@ -88,14 +89,16 @@ class Anchors:
             more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
             parts.append(Dataset(**more, digest=data.digest))
             numbers.append(np.array([row["mean"] for row in rows]))
-            kind.append(np.array([row["particle"] for row in rows]))
+            particle.append(np.array([row["particle"] for row in rows]))
             # what has no end has no shape
             keys = np.array([[row["shell"], row["prototypes"] if row["particle"] else row["shell"]] for row in rows])
             held.append(np.column_stack([folds(key, n_folds, seed) for key in keys.T]))
         names = [f.name for f in fields(Dataset) if f.name != "digest"]
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        every = (np.concatenate(arrays) for arrays in (kind, numbers, held))
-        return cls(Dataset(**joined, digest=data.digest), *every)
+        after = np.arange(len(joined["cn"])) - len(clear)
+        defect = (after >= 0) & (after < len(defects or ()))
+        whole = (np.concatenate(arrays) for arrays in (numbers, held))
+        return cls(Dataset(**joined, digest=data.digest), np.concatenate(particle), defect, *whole)
 
     @property
     def tested(self) -> np.ndarray:

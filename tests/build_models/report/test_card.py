@@ -69,7 +69,9 @@ def metrics():
         },
         "each_size": 5.43,
         "samples": {
-            "complex": {"all": sample(0.4), "one site": sample(0.2)},
+            "complex": {
+                "all": sample(0.3), "nothing told": sample(0.4), "both told": sample(0.1), "one site": sample(0.2),
+            },
             "magnitude": {"all": sample(0.6)},
             "measured": {"as shipped": {"mixed": mixture(0.7)}, "formulas unseen": {"mixed": mixture(0.8)}},
         },
@@ -96,6 +98,7 @@ def manifest():
             for name in FAMILIES
         },
         "particles": [{"materials": 21, "rows": 212}, {"materials": 10, "rows": 100}],
+        "defects": [{"materials": 7, "rows": 21}],
         "tables": [
             {
                 "file": "spectra.parquet", "sha256": "0123456789abcdef" * 4, "rows": 130, "config_hash": "feedbeef",
@@ -232,8 +235,11 @@ def test_what_ships_says_what_its_metrics_say():
 def test_samples_have_a_block_of_their_own(manifest, metrics):
     text = section(card.card(manifest, metrics), "Samples")
     assert "31 of the two together, 312 spectra" in text.replace("\n", " ")
+    assert "sites of no perfect crystal (21 spectra" in text.replace("\n", " ")
+    assert "no perfect crystal" not in card.card(manifest | {"defects": []}, metrics)
     assert row(text, "chi(k) | one site") == ["one site", "77", "0.20", "0.21", "22.0", "0.23", "24.0", "25.0"]
     assert row(text, "chir_mag alone | all")[2:5] == ["0.60", "0.61", "62.0"]
     assert row(text, "formulas unseen | mixed") == ["mixed", "65", "0.80", "81.0", "0.82", "83.0", "84.0"]
     figures_of_readme = card.render("figures.md.jinja", manifest, metrics)
     assert "off by 0.41 on average (the absorber's mean: 0.40), its 90 % interval holds 42.0 %" in figures_of_readme
+    assert "With s02 and the elements told it is off by 0.11 (77 samples)" in figures_of_readme
