@@ -80,8 +80,8 @@ say(figure.cn_series.answers)
 print(figure.cn_series.components)
 
 # %%
-# Who reduces nickel oxide knows what is in the cell, and from a foil s02. Without it, three quarters of metal look like a
-# metal with three quarters of the amplitude.
+# Who reduces nickel oxide knows what is in the cell, and from a foil s02. Without it, three quarters of metal look like
+# a metal with three quarters of the amplitude.
 predict_cn(series, elements="Ni O", reference=0.85)
 figure = pyplot.figure(figsize=(8, 6), layout="constrained")
 plot_cn_series(series, x="percent_of_metal", figure=figure, title="The same, with elements and s02 told")

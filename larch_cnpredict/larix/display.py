@@ -66,6 +66,10 @@ def build(tab, config, models) -> None:
     def button(name, label, width, action):
         roomy(name, Button(panel, label, action=guarded(tab.parent, action)), width)
 
+    def entry(name, width, action):
+        wids[name] = wx.TextCtrl(panel, size=(scaled(width), -1))
+        wids[name].Bind(wx.EVT_TEXT, action)
+
     def choice(name, choices, width, action):
         roomy(name, Choice(panel, choices=list(choices), action=action), width)
         wids[name].Bind(wx.EVT_MOUSEWHEEL, lambda event: None)  # who scrolls past it does not mean to change it
@@ -107,11 +111,10 @@ def build(tab, config, models) -> None:
     line("series", "against:", "series_x", "compare", "first_shell")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onOption)
     button("copy_absorber", "Copy Absorber to Selected Groups", 185, lambda event: tab.onCopyOption("absorber"))
-    for name, width in (("formula", 150), ("s02", 60)):
-        wids[name] = wx.TextCtrl(panel, size=(scaled(width), -1))
-        wids[name].Bind(wx.EVT_TEXT, tab.onOption)
+    entry("formula", 150, tab.onOption)
     button("copy_formula", "Copy Formula", 100, lambda event: tab.onCopyOption("formula"))
     line("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
+    entry("s02", 60, tab.onOption)
     button("foil_s02", "Take s02 from This Foil", 185, lambda event: measure_foil(tab))
     button("copy_s02", "Copy s02 to Selected Groups", 185, lambda event: tab.onCopyOption("s02"))
     line("s02, where it is known:", "s02", "foil_s02", "copy_s02")
