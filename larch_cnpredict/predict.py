@@ -179,9 +179,9 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         says = models.of_samples(reads, inputs[reads][rows], known[rows])
         return samples.describe(says, [elements[i] for i in rows], models.calibration["samples"][reads])
 
-    def spoken_of(p: np.ndarray, i: int) -> np.ndarray:
+    def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
         """Who is not sure of the sample as a whole is not sure of its number."""
-        return uncertainty.with_sample(p, described[i].near(models.classes[p.argmax()]))
+        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()]))
 
     reads = ["magnitude" if s.chi is None else "complex" for s in spectra]
     # 'default' is the best family that can read the spectrum
@@ -197,7 +197,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         fitted = models.calibration[families[i]]
         weights = fitted[spectra[i].composition.kind]["weights"]  # type: ignore[union-attr]
         joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
-    spoken = [spoken_of(joint[i], i) for i in range(len(spectra))]
+    spoken = [spoken_of(joint[i], described[i]) for i in range(len(spectra))]
 
     numbers = models.classes[[joint[i].argmax() for i in range(len(spectra))]]
     verdicts = domain.judge(spectra, inputs, models.domain, np.max(spoken, axis=1) >= domain.SURE, numbers)
@@ -208,7 +208,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         doubts, notes, without = [*spectrum.doubts, *reasons], spectrum.notes, []
         if spectrum.composition:
             fitted, text = fitted[spectrum.composition.kind], spectrum.composition.text
-            guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], i).tolist()
+            guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], untold.get(i, sample)).tolist()
             notes = [f"with the composition {text}; without it: CN {guess} (p = {max(without):.2f})", *notes]
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
