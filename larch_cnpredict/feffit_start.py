@@ -23,12 +23,15 @@ from .spectrum import read_spectrum
 PHASE_SHIFT = 0.4  # Å: a peak of |chi(R)| lies about so far below its distance
 SHORTEST = 1.5  # Å: no bond of a 3d metal is shorter, and what peaks below is left of the background
 MOST = 24.0  # neighbours, where the answer sets no bounds
+S02 = 0.85
 S02_ERROR = 0.3  # relative: fits of known structures find s02 from 0.53 to 1.2, and N takes up what it is off by
+S02_ERROR_GIVEN = 0.1  # the same of what was measured on a foil
 
 
 def first_shell(
-    group: Any, neighbour: str | None = None, s02: float = 0.85, folder: str | Path | None = None, _larch: Any = None
-) -> Group:
+    group: Any, neighbour: str | None = None, s02: float | None = None, folder: str | Path | None = None,
+    _larch: Any = None,
+) -> Group:  # fmt: skip
     """Start a fit of the first shell: a path of FEFF8L, and parameters in which the predicted number is the prior.
 
         shell = first_shell(data)
@@ -40,8 +43,9 @@ def first_shell(
         after autobk and xftf; predict_cn is run first where it was not, or where the group has changed since
     neighbour : str, optional
         element of the neighbours, such as 'O'; by default the commonest in the nearest known sites
-    s02 : float
-        amplitude reduction factor, kept in the fit, which cannot tell it from N: measure it on a reference
+    s02 : float, optional
+        amplitude reduction factor, kept in the fit, which cannot tell it from N; by default that of predict_cn's
+        `reference`, else 0.85
     folder : path, optional
         where FEFF's files stay, in a folder of their own; by default they are removed again
 
@@ -53,18 +57,19 @@ def first_shell(
     Notes
     -----
     N starts at cn_mean and is held to its 90 % interval, 30 % wider at both ends since s02 is not better known than
-    that, or to 0 to 24 where the answer is outside what the models know. The path's amplitude is N * s02. Each high
-    peak of |chi(R)| below 3.3 Å is tried as the first shell; what fits best is taken. FEFF gets rock salt of absorber
-    and neighbour, whatever the number: phases of other crystals differ as if the distance were 0.01 Å off, amplitudes
-    by 5 %. Nothing but cn_predict is written to the group.
+    that (10 % where it is given), or to 0 to 24 where the answer is outside what the models know. The path's amplitude
+    is N * s02. Each high peak of |chi(R)| below 3.3 Å is tried as the first shell; what fits best is taken. FEFF gets
+    rock salt of absorber and neighbour, whatever the number: phases of other crystals differ as if the distance were
+    0.01 Å off, amplitudes by 5 %. Nothing but cn_predict is written to the group.
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
         if not isgroup(group):
             raise InputError(group)
-        if (as_number(s02) or 0.0) <= 0:
+        if s02 is not None and (as_number(s02) or 0.0) <= 0:
             raise OptionError("s02", s02, "a number above 0")
         (answer,) = current_answers([group])
+        s02 = answer.request.reference if s02 is None else s02
         spectrum = read_spectrum(group, answer.request)
         if getattr(group, "chi", None) is None:
             raise MissingArrayError(spectrum.name, "k and chi", "feffit reads them; run autobk")
@@ -99,11 +104,12 @@ def common_neighbour(answer: Prediction) -> tuple[str, float]:
     return row.most_common(1)[0][0], row.total() / sum(map(Counter.total, rows.values()))
 
 
-def start(group: Group, answer: Prediction, path: Group, s02: float, deltar: float = 0.0) -> tuple[Group, Group]:
+def start(group: Group, answer: Prediction, path: Group, s02: float | None, deltar: float = 0.0) -> tuple[Group, Group]:
     """Parameters and dataset of a fit of one path."""
-    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if answer.in_domain else (0.0, MOST)
+    error = S02_ERROR if s02 is None else S02_ERROR_GIVEN
+    low, high = np.multiply(answer.interval, (1 - error, 1 + error)) if answer.in_domain else (0.0, MOST)
     params = param_group(
-        s02=param(s02, vary=False),
+        s02=param(S02 if s02 is None else s02, vary=False),
         N=param(answer.cn_mean, min=max(low, 0.0), max=high, vary=True),
         e0=param(0.0, min=-20, max=20, vary=True),
         deltar=param(deltar, min=deltar - 0.25, max=deltar + 0.25, vary=True),

@@ -44,6 +44,10 @@ def cn_report(group: Any, _larch: Any = None) -> str:
         f"The mean coordination number of all absorbing atoms is {answer.cn_mean:.1f} (90 % interval {low:.1f} to "
         f"{high:.1f}).",
     ]
+    told = [f"the composition {answer.composition}"] if answer.composition else []
+    told += [] if answer.request.reference is None else [f"s02 = {answer.request.reference:.2f}"]
+    if told:
+        sentences.append(f"Beside the spectrum, it was told {' and '.join(told)}.")
     if answer.kind != ONE_SITE:
         sentences.append(f"Were it one site, it would be {number}.")
     if answer.cn_shells:

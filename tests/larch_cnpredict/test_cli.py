@@ -1,6 +1,7 @@
 """The command line on real files of every kind that it reads."""
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,23 @@ def test_table_and_csv(project, session, tmp_path, capsys):
     assert "there is no such file" in rows[5]["notes"]
     assert any("there is no such file" in line for line in printed)
     assert "transformed" in rows[3]["notes"]
+
+
+@pytest.mark.feff
+def test_a_reference_is_a_number_or_a_file(project, tmp_path, capsys):
+    notes = {}
+    for given in ("0.9", str(FOIL)):
+        table = tmp_path / f"{len(notes)}.csv"
+        assert cli.main(["predict", str(FOIL), "--reference", given, "--csv", str(table)]) == 0
+        notes[given] = next(csv.DictReader(table.open(encoding="utf-8")))["notes"]
+    assert notes["0.9"].startswith("with s02 = 0.90; with nothing told")
+    assert re.match(r"with s02 = 0\.(8[6-9]|9\d); with nothing told", notes[str(FOIL)])
+    capsys.readouterr()
+    for given, said in ((project, "it has 2 spectra: name a file of the foil alone"), ("2", "an s02 from 0.4 to 1.2")):
+        assert cli.main(["predict", str(FOIL), "--reference", str(given)]) == 1
+        assert said in capsys.readouterr().err
+    assert cli.main(["predict", str(FOIL), "--reference", str(tmp_path / "none.dat")]) == 1
+    assert "there is no such file" in capsys.readouterr().err
 
 
 def test_nothing_worked_is_a_nonzero_status(tmp_path, capsys):

@@ -53,6 +53,10 @@ def test_what_the_background_left_below_the_shell_is_not_taken_for_it(measured, 
     assert shell.distance == pytest.approx(1.95, abs=0.06)
     assert shell.share is None
     assert shell.params.s02.value == 0.8
+    low, high = predict_cn(cuo, reference=0.7).interval
+    told = first_shell(cuo, neighbour="O")
+    assert told.params.s02.value == 0.7
+    assert (told.params.N.min, told.params.N.max) == pytest.approx((0.9 * low, 1.1 * high))
     assert shell.path.filename == str(tmp_path / "feff" / shell.path.label / "feff0001.dat")
     assert (tmp_path / "feff" / shell.path.label / "feff0001.dat").exists()
 
@@ -61,7 +65,7 @@ def test_what_the_background_left_below_the_shell_is_not_taken_for_it(measured, 
 def test_an_answer_that_is_void_sets_no_bounds(measured):
     group = measured("Cu_foil")
     answer, path = predict_cn(group), feff_path("Cu", "Cu", 2.55)
-    inside, outside = (start(group, replace(answer, in_domain=known), path, 0.9)[0].N for known in (True, False))
+    inside, outside = (start(group, replace(answer, in_domain=known), path, None)[0].N for known in (True, False))
     low, high = answer.interval
     assert (inside.min, inside.max) == pytest.approx((0.7 * low, 1.3 * high))
     assert (outside.min, outside.max) == (0, 24)

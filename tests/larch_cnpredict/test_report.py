@@ -40,6 +40,13 @@ def test_no_one_number_and_outside_are_said(measured):
     assert "OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: it is flat." in text
 
 
+def test_what_was_told_beside_the_spectrum_is_said(measured):
+    group = measured("CuO")
+    assert "it was told" not in cn_report(group)
+    predict_cn(group, elements="Cu O", reference=0.9)
+    assert "Beside the spectrum, it was told the composition Cu O and s02 = 0.90." in cn_report(group)
+
+
 def test_a_changed_group_is_asked_about_anew(measured, larch):
     larch_cnpredict.register(_larch=larch)
     larch.symtable.foil = group = measured("Cu_foil")
