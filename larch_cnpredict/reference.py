@@ -18,8 +18,8 @@ from .spectrum import Spectrum, read_spectrum
 # elements. Not there: manganese, of no simple crystal; zinc, the far half of whose shell no sigma2 describes (three
 # foils: s02 from 1.2 to 1.5).
 METALS = {
-    "Sc": ("hcp", 3.309, 5.268), "Ti": ("hcp", 2.951, 4.684), "V": ("bcc", 3.024, 3.024), "Cr": ("bcc", 2.885, 2.885),
-    "Fe": ("bcc", 2.867, 2.867), "Co": ("hcp", 2.507, 4.069), "Ni": ("fcc", 3.524, 3.524), "Cu": ("fcc", 3.615, 3.615),
+    "Sc": ("hcp", 3.309, 5.268), "Ti": ("hcp", 2.951, 4.684), "V": ("bcc", 3.024, 0), "Cr": ("bcc", 2.885, 0),
+    "Fe": ("bcc", 2.867, 0), "Co": ("hcp", 2.507, 4.069), "Ni": ("fcc", 3.524, 0), "Cu": ("fcc", 3.615, 0),
 }  # fmt: skip
 BASIS = {
     "fcc": [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)],
@@ -27,10 +27,10 @@ BASIS = {
     "hcp": [(0, 0, 0), (1 / 3, 2 / 3, 0.5)],
 }
 HALVES = 1.04  # nearest distances: where the second half begins
-SHELL = 1.2  # nearest distances: both halves of what bcc and zinc have for a first shell
+SHELL = 1.2  # nearest distances: both halves of what bcc has for a first shell
 CLUSTER = 7.0  # Å
 SOUND = (0.4, 1.2)  # no foil has an s02 beyond; what has one was thick, or is something else
-BAD_FIT = 0.05  # feffit's R factor: of the foils of nine metals it is below 0.02
+BAD_FIT = 0.05  # feffit's R factor: of 18 measured foils of seven metals 0.0002 to 0.011
 
 
 @dataclass(frozen=True)

@@ -16,27 +16,22 @@ from scipy.spatial import cKDTree
 
 from build_models.config import Config
 from build_models.data import feff, structures, table, work
+from larch_cnpredict import reference
 from larch_cnpredict.features import ELEMENTS
 
-# Lattice constants a and c in Å at room temperature: CRC Handbook of Chemistry and Physics, crystal structures of the
-# elements. Forms that room temperature does not know: Fe as it precipitates in copper, Mn (fcc) extrapolated from its
-# alloys with copper, Mn (bcc) shortened as much. Copper and nickel, which are measured most, come twice.
+# Forms that room temperature does not know: Fe as it precipitates in copper, Mn (fcc) extrapolated from its alloys with
+# copper, Mn (bcc) shortened as much. Copper and nickel, which are measured most, come twice.
+STABLE = {metal: ([metal], *crystal) for metal, crystal in reference.METALS.items()}
 METALS = [
-    (["Sc"], "hcp", 3.309, 5.268), (["Ti"], "hcp", 2.951, 4.684), (["V"], "bcc", 3.024, 0), (["Cr"], "bcc", 2.885, 0),
-    (["Mn"], "fcc", 3.73, 0), (["Mn"], "bcc", 2.98, 0), (["Fe"], "bcc", 2.867, 0), (["Fe"], "fcc", 3.59, 0),
-    (["Co"], "hcp", 2.507, 4.069), (["Co"], "fcc", 3.545, 0), *[(["Ni"], "fcc", 3.524, 0)] * 2,
-    *[(["Cu"], "fcc", 3.615, 0)] * 2, (["Zn"], "hcp", 2.665, 4.947),
+    *(STABLE[metal] for metal in ("Sc", "Ti", "V", "Cr")), (["Mn"], "fcc", 3.73, 0), (["Mn"], "bcc", 2.98, 0),
+    STABLE["Fe"], (["Fe"], "fcc", 3.59, 0), STABLE["Co"], (["Co"], "fcc", 3.545, 0),
+    *[STABLE["Ni"]] * 2, *[STABLE["Cu"]] * 2, (["Zn"], "hcp", 2.665, 4.947),
 ]  # fmt: skip
 ALLOYS = [  # in random occupation; the least and largest share of the second metal
     (["Cu", "Ni"], "fcc", 0.2, 0.8), (["Fe", "Co"], "bcc", 0.2, 0.7), (["Fe", "Ni"], "fcc", 0.3, 0.8),
     (["Cu", "Zn"], "fcc", 0.1, 0.35), (["Cu", "Au"], "fcc", 0.2, 0.8), (["Ni", "Pt"], "fcc", 0.2, 0.8),
     (["Co", "Pt"], "fcc", 0.2, 0.8),
 ]  # fmt: skip
-BASIS = {
-    "fcc": [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)],
-    "bcc": [(0, 0, 0), (0.5, 0.5, 0.5)],
-    "hcp": [(0, 0, 0), (1 / 3, 2 / 3, 0.5)],
-}
 SHAPES: dict[str, dict[str, dict]] = {  # facets and how far they are from the centre; none: a sphere
     "fcc": {
         "cuboctahedron": {(1, 0, 0): 1.0, (1, 1, 1): 2 / 3**0.5}, "octahedron": {(1, 1, 1): 1.0},
@@ -161,7 +156,7 @@ def _unit_cell(lattice: str, ratio: float) -> Structure:
         cell = Lattice.hexagonal(a, ratio * a)
     else:
         cell = Lattice.cubic({"fcc": 2**0.5, "bcc": 2 / 3**0.5}[lattice])
-    return Structure(cell, ["Cu"] * len(BASIS[lattice]), BASIS[lattice])
+    return Structure(cell, ["Cu"] * len(reference.BASIS[lattice]), reference.BASIS[lattice])
 
 
 def _icosahedra() -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +181,7 @@ def shape_points(lattice: str, shape: str, ratio: float = 0.0, hole: bool = Fals
         return _icosahedra()
     crystal = _unit_cell(lattice, ratio)
     center = crystal.lattice.get_cartesian_coords([0.5 if hole else 0.0] * 3)
-    around = crystal.lattice.get_points_in_sphere(BASIS[lattice], center, BLOCK, zip_results=False)
+    around = crystal.lattice.get_points_in_sphere(reference.BASIS[lattice], center, BLOCK, zip_results=False)
     points = crystal.lattice.get_cartesian_coords(np.asarray(around[0])) - center
 
     def along(indices: list) -> np.ndarray:
