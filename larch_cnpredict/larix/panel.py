@@ -6,7 +6,7 @@ from typing import Any
 import wx
 import wx.grid
 from larch import Group
-from larch.larchlib import read_config, save_config
+from larch.larchlib import read_config
 from larch.site_config import user_larchdir
 from larch.wxlib import get_color, set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
@@ -193,8 +193,7 @@ class CNPanel(TaskPanel):
 
     def onConfigSaved(self):
         self.wids["conf_choice"].SetChoices(list(self.configs))
-        save_config(CONFIG_FILE, self.configs, form="yaml")
-        self.write_message(f"Saved CN options {CONFIG_FILE}")
+        host.save_options(self, CONFIG_FILE, self.configs)
 
     # --- showing
 

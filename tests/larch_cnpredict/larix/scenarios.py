@@ -664,6 +664,8 @@ def wrong_absorber(larix, path):
 
 def beside_others(larix, path, folder):
     """What the tab shares with those of Larix: plot and set many groups, keep settings, fail to export."""
+    from larch_cnpredict.larix import panel
+
     names = larix.read_athena(path)
     larix.check(names)
     page = predict(larix, "Predict CN for Selected")
@@ -685,6 +687,9 @@ def beside_others(larix, path, folder):
             with larix.answering(where / "cn.csv", larix.wx.ID_OK, seen=(asked := [])):
                 larix.click(page.wids[button])
             out["popups"].append([str(where / "cn.csv"), asked[-1], larix.frame.statusbar.GetStatusText(0)])
+    kept, panel.CONFIG_FILE = panel.CONFIG_FILE, Path("/sys/kernel/mine.conf")
+    save_settings(larix, page)
+    panel.CONFIG_FILE, out["not kept"] = kept, larix.frame.statusbar.GetStatusText(0)
     toolbar = larix.frame.subframes["cn_series"].canvas.toolbar
     with larix.answering(where / "cn.png", larix.wx.ID_OK, seen=(asked := [])):
         toolbar.save_figure()

@@ -332,6 +332,8 @@ def test_like_the_tabs_beside_it(shared, project, tmp_path):
     for (path, popup, status), why in zip(seen["popups"], NO_ENTRY, strict=True):
         assert popup == status == f"{path} could not be written ({why}): choose another folder"
     assert "Permission denied" in seen["picture"]
+    not_kept = "CN options are not kept: /sys/kernel/mine.conf could not be written (Permission denied)"
+    assert seen["not kept"] == not_kept
 
 
 def test_dark_theme(larix, project, tmp_path):
