@@ -92,7 +92,9 @@ def _predict(args: argparse.Namespace) -> int:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
-        rows, groups = predict_files(args.files, **asked, reference=_reference(args.reference))
+        if args.reference is not None:
+            asked["reference"] = _reference(args.reference)
+        rows, groups = predict_files(args.files, **asked)
     _print_table(rows)
     for path in outputs:
         try:
@@ -112,14 +114,12 @@ def _predict(args: argparse.Namespace) -> int:
     return 0 if any("cn" in row for row in rows) else 1
 
 
-def _reference(given: str | None) -> Any:
-    """The one group of a file, processed, or the number."""
+def _reference(given: str) -> Any:
+    """The number, or the one group of a file, processed."""
     from . import files
 
-    with contextlib.suppress(TypeError, ValueError):
-        return float(given)  # type: ignore[arg-type]
-    if given is None:
-        return None
+    with contextlib.suppress(ValueError):
+        return float(given)
     groups = files.read_groups(given)
     if len(groups) != 1:
         raise FileError(given, f"it has {len(groups)} spectra: name a file of the foil alone")

@@ -88,10 +88,13 @@ def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -
     return np.column_stack(columns).astype(np.float32)
 
 
-def elements_of(compositions: Iterable[Iterable[str]]) -> np.ndarray:
+def elements_of(compositions: Sequence[Iterable[str]]) -> np.ndarray:
     """Which elements there are, by atomic number: (n, 119), a mask."""
-    rows = [{_number(symbol) for symbol in symbols} for symbols in compositions]
-    return np.array([[z in row for z in range(NOBLE[-1] + 1)] for row in rows]).reshape(-1, NOBLE[-1] + 1)
+    out = np.zeros((len(compositions), NOBLE[-1] + 1), bool)
+    for row, symbols in zip(out, compositions, strict=True):
+        for symbol in symbols:
+            row[_number(symbol)] = True
+    return out
 
 
 @lru_cache  # xraydb looks through all elements each time

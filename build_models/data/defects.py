@@ -19,11 +19,11 @@ from tqdm import tqdm
 from build_models.config import Config, ConfigError
 from build_models.data import feff, labels, paths, structures, table, work
 from build_models.data.paths import Paths
+from build_models.spectra.dataset import CLEAR
 from larch_cnpredict.features import ELEMENTS
 
 EACH = 80  # crystals of an absorber at most, each of another formula or number
 SHEETS = 12  # of an absorber
-CLEAR = 0.8  # CrystalNN's weight: what one neighbour less makes of a doubtful number nobody knows
 DOPANT = 0.5  # share of crystals whose absorber is another one, at most two places away
 OTHERS = 0.5  # the largest share of another metal that is exchanged
 TWO_OUT = 0.3  # of sites with five neighbours and more
@@ -86,14 +86,14 @@ def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generato
     axial = np.outer([1, -1][:upon], [0, 0, rng.uniform(*AXIAL) + 0.35 * (ligand == "Cl")])
     points, names = np.vstack([np.zeros((1, 3)), axial, points]), [absorber, *[ligand] * upon, *ring.tolist()]
     away, cn = np.linalg.norm(points, axis=1), nearest + upon
-    words = sorted((round(float(away[i]), 3), names[i]) for i in range(1, 1 + cn))
+    bonds = sorted((round(float(away[i]), 3), names[i]) for i in range(1, 1 + cn))
     row = {
         "material_id": f"sheet {number}",
         "site_index": 0,
         "formula": absorber + "C" + "".join(sorted(set(names[1:]) - {"C"})),
         "prototype": f"metal in graphene, {cn} neighbours",
         "cn": cn,
-        "neighbours": " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in words),
+        "neighbours": labels.neighbour_words(bonds),
     }
     return Site(row | {"absorber": absorber}, _boxed(names, points))
 
@@ -103,7 +103,7 @@ def parents(config: Config) -> pd.DataFrame:
     names = [*table.KEY, "absorber", "formula", "cn", "cn_weights", "neighbours"]
     files = [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
     sites = pd.concat([pq.read_table(path, columns=names).to_pandas() for path in files], ignore_index=True)
-    sites = sites[sites["cn_weights"].map(max) > CLEAR]
+    sites = sites[sites["cn_weights"].map(max) > CLEAR]  # what one neighbour less makes of others nobody knows
     firm = {symbol.symbol for symbol in Element if not symbol.is_metal}
     alone = [{word.split(":")[0] for word in words.split()} <= firm - {"H"} for words in sites["neighbours"]]
     sites = sites[np.array(alone, bool) & (sites["cn"] > 2)].sample(frac=1, random_state=config.seed)
@@ -157,9 +157,7 @@ def build(config: Config, sites: list[Site]) -> Path:
     failures = tried.filter(pc.not_equal(tried["reason"], ""))
     made_with = table.made_with_feff(config) | {"failures": str(len(failures))}
     table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), made_with)
-    print(
-        f"{path}: {len(rows)} spectra of {len({row['material_id'].split(' ')[0] for row in rows})} crystals and sheets"
-    )
+    print(f"{path}: {len(rows)} spectra of {len(rows) // 3} sites")
     table.say_failures(failures, len(tried) - len(failures))
     return path
 
@@ -182,8 +180,8 @@ def of_paths(row: dict, scattering: Paths, config: Config, rng: np.random.Genera
     for kind, some in left.items():
         chis = feff.variants(some, config.feff).astype(np.float16)
         there = first[~gone[first]] if kind == " vacancy" else first
-        words = [f"{symbol}:{away[atom]:.3f}" for symbol, atom in zip(symbols(scattering, there), there, strict=True)]
-        label = {"cn": len(there), "cn_values": [len(there)], "cn_weights": [1.0], "neighbours": " ".join(words)}
+        words = labels.neighbour_words(zip(away[there], symbols(scattering, there), strict=True))
+        label = {"cn": len(there), "cn_values": [len(there)], "cn_weights": [1.0], "neighbours": words}
         spectrum = {"chi_static": chis[0], "chi_debye": chis[1:].ravel(), "multiplicity": 1, "n_sites": 1}
         made.append(row | label | spectrum | {"material_id": row["material_id"] + kind})
     return made

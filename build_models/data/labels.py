@@ -81,8 +81,13 @@ def coordination(structure: Structure, site_index: int) -> dict:
         "cn": cn,
         "cn_values": sorted(weights),
         "cn_weights": [weights[n] for n in sorted(weights)],
-        "neighbours": " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in neighbours),
+        "neighbours": neighbour_words(neighbours),
     }
+
+
+def neighbour_words(neighbours: Iterable[tuple[float, str]]) -> str:
+    """Distances, Å, and elements as tables have them: 'O:1.951 O:1.960'."""
+    return " ".join(f"{symbol}:{distance:.3f}" for distance, symbol in neighbours)
 
 
 def prototype(structure: Structure) -> str:

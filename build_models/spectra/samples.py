@@ -73,32 +73,28 @@ class Anchors:
         Defects are held out with the structure type of their crystal, particles with their metals and with their shape.
         """
         clear = np.flatnonzero(data.trainable & (data.weight > CLEAR))
-        parts, numbers, particle = [data.take(clear)], [data.cn[clear].astype(float)], [np.zeros(len(clear), bool)]
-        held = [np.column_stack([fold[clear]] * 2)]
+        site = np.zeros(len(clear), bool)
+        # of each part: spectra, which are particles, which are defects, numbers, folds
+        parts = [(data.take(clear), site, site, data.cn[clear].astype(float), np.column_stack([fold[clear]] * 2))]
         if defects is not None:
             of_type = dict(zip(data.prototypes, fold, strict=True))
             others = sorted(set(defects.prototypes) - set(of_type))
             of_type |= {key: i % n_folds for i, key in enumerate(others)}
-            parts.append(defects)
-            numbers.append(defects.cn)
-            particle.append(np.zeros(len(defects), bool))
-            held.append(np.column_stack([[of_type[key] for key in defects.prototypes]] * 2))
+            defect, held = np.ones(len(defects), bool), np.array([of_type[key] for key in defects.prototypes])
+            parts.append((defects, ~defect, defect, defects.cn, np.column_stack([held] * 2)))
         if particles:
             rows = [row for path in particles for row in read_particles(path)]
             rows = [row for row in rows for _ in range(PARTICLES_EACH if row["particle"] else BULK_EACH)]
             more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
-            parts.append(Dataset(**more, digest=data.digest))
-            numbers.append(np.array([row["mean"] for row in rows]))
-            particle.append(np.array([row["particle"] for row in rows]))
+            particle, mean = (np.array([row[name] for row in rows]) for name in ("particle", "mean"))
             # what has no end has no shape
             keys = np.array([[row["shell"], row["prototypes"] if row["particle"] else row["shell"]] for row in rows])
-            held.append(np.column_stack([folds(key, n_folds, seed) for key in keys.T]))
+            held = np.column_stack([folds(key, n_folds, seed) for key in keys.T])
+            parts.append((Dataset(**more, digest=data.digest), particle, np.zeros(len(rows), bool), mean, held))
+        spectra, *masks_and_numbers = zip(*parts, strict=True)
         names = [f.name for f in fields(Dataset) if f.name != "digest"]
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        after = np.arange(len(joined["cn"])) - len(clear)
-        defect = (after >= 0) & (after < len(defects or ()))
-        whole = (np.concatenate(arrays) for arrays in (numbers, held))
-        return cls(Dataset(**joined, digest=data.digest), np.concatenate(particle), defect, *whole)
+        joined = {name: np.concatenate([getattr(part, name) for part in spectra]) for name in names}
+        return cls(Dataset(**joined, digest=data.digest), *map(np.concatenate, masks_and_numbers))
 
     @property
     def tested(self) -> np.ndarray:
@@ -148,7 +144,7 @@ def read_particles(path: str | Path) -> list[dict]:
 
 
 def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
-    """One sample for each anchor: chi on `K_GRID`, kmax, kend, mean coordination number, kind (of `KINDS`).
+    """One sample for each anchor: chi on `K_GRID`, kmax, kend, what is told, mean coordination number, kind (`KINDS`).
 
     Anchors with different `apart` never meet, nor do those that are not held out together.
     """

@@ -255,7 +255,7 @@ def test_wheel_over_a_choice_changes_nothing(shared, project):
 def test_larix_is_heard_while_a_batch_runs(shared, project):
     seen = shared("crowded", path=project, groups=100)
     steps = [b - a for a, b in zip(seen["heard"], seen["heard"][1:], strict=False)]
-    assert sum(step > 1 for step in steps) <= 1  # a busy machine may be away for longer than the pause
+    assert max(steps) <= 1
     assert len(set(seen["idle"])) >= seen["commands"] - 2
     assert 0 < next(value for value in seen["gauge"] if value) <= 10
 
