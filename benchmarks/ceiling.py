@@ -112,22 +112,26 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
 def learning(this: Run) -> Iterator[str]:
     """One network of `phase`, fewer and more sites."""
     data, fold, copies = this.data, this.schemes["prototype"], this.spectra("shipped")
-    test = np.flatnonzero((fold == 0) & ~data.chosen)
+    test, learnt = np.flatnonzero((fold == 0) & ~data.chosen), (fold != 0) & data.trainable
     x = this.spectra("realistic").inputs("complex", 0, test)
     rng = np.random.default_rng(this.seed)
-    usual = rng.permutation(np.flatnonzero((fold != 0) & ~data.chosen & data.trainable))
-    chosen = np.flatnonzero((fold != 0) & data.chosen & data.trainable)
-    few = len(usual) // 2
-    sets = {f"{n} as they come": usual[:n] for n in (2500, 5000, 10000, len(usual))}
-    sets[f"{few} as they come and {len(chosen)} more"] = usual[: few + len(chosen)]
-    sets[f"{few} as they come and {len(chosen)} chosen"] = np.concatenate([usual[:few], chosen])
-    sets[f"{len(usual)} as they come and {len(chosen)} chosen"] = np.concatenate([usual, chosen])
+    usual = rng.permutation(np.flatnonzero(learnt & ~data.chosen))
+    more, single = np.flatnonzero(learnt & data.chosen & ~data.single), np.flatnonzero(learnt & data.single)
+    sets = {f"{n} as they come": (usual[:n], 1.0) for n in (2500, 5000, 10000, len(usual))}  # rows, how long
+    if len(more):
+        sets[f"{len(usual)} as they come and {len(more)} more"] = np.concatenate([usual, more]), 1.0
+    for times in (1.0, 2.0, 4.0) if len(single) else ():
+        if times > 1:
+            sets[f"{len(usual)} as they come, {times:g} times as long"] = usual, times
+        rows = np.concatenate([usual, single])
+        sets[f"the same with {len(single)} of single scattering, {times:g} times"] = rows, times
     recipe = replace(this.recipe, members=1)
     own = data.take(test)
     yield "| sites | all | clear | numbers alike: mean of the shares found |"
     yield "|---|---|---|---|"
-    for name, rows in sets.items():
-        steps = replace(recipe, epochs=round(STEPS * len(usual) / len(rows)))  # as many steps for all
+    for name, (rows, times) in sets.items():
+        each = min(len(rows), 2 * len(usual)) if rows[-1] in single else len(rows)  # spectra in an epoch
+        steps = replace(recipe, phase_epochs=round(times * STEPS * len(usual) / each))
         guess = CLASSES[families.fit("phase", copies, rows, steps, this.seed).predict(x).argmax(1)]
         rates = scores.rates(own, np.arange(len(own)), guess)
         found = np.mean([(guess[own.cn == n] == n).mean() for n in CLASSES if (own.cn == n).sum() >= 5])

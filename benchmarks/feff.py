@@ -1,6 +1,8 @@
 """Measures the FEFF8L work: what settings change, what mu(E) costs, where the time goes, what a cluster would need.
 
-python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6]
+python -m benchmarks.feff [--structures TABLE] [--sites 30] [--scf 6] [--paths FOLDER ...]
+
+With folders in which stages have kept paths: what single scattering costs and misses, with pairs from these.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from tqdm import tqdm
 
 from build_models import config
 from build_models.config import FeffSettings
-from build_models.data import paths, sources, structures
+from build_models.data import paths, single, sources, structures
 from build_models.data.feff import TO_PATHS, FeffError, feff_input, run_chain, scratch_folder, variants
 from build_models.data.labels import label_structure
 from build_models.data.materials_project import chi_from_mu
@@ -94,12 +96,27 @@ def mu_route(sites: list[tuple]) -> None:
           f"{np.median(errors):.1%} (median), {max(errors):.1%} (largest) in {len(errors)} sites")  # fmt: skip
 
 
+def without_feff(sites: list[tuple], reference: list[np.ndarray], folders: list[Path], each: float) -> None:
+    """Single scattering with pairs from kept paths, beside FEFF's spectra of the same sites at 650 K."""
+    pairs, warm = single.pairs(tuple(file for folder in folders for file in paths.kept(folder))), FeffSettings()
+    place = 1 + warm.debye_temperatures.index(650.0)
+    start = time.process_time()
+    made = [variants(single.scattering(crystal, site, pairs, warm.rpath), warm)[place] for crystal, site, _ in sites]
+    took = (time.process_time() - start) / len(sites)
+    for low, high in ((1.0, 3.0), (3.0, 6.0)):
+        errors = [difference(chi, wanted, low, high) for chi, wanted in zip(made, reference, strict=True)]
+        print(f"single scattering: |chi(R)| differs by {np.median(errors):.1%} (median), {max(errors):.1%} (largest) "
+              f"over {low:g}-{high:g} Å in {len(errors)} sites")  # fmt: skip
+    print(f"{1000 * took:.1f} ms a site where FEFF8L takes {each:.2f} s: {each / took:.0f} times as fast")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--structures", type=Path, help="structures.parquet of a run; without it, from AMCSD")
     parser.add_argument("--sites", type=int, default=30)
     parser.add_argument("--scf", type=int, default=30, help="sites that are also done with SCF (10 to 60 s each)")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--paths", type=Path, nargs="+", default=[], help="folders with kept paths")
     arguments = parser.parse_args()
     table = arguments.structures
     if table is None:
@@ -127,6 +144,8 @@ def main() -> None:
 
     kept = [(site, chi[4]) for site, (chi, _, _) in zip(sites, one, strict=True) if chi is not None]
     sites, reference = [site for site, _ in kept], [chi for _, chi in kept]
+    if arguments.paths:
+        without_feff(sites, reference, arguments.paths, each)
     warm = FeffSettings(debye_temperatures=(650.0,))
     compare("RPATH 8 for 6.5", sites, reference, replace(warm, rpath=8.0, cluster_radius=8.6), arguments.workers)
     mu_route(sites)

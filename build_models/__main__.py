@@ -17,7 +17,11 @@ STAGES = {
     "evaluate": "report.evaluate:run",
     "export": "report.export:run",
 }
-EXTRA_STAGES = {"particles": "data.particles:simulate", "defects": "data.defects:simulate"}  # not part of `all`
+EXTRA_STAGES = {  # not part of `all`
+    "particles": "data.particles:simulate",
+    "defects": "data.defects:simulate",
+    "single": "data.single:simulate",
+}
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
     "fetch": "data.materials_project:fetch",
     "label": "data.materials_project:convert",

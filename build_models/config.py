@@ -113,7 +113,8 @@ class Train:
 
     tables: Names = says((), "spectra tables (parquet); none: what the stage table made")
     structures: Names = says((), "tables of their structures (parquet); none: the structure types stand in the tables")
-    chosen: Names = says((), "spectra tables of sites taken rare_first: learnt from, and in no figure")
+    chosen: Names = says((), "spectra tables of more sites: `phase` learns from them, and they are in no figure")
+    single: Names = says((), "tables of single scattering (parquet), see stage single; `phase` learns from them too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stage defects; none: none")
     keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
@@ -121,6 +122,7 @@ class Train:
                                       "with `measured`: those of it")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")
     epochs: PositiveInt = says(20, "networks see one copy of each site in an epoch, and begin again with the first")
+    phase_epochs: PositiveInt = says(30, "those of `phase`, which has the most to learn from")
     members: PositiveInt = says(4, "networks that `shells` and `phase` average")
     copies: PositiveInt = says(2, "copies that the trees see")
     trees: PositiveInt = says(24, "of the forest")

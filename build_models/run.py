@@ -21,7 +21,7 @@ from build_models.spectra.augment import IDEAL
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import Dataset
 
-FROM_CONFIG = ("spectra", "epochs", "members", "precision", "copies", "trees", "bagged_trees")
+FROM_CONFIG = ("spectra", "epochs", "phase_epochs", "members", "precision", "copies", "trees", "bagged_trees")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Run:
     @classmethod
     def load(cls, config: Config) -> Run:
         """Read the tables that the configuration names, or what stage `table` made."""
-        return cls(config, dataset.load(tables(config), config.train.structures, config.train.chosen))
+        train = config.train
+        return cls(config, dataset.load(tables(config), train.structures, train.chosen, train.single))
 
     @property
     def seed(self) -> int:
@@ -113,9 +114,11 @@ class Run:
             "realistic": (test, 1.0, 1, self.seed + 1),
             "ideal": (IDEAL, 1.0, 1, self.seed + 1),
         }[name]
-        apart = np.column_stack([*self.schemes.values(), self.unseen])
+        usual = np.flatnonzero(~self.data.single)
+        data = self.data if name == "shipped" else self.data.take(usual)
+        apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
         path = self.folder / f"spectra-{name.replace(' ', '-')}"
-        return copies.make(path, self.data, augmentation, sharpness, count, seed, apart)
+        return copies.make(path, data, augmentation, sharpness, count, seed, apart)
 
 
 def tables(config: Config) -> list[Path]:

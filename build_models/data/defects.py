@@ -147,7 +147,8 @@ def build(config: Config, sites: list[Site]) -> Path:
     """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
     rows: list[dict] = []
     number = {site.row["material_id"]: i for i, site in enumerate(sites)}
-    for (name, _), scattering in tqdm(paths.load(config.out / "defects"), total=len(sites), desc="defects.parquet"):
+    kept = paths.load(paths.kept(config.out / "defects"))
+    for (name, _), scattering in tqdm(kept, total=len(sites), desc="defects.parquet"):
         if name in number:
             rng = np.random.default_rng([config.seed, 4, number[name]])
             rows += of_paths(sites[number[name]].row, scattering, config, rng)

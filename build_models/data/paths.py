@@ -6,9 +6,9 @@ momentum p. A carries everything else. FEFF lists one path of those that symmetr
 
 import io
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def debye(paths: Paths, temperature: float, thetas: Collection[float]) -> np.nda
     along = np.divide(steps, length, out=np.zeros_like(steps), where=length > 1e-6)
     g = along - np.roll(along, -1, axis=1)
     apart = np.linalg.norm(paths.positions[:, :, None] - paths.positions[:, None], axis=3)
-    masses = np.array([WEIGHTS.get(z) or atomic_mass(z) for z in paths.numbers.tolist()])[paths.potentials]
+    masses = np.array([*map(_mass, paths.numbers.tolist())])[paths.potentials]
     factor = np.einsum("nix,njx->nij", g, g) / np.sqrt(masses[:, :, None] * masses[:, None]) / 4
 
     w, weight = np.polynomial.legendre.leggauss(32)
@@ -147,6 +147,11 @@ def debye(paths: Paths, temperature: float, thetas: Collection[float]) -> np.nda
     theta = np.asarray(thetas, float)[:, None]
     occupied = weight / np.tanh(w * theta / (2 * temperature)) * _DEBYE / theta
     return np.einsum("nij,nijw,tw->tn", factor, waves, occupied, optimize=True)
+
+
+@cache
+def _mass(z: int) -> float:
+    return WEIGHTS.get(z) or atomic_mass(z)
 
 
 def without(paths: Paths, gone: np.ndarray) -> Paths:
@@ -183,10 +188,14 @@ def undump(text: bytes) -> Paths:
     return Paths(**parts | {"phase": np.unwrap(parts["phase"])})
 
 
-def load(folder: Path) -> Iterator[tuple[tuple[str, int], Paths]]:
-    """((material_id, site_index), paths) of each site whose paths the stage simulate has kept in this folder."""
-    for file in sorted(folder.glob("*.parquet")):
-        if "paths" in pq.read_schema(file).names:
-            for row in pq.read_table(file, columns=["material_id", "site_index", "paths"]).to_pylist():
-                if row["paths"] is not None:
-                    yield (row["material_id"], row["site_index"]), undump(row["paths"])
+def kept(folder: Path) -> list[Path]:
+    """Files in which a stage has kept paths in this folder."""
+    return [file for file in sorted(folder.glob("*.parquet")) if "paths" in pq.read_schema(file).names]
+
+
+def load(files: Iterable[Path]) -> Iterator[tuple[tuple[str, int], Paths]]:
+    """((material_id, site_index), paths) of each site whose paths these files hold."""
+    for file in files:
+        for row in pq.read_table(file, columns=["material_id", "site_index", "paths"]).to_pylist():
+            if row["paths"] is not None:
+                yield (row["material_id"], row["site_index"]), undump(row["paths"])

@@ -143,7 +143,7 @@ def build(config: Config) -> Path:
     if (unreadable := config.out / "unreadable.parquet").exists():
         failed.append(pq.read_table(unreadable))
     failures = pa.concat_tables([rows.replace_schema_metadata() for rows in failed])
-    metadata = _made_with(config) | {"failures": str(len(failures))}
+    metadata = made_with(config) | {"failures": str(len(failures))}
     path = config.out / "spectra.parquet"
     write(path, spectra, metadata)
     write(config.out / "failures.parquet", failures, metadata)
@@ -164,7 +164,7 @@ def say_failures(failures: pa.Table, done: int) -> None:
         print(f"  {n:5d}  {reason}")
 
 
-def _made_with(config: Config) -> dict[str, str]:
+def made_with(config: Config) -> dict[str, str]:
     """What a spectra table says about how it was made."""
     if config.source.way == "xas":
         from build_models.data.materials_project import FEFF_CARDS

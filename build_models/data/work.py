@@ -34,7 +34,7 @@ def label(config: Config) -> None:
     rows = (row for row in iterate(path, config.limit) if row["material_id"] not in done)
     tasks = ((row, (row, config.source.elements)) for row in rows)
     total = max(0, min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done))
-    _run(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
+    in_shards(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
 
 def simulate(config: Config) -> None:
@@ -59,7 +59,7 @@ def spectra(config: Config, stage: str, sites: Iterable[tuple[dict, list[int]]],
     """chi(k) of these sites of the rows of a table of structures."""
     keep = config.run.keep_paths
     tasks = ((row, (row, todo, config.feff, keep)) for row, todo in sites)
-    _run(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total)
+    in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total)
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
@@ -92,7 +92,7 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: 
     return rows
 
 
-def _run(config: Config, stage: str, work: Callable, tasks: Iterable[Task], schema: Any, total: int) -> None:
+def in_shards(config: Config, stage: str, work: Callable, tasks: Iterable[Task], schema: Any, total: int) -> None:
     """Do the tasks and write their rows in shards; what stops it costs nothing that is finished."""
     folder, run = config.out / stage, config.run
     metadata = config.provenance("source" if stage == "label" else "feff")
@@ -124,7 +124,7 @@ def results(config: Config, work: Callable[..., list[dict]], tasks: Iterable[Tas
             yield from _stream(workers, work, tasks, ahead, suspects)
             tasks = suspects
     for row, arguments in tasks:
-        sites = arguments[1] if work is _feff_task else [-1]
+        sites = arguments[1] if isinstance(arguments[1], list) else [-1]
         yield [table.failure(row["material_id"], "worker died", site) for site in sites]
 
 

@@ -38,7 +38,8 @@ def fit_missing(run: Run) -> None:
         for name in _names(run, unseen):
             files[_path(run, name, unseen)] = (families.fit, name, spectra, run.rows(seen, name), run.recipe, run.seed)
         if unseen or not run.config.train.keep:
-            usual, every = run.data.take(run.rows(seen)), run.data.take(np.flatnonzero(seen & run.data.trainable))
+            usual = run.data.take(run.rows(seen))
+            every = run.data.take(np.flatnonzero(seen & run.data.trainable & ~run.data.single))
             for kind in composition.KINDS:
                 files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, usual, kind, run.seed)
             files[_path(run, "domain", unseen)] = (domain.fit, every, run.recipe.augmentation, run.seed)

@@ -74,7 +74,8 @@ def of_sites(this: Run) -> dict[str, Any]:
     """Figures and calibration of the families, and the pictures."""
     data = this.scored
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": this.config.train.folds, "schemes": {}}
-    metrics["data"]["chosen"] = int(this.data.chosen.sum())
+    metrics["data"]["chosen"] = int((this.data.chosen & ~this.data.single).sum())
+    metrics["data"]["single"] = int(this.data.single.sum())
     for scheme, fold in this.schemes.items():
         fold = fold[~this.data.chosen]
         predicted = cross_validate(this, scheme)

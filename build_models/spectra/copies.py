@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Copies:
 
     folder: Path
     count: int
+    usual: int = sys.maxsize  # rows before those that have single scattering alone
 
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
         """What models that read 'magnitude' or 'complex' see of some sites: (n, n_features) float32."""
@@ -74,7 +76,7 @@ def make(
             write_inputs(folder, copy, chi, data.elements, kmax, kend)
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
         finished.touch()
-    return Copies(folder, count)
+    return Copies(folder, count, int((~data.single).sum()))
 
 
 def write_inputs(

@@ -40,7 +40,8 @@ class Dataset:
     weight: np.ndarray  # CrystalNN's, of `cn`
     shell: np.ndarray  # 'O6' or 'O4 N2'
     shell_end: np.ndarray  # Å, distance of the farthest first neighbour
-    chosen: np.ndarray  # mask: sites that were chosen for being rare, after all others. No figure counts them
+    chosen: np.ndarray  # mask: sites that some families learn from and no figure counts, after all others
+    single: np.ndarray  # mask: those of them that have single scattering alone, the last ones
     digest: str  # of the tables
 
     def __len__(self) -> int:
@@ -70,16 +71,19 @@ class Dataset:
 
 
 def load(
-    paths: Sequence[str | Path], structures: Sequence[str | Path] = (), chosen: Sequence[str | Path] = ()
+    paths: Sequence[str | Path],
+    structures: Sequence[str | Path] = (),
+    chosen: Sequence[str | Path] = (),
+    single: Sequence[str | Path] = (),
 ) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
     All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
     the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which nobody knows
-    it is its own prototype.
+    it is its own prototype. `chosen` and `single` are learnt from and in no figure.
     """
     tables, chi, digest = [], [], hashlib.sha256()
-    for path in [*paths, *chosen]:
+    for path in [*paths, *chosen, *single]:
         digest.update(bytes.fromhex(table.sha256(Path(path))))
         rows = pq.read_table(path)
         static, debye = (
@@ -91,12 +95,14 @@ def load(
         if not debye.shape[1]:
             debye = static.astype(np.float32) * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
         chi.append(np.concatenate([static, debye], axis=1, dtype=np.float32))
-        tables.append(rows.drop_columns(["chi_static", "chi_debye"]).to_pandas().assign(chosen=path in chosen))
+        kind = {"chosen": path in (*chosen, *single), "single": path in single}
+        tables.append(rows.drop_columns(["chi_static", "chi_debye"]).to_pandas().assign(**kind))
     sites = pd.concat(tables, ignore_index=True).drop_duplicates(["material_id", "site_index"])
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
     neighbours = [[n.split(":") for n in words.split()] for words in sites["neighbours"]]
     shells = [[symbol for symbol, _ in site] for site in neighbours]
-    known = labels.prototypes(structures, sites["material_id"].tolist())
+    # sites by the ten thousand say their own structure type
+    known = labels.prototypes(structures, sites["material_id"][~sites["single"]].tolist())
     said = sites.get("prototype", pd.Series("", sites.index)).fillna("")
     distributions = map(_distribution, sites["cn_values"], sites["cn_weights"])
     return Dataset(
@@ -111,6 +117,7 @@ def load(
         shell=np.array([" ".join(f"{s}{shell.count(s)}" for s in dict.fromkeys(shell)) for shell in shells]),
         shell_end=np.array([max((float(d) for _, d in site), default=2.5) for site in neighbours]),
         chosen=sites["chosen"].to_numpy(),
+        single=sites["single"].to_numpy(),
         digest=digest.hexdigest()[:16],
     )
 

@@ -137,6 +137,7 @@ def read_particles(path: str | Path) -> list[dict]:
                 "shell_end": 3.0,
                 "mean": mean,
                 "chosen": False,
+                "single": False,
                 "particle": first["shape"] != BULK,
             }
         )

@@ -7,7 +7,9 @@ from build_models.spectra.augment import Augmentation
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.features import K_GRID
 
-TINY = families.Recipe(spectra=6, epochs=12, members=2, copies=6, trees=8, bagged_trees=4, leaf=2, hidden=(32, 16))
+TINY = families.Recipe(
+    spectra=6, epochs=12, phase_epochs=12, members=2, copies=6, trees=8, bagged_trees=4, leaf=2, hidden=(32, 16)
+)  # fmt: skip
 
 PLAIN = Augmentation(
     thermal=False, broadening=0.0, mu0_power=0.0, s02=(1.0, 0.0), over_absorption=0.0, e0_shift=(0.0, 0.0),
@@ -38,5 +40,6 @@ def dataset(n: int = 120, numbers: tuple[int, ...] = (4, 6, 12), seed: int = 0, 
         shell=np.array([f"O{value}" for value in cn]),
         shell_end=r,
         chosen=np.zeros(n, bool),
+        single=np.zeros(n, bool),
         digest=f"synthetic {n} {numbers} {seed}",
     )

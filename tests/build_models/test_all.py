@@ -20,6 +20,7 @@ QUICK = """
 [train]
 spectra = 3
 epochs = 2
+phase_epochs = 2
 members = 1
 copies = 2
 trees = 5

@@ -153,7 +153,7 @@ def test_paths_are_kept_beside_chi_and_read_back(make_config):
     table.write_shard(config.out / "simulate", without, table.CHI_SCHEMA, {}, name="0")
     spectra = pq.read_table(table.build(config))
     assert spectra.schema.remove_metadata() == table.SCHEMA
-    kept = dict(paths.load(config.out / "simulate"))
+    kept = dict(paths.load(paths.kept(config.out / "simulate")))
     assert kept.keys() == {(row["material_id"], row["site_index"]) for row in spectra.to_pylist()}
     for row in spectra.to_pylist():
         found = kept[row["material_id"], row["site_index"]]

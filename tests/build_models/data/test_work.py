@@ -252,7 +252,7 @@ def test_a_dask_scheduler_that_goes_away_is_said_and_costs_nothing_that_is_finis
         config = make_config(run={"scheduler": address})
         tasks = [({"material_id": name}, ({"material_id": name},)) for name in ("first", "second", "last", "never")]
         with pytest.raises(BuildError, match=f"the Dask cluster at {address} went away; start the stage again"):
-            work._run(config, "simulate", task, tasks, table.CHI_SCHEMA, 4)
+            work.in_shards(config, "simulate", task, tasks, table.CHI_SCHEMA, 4)
     assert table.keys(config.out / "simulate") == {("first", -1), ("second", -1)}
 
 

@@ -1,5 +1,7 @@
 """Each family on a made-up table, and its ONNX form."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -38,3 +40,27 @@ def test_onnx_answers_as_the_trained_original(data, made, family):
     assert (dataset.CLASSES[trained.argmax(1)] == data.cn[rows]).mean() > 0.6  # a third by chance
     again = families.fit(family, made, rows, TINY, seed=1).predict(x)
     np.testing.assert_allclose(again, trained, atol=1e-6)
+
+
+def test_single_scattering_is_seen_as_often_as_all_else_and_changes_from_epoch_to_epoch(data, made, monkeypatch):
+    seen, usual = [], 30
+    inputs = copies.Copies.inputs
+
+    def watched(self, reads, epoch, rows):
+        seen.append(rows)
+        return inputs(self, reads, epoch, rows)
+
+    monkeypatch.setattr(copies.Copies, "inputs", watched)
+    rows = np.setdiff1d(np.arange(len(data)), [3, 50])  # of the fold that is tested
+    families.fit("phase", replace(made, usual=usual), rows, replace(TINY, phase_epochs=3), seed=1)
+    of_scale, *epochs = seen
+    assert of_scale.max() < usual
+    assert len(epochs) == 3
+    for each in epochs:
+        assert len(set(each)) == len(each) == 2 * (usual - 1)
+        assert set(rows[rows < usual]) < set(each) <= set(rows)
+    assert set(epochs[0]) != set(epochs[1])
+    few = np.arange(usual + 5)  # where there are fewer of them, each is seen
+    seen.clear()
+    families.fit("phase", replace(made, usual=usual), few, replace(TINY, phase_epochs=1), seed=1)
+    assert set(seen[1]) == set(few)

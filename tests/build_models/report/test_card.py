@@ -124,13 +124,16 @@ def test_percentages_are_a_hundred_times_the_shares():
     assert [card.percent(share) for share in shares] == ["0.0", "50.0", "69.9", "100.0", ""]
 
 
-def test_sites_that_were_chosen_are_said_where_there_are_some(metrics, manifest):
-    assert "chosen" not in card.card(manifest, metrics)
+def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, manifest):
+    assert "sites more" not in card.card(manifest, metrics)
     manifest["chosen"] = [manifest["tables"][0] | {"file": "rare.parquet", "rows": 18}]
-    metrics["data"]["chosen"] = 17
+    manifest["single"] = [manifest["tables"][0] | {"file": "single.parquet", "rows": 70, "program": "pairs"}]
+    metrics["data"] |= {"chosen": 17, "single": 69}
     text = card.card(manifest, metrics)
-    assert "17 sites more were chosen" in text
+    assert "`phase` learns from 17 sites more" in text
+    assert "Of 69 labelled sites more there is single scattering alone" in text
     assert "| rare.parquet | 0123456789abcdef | 18 |" in text
+    assert "| single.parquet | 0123456789abcdef | 70 | pairs |" in text
 
 
 def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
@@ -222,7 +225,7 @@ def test_what_ships_says_what_its_metrics_say():
     settings = config.load(EXAMPLES.parent / "build_models" / "shipped.toml")
     assert manifest["version"] == settings.train.version
     assert manifest["seed"] == settings.seed
-    for name in ("spectra", "epochs", "members", "precision", "copies", "trees", "bagged_trees"):
+    for name in ("spectra", "epochs", "phase_epochs", "members", "precision", "copies", "trees", "bagged_trees"):
         assert manifest["recipe"][name] == getattr(settings.train, name), name
     retrain = (EXAMPLES.parent / "docs" / "retrain.md").read_text()
     for one in manifest["tables"]:

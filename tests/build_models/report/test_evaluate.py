@@ -63,6 +63,20 @@ def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mo
         assert not set(fold[seen]) & set(fold[rows])
 
 
+def test_single_scattering_is_trained_on_and_nothing_else(run):
+    some = Run(run.config, replace(run.data, chosen=np.arange(160) >= 120, single=np.arange(160) >= 140))
+    assert some.spectra("shipped").usual == 140
+    assert len(some.spectra("shipped").inputs("magnitude", 0, np.arange(160))) == 160
+    for test in evaluate.TESTS:
+        with pytest.raises(IndexError):
+            some.spectra(test).inputs("magnitude", 0, np.array([140]))
+    assert some.rows(np.ones(160, bool), "phase").max() == 159
+    assert some.rows(np.ones(160, bool), "shells").max() == 119
+    metrics = evaluate.of_sites(some)
+    assert (metrics["data"]["chosen"], metrics["data"]["single"]) == (20, 20)
+    assert metrics["data"]["sites"] == 120
+
+
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
     monkeypatch.setattr(train, "predict_fold", None)

@@ -1,0 +1,149 @@
+"""Spectra of single scattering, without a run of FEFF: some milliseconds a site, so every labelled site has one.
+
+What a neighbour scatters depends on its element, on the absorber and on their distance, and little on what else is in
+the crystal. So amplitudes and phases of pairs are taken from paths that FEFF has calculated elsewhere. First shells are
+as with FEFF to some percent (`python -m benchmarks.feff --paths`); beyond them all multiple scattering is missing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pymatgen.core import Structure
+
+from build_models.config import Config, ConfigError, FeffSettings
+from build_models.data import feff, paths, structures, table, work
+from build_models.data.feff import FeffError
+from build_models.data.paths import Paths
+from build_models.spectra.dataset import CLASSES
+
+ALIKE = 4  # sites of a formula, absorber and number, at most
+OF_RUN, OF_PAIR = 6, 400  # paths of a pair of elements that are kept, from one run of FEFF and in all
+NORMAN = 1.4  # Å: the mean Norman radius of crystals, for the correlated Debye model
+ABSORBER_COUNTS = 3  # times as much as the neighbour, where a pair is missing and the nearest in Z stands for it
+PROGRAM = "single scattering, with amplitudes and phases of pairs from FEFF8L's paths"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Paths from an absorber to one neighbour and back, at points of k, without what distance makes of them."""
+
+    k: np.ndarray  # (e,) Å^-1
+    momentum: np.ndarray  # (e,) Å^-1, complex
+    # Z of absorber and neighbour: distances (n,), Å; amplitude times distance squared, without loss on the way, (n, e);
+    # phase (n, e); loss (n, e) Å^-1, the imaginary part of the momentum
+    known: dict[tuple[int, int], tuple[np.ndarray, ...]]
+
+    def nearest(self, absorber: int, neighbour: int) -> tuple[np.ndarray, ...]:
+        """The pair, or that of the elements nearest in Z."""
+        if (absorber, neighbour) in self.known:
+            return self.known[absorber, neighbour]
+        far = {pair: ABSORBER_COUNTS * abs(pair[0] - absorber) + abs(pair[1] - neighbour) for pair in self.known}
+        return self.known[min(far, key=far.__getitem__)]
+
+
+@cache
+def pairs(files: tuple[Path, ...]) -> Pairs:
+    """Those of all paths that the files keep."""
+    k, momentum = np.zeros(0), np.zeros(0, complex)
+    found: dict[tuple[int, int], list[tuple]] = defaultdict(list)
+    for _, run in paths.load(files):
+        if not len(k):
+            k, momentum = run.k, run.momentum
+        loss = np.interp(k, run.k, run.momentum.imag)
+        of_run: dict[tuple[int, int], int] = defaultdict(int)
+        for i in np.flatnonzero(run.legs == 2):
+            pair = int(run.numbers[0]), int(run.numbers[run.potentials[i, 0]])
+            if of_run[pair] < OF_RUN and len(found[pair]) < OF_PAIR:
+                of_run[pair] += 1
+                amplitude, phase = (np.interp(k, run.k, curve[i]) for curve in (run.amplitude, run.phase))
+                r = run.reff[i]
+                found[pair].append((r, amplitude * r**2 * np.exp(2 * r * loss), phase, loss))
+    return Pairs(k, momentum, {pair: tuple(map(np.array, zip(*some, strict=True))) for pair, some in found.items()})
+
+
+def scattering(structure: Structure, site_index: int, known: Pairs, radius: float) -> Paths:
+    """The paths to each neighbour within the radius and back; those of one element and distance are one."""
+    center = structure[site_index]
+    groups: dict[tuple[int, float], list[np.ndarray]] = defaultdict(list)
+    for site in structure.get_neighbors(center, radius):
+        groups[site.specie.Z, round(site.nn_distance, 3)].append(site.coords - center.coords)
+    if not groups:
+        raise ValueError("no neighbours")
+    numbers, reff = np.array([*groups]).T
+    kinds, which = np.unique(numbers.astype(int), return_inverse=True)
+    positions, potentials = np.zeros((len(reff), 2, 3)), np.zeros((len(reff), 2), int)
+    positions[:, 0], potentials[:, 0] = [some[0] for some in groups.values()], which + 1
+    amplitude, phase = np.zeros((2, len(reff), len(known.k)))
+    for i, number in enumerate(kinds):
+        rows = np.flatnonzero(which == i)
+        distances, amplitudes, phases, loss = known.nearest(center.specie.Z, int(number))
+        alike, r = np.abs(distances - reff[rows, None]).argmin(axis=1), reff[rows, None]
+        amplitude[rows] = amplitudes[alike] / r**2 * np.exp(-2 * r * loss[alike])
+        phase[rows] = phases[alike]
+    return Paths(
+        known.k, known.momentum, NORMAN, np.array([center.specie.Z, *kinds]), np.zeros((1, 3)), np.zeros(1, int),
+        np.full(len(reff), 2), np.array([*map(len, groups.values())]), reff, positions, potentials, amplitude, phase,
+    )  # fmt: skip
+
+
+def simulate(config: Config) -> Path:
+    """Spectra of all labelled sites that FEFF was not run on, and their table."""
+    files = tuple(path for stage in ("defects", "simulate") for path in paths.kept(config.out / stage))
+    if not files:
+        raise ConfigError(f"{config.out} keeps no paths: run stage simulate with [run] keep_paths, or stage defects")
+    todo = missing(config)
+    wanted = structures.iterate(config.out / "structures.parquet", config.limit)
+    tasks = ((row, (row, todo[name], config.feff, files)) for row in wanted if (name := row["material_id"]) in todo)
+    work.in_shards(config, "single", _task, tasks, table.CHI_SCHEMA, sum(map(len, todo.values())))
+    return build(config, len(files))
+
+
+def missing(config: Config) -> dict[str, list[int]]:
+    """Sites to be done of each material: of those that have no spectrum, a few of one formula, absorber and number."""
+    sites = table.read_shards(config.out / "label").to_pandas()
+    known = set().union(*map(table.keys_of, config.order.skip), table.keys(config.out / "simulate"))
+    new = [key not in known for key in zip(sites["material_id"], sites["site_index"], strict=True)]
+    sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
+    sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < ALIKE]
+    done = table.keys(config.out / "single")
+    todo: dict[str, list[int]] = {}
+    for material_id, site_index in zip(sites["material_id"], sites["site_index"], strict=True):
+        if (material_id, site_index) not in done:
+            todo.setdefault(material_id, []).append(site_index)
+    return todo
+
+
+def _task(row: dict, sites: list[int], settings: FeffSettings, files: tuple[Path, ...]) -> list[dict]:
+    return [*_spectra(row, sites, settings, pairs(files))]
+
+
+def _spectra(row: dict, sites: list[int], settings: FeffSettings, known: Pairs) -> Iterator[dict]:
+    structure = structures.to_structure(row)
+    for site_index in sites:
+        try:
+            chis = feff.variants(scattering(structure, site_index, known, settings.rpath), settings).astype(np.float16)
+            chi, reason = {"chi_static": chis[0], "chi_debye": chis[1:].ravel()}, ""
+        except (ValueError, FeffError) as error:
+            chi, reason = {}, str(error)
+        yield table.failure(row["material_id"], reason, site_index) | chi
+
+
+def build(config: Config, files: int) -> Path:
+    """Write `single.parquet`, labels and chi(k) as in a table of spectra."""
+    chi = table.read_shards(config.out / "single")
+    good = chi.filter(pc.equal(chi["reason"], ""))
+    labels = table.take(table.read_shards(config.out / "label"), table.key_list(good))
+    path, said = config.out / "single.parquet", {"program": PROGRAM, "failures": str(len(chi) - len(good))}
+    spectra: pa.Table = table.with_chi(labels, good).select(table.SCHEMA.names).cast(table.SCHEMA)
+    table.write(path, spectra, table.made_with(config) | said)
+    print(f"{path}: {len(spectra)} spectra, with pairs from {files} files of paths")
+    table.say_failures(chi.filter(pc.not_equal(chi["reason"], "")), len(spectra))
+    return path
