@@ -28,7 +28,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
     """Write the trained models, or those without the unseen formulas, in the place of what was there; the manifest."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    data = run.data.take(np.flatnonzero(~run.unseen)) if unseen else run.data
+    data = run.data.take(np.flatnonzero(~run.data.single & ~(run.unseen & unseen)))
     networks = {reads: train.load(run, f"samples-{reads}", unseen) for reads in samples.SIZES}
     own = {
         "version": run.config.train.version,
