@@ -136,10 +136,10 @@ def test_a_worker_that_is_killed_costs_nothing_and_a_deadly_site_is_a_row(make_c
     tasks = [({"material_id": name}, ({"material_id": name}, [0, 1])) for name in names]
     rows = [row for result in work.results(config, task, tasks) for row in result]
     assert sorted({row["material_id"] for row in rows if not row["reason"]}) == sorted(set(names) - {"deadly"})
-    (failed,) = [row for row in rows if row["reason"]]
-    assert failed["material_id"] == "deadly"
-    assert failed["reason"].startswith("worker died")
-    assert len(rows) == 2 * 7 + 1
+    failed = [row for row in rows if row["reason"]]
+    assert [(row["material_id"], row["site_index"]) for row in failed] == [("deadly", 0), ("deadly", 1)]
+    assert all(row["reason"].startswith("worker died") for row in failed)
+    assert len(rows) == 2 * 8
 
 
 def test_sites_that_fail_are_rows_with_their_reason(tmp_path, make_config, capsys):
