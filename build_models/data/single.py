@@ -1,8 +1,8 @@
 """Spectra of single scattering, without a run of FEFF: some milliseconds a site, so every labelled site has one.
 
 What a neighbour scatters depends on its element, on the absorber and on their distance, and little on what else is in
-the crystal. So amplitudes and phases of pairs are taken from paths that FEFF has calculated elsewhere. First shells are
-as with FEFF to some percent (`python -m benchmarks.feff --paths`); beyond them all multiple scattering is missing.
+the crystal. So amplitudes and phases of pairs are taken from paths that FEFF has calculated elsewhere. |chi(R)| of
+a first shell is off by some 15 % (`python -m benchmarks.feff --paths`); beyond it all multiple scattering is missing.
 """
 
 from __future__ import annotations
