@@ -179,11 +179,10 @@ def of_paths(row: dict, scattering: Paths, config: Config, rng: np.random.Genera
     }
     made = []
     for kind, some in left.items():
-        chis = feff.variants(some, config.feff).astype(np.float16)
         there = first[~gone[first]] if kind == " vacancy" else first
         words = labels.neighbour_words(zip(away[there], symbols(scattering, there), strict=True))
         label = {"cn": len(there), "cn_values": [len(there)], "cn_weights": [1.0], "neighbours": words}
-        spectrum = {"chi_static": chis[0], "chi_debye": chis[1:].ravel(), "multiplicity": 1, "n_sites": 1}
+        spectrum = table.chi_columns(feff.variants(some, config.feff)) | {"multiplicity": 1, "n_sites": 1}
         made.append(row | label | spectrum | {"material_id": row["material_id"] + kind})
     return made
 

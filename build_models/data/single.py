@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from pymatgen.core import Structure
 
@@ -114,11 +113,8 @@ def missing(config: Config) -> dict[str, list[int]]:
     sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < ALIKE]
     done = table.keys(config.out / "single")
-    todo: dict[str, list[int]] = {}
-    for material_id, site_index in zip(sites["material_id"], sites["site_index"], strict=True):
-        if (material_id, site_index) not in done:
-            todo.setdefault(material_id, []).append(site_index)
-    return todo
+    order = zip(sites["material_id"], sites["site_index"], strict=True)
+    return table.by_material(key for key in order if key not in done)
 
 
 def _task(row: dict, sites: list[int], settings: FeffSettings, files: tuple[Path, ...]) -> list[dict]:
@@ -129,8 +125,8 @@ def _spectra(row: dict, sites: list[int], settings: FeffSettings, known: Pairs) 
     structure = structures.to_structure(row)
     for site_index in sites:
         try:
-            chis = feff.variants(scattering(structure, site_index, known, settings.rpath), settings).astype(np.float16)
-            chi, reason = {"chi_static": chis[0], "chi_debye": chis[1:].ravel()}, ""
+            made = scattering(structure, site_index, known, settings.rpath)
+            chi, reason = table.chi_columns(feff.variants(made, settings)), ""
         except (ValueError, FeffError) as error:
             chi, reason = {}, str(error)
         yield table.failure(row["material_id"], reason, site_index) | chi
@@ -140,9 +136,8 @@ def build(config: Config, files: int) -> Path:
     """Write `single.parquet`, labels and chi(k) as in a table of spectra."""
     chi = table.read_shards(config.out / "single")
     good = chi.filter(pc.equal(chi["reason"], ""))
-    labels = table.take(table.read_shards(config.out / "label"), table.key_list(good))
+    spectra = table.labelled(table.read_shards(config.out / "label"), good)
     path, said = config.out / "single.parquet", {"program": PROGRAM, "failures": str(len(chi) - len(good))}
-    spectra: pa.Table = table.with_chi(labels, good).select(table.SCHEMA.names).cast(table.SCHEMA)
     table.write(path, spectra, table.made_with(config) | said)
     print(f"{path}: {len(spectra)} spectra, with pairs from {files} files of paths")
     table.say_failures(chi.filter(pc.not_equal(chi["reason"], "")), len(spectra))

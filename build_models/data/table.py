@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -99,6 +100,25 @@ def take(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
     return rows.take(pa.array([row_of[key] for key in keys], pa.int64()))
 
 
+def chi_columns(chis: np.ndarray) -> dict[str, Any]:
+    """The static chi(k) and those of the Debye temperatures, (1 + n, k), as the columns of a row."""
+    halves = chis.astype(np.float16)
+    return {"chi_static": halves[0], "chi_debye": halves[1:].ravel()}
+
+
+def by_material(keys: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    """The sites of each material, in the order in which they come."""
+    sites: dict[str, list[int]] = {}
+    for material_id, site_index in keys:
+        sites.setdefault(material_id, []).append(site_index)
+    return sites
+
+
+def labelled(labels: pa.Table, good: pa.Table) -> pa.Table:
+    """A table of spectra: the labels of sites that have chi(k), with it."""
+    return with_chi(take(labels, key_list(good)), good).select(SCHEMA.names).cast(SCHEMA)
+
+
 def with_chi(rows: pa.Table, chi: pa.Table) -> pa.Table:
     """The rows with the spectra beside them, which are in the same order."""
     for name in ("chi_static", "chi_debye"):
@@ -138,7 +158,7 @@ def build(config: Config) -> Path:
     labels = read_shards(config.out / "label")
     chi = read_shards(config.out / "simulate", CHI_SCHEMA.names)
     good = chi.filter(pc.equal(chi["reason"], ""))
-    spectra = with_chi(take(labels, key_list(good)), good).select(SCHEMA.names).cast(SCHEMA)
+    spectra = labelled(labels, good)
     failed = [rows.filter(pc.not_equal(rows["reason"], "")).select(FAILURE_SCHEMA.names) for rows in (labels, chi)]
     if (unreadable := config.out / "unreadable.parquet").exists():
         failed.append(pq.read_table(unreadable))

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed
@@ -46,10 +45,7 @@ def simulate(config: Config) -> None:
     rare, path = config.run.rare_first, config.out / "structures.parquet"
     order = choose.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
     done = known | table.keys(config.out / "simulate")
-    todo: dict[str, list[int]] = {}
-    for material_id, site_index in order:
-        if (material_id, site_index) not in done:
-            todo.setdefault(material_id, []).append(site_index)
+    todo = table.by_material(key for key in order if key not in done)
     rows = {row["material_id"]: row for row in iterate(path, config.limit) if row["material_id"] in todo}
     sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows))
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
@@ -79,8 +75,7 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: 
         chi: dict = {}
         try:
             scattering = feff.run_paths(structure, site_index, settings)
-            chis = feff.variants(scattering, settings).astype(np.float16)
-            chi = {"chi_static": chis[0], "chi_debye": chis[1:].ravel()}
+            chi = table.chi_columns(feff.variants(scattering, settings))
             if keep_paths:
                 chi["paths"] = paths.dump(scattering)
         except (OSError, ImportError):  # no FEFF8L, a full disk: the machine's fault and not the site's
