@@ -67,7 +67,7 @@ def labels(data: Dataset) -> Iterator[str]:
 
 def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
     """The same sites and folds, told more and less: geometry, ideal and realistic spectra."""
-    data, fold = this.scored, this.schemes["prototype"][~this.data.chosen]
+    data, fold = this.scored, this.schemes["prototype"][~this.data.extra]
     absorber = (data.elements[:, None] == np.unique(data.elements)).astype(float)
     rng = np.random.default_rng(this.seed)
     exact, radial = surroundings(data, tables)
@@ -101,7 +101,7 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
     for name, x in told.items():
         yield line(name, "trees", partial(trees, x))
     for test in ("ideal", "realistic"):
-        x = this.spectra(test).inputs("complex", 0, np.flatnonzero(~this.data.chosen))
+        x = this.spectra(test).inputs("complex", 0, np.flatnonzero(~this.data.extra))
         yield line(f"{test} spectrum", "nearest site", partial(nearest, x))
     metrics = json.loads((this.folder / "metrics.json").read_text())
     for test in ("ideal", "realistic"):
@@ -112,11 +112,11 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
 def learning(this: Run) -> Iterator[str]:
     """One network of `phase`, fewer and more sites."""
     data, fold, copies = this.data, this.schemes["prototype"], this.spectra("shipped")
-    test, learnt = np.flatnonzero((fold == 0) & ~data.chosen), (fold != 0) & data.trainable
+    test, learnt = np.flatnonzero((fold == 0) & ~data.extra), (fold != 0) & data.trainable
     x = this.spectra("realistic").inputs("complex", 0, test)
     rng = np.random.default_rng(this.seed)
-    usual = rng.permutation(np.flatnonzero(learnt & ~data.chosen))
-    more, single = np.flatnonzero(learnt & data.chosen & ~data.single), np.flatnonzero(learnt & data.single)
+    usual = rng.permutation(np.flatnonzero(learnt & ~data.extra))
+    more, single = np.flatnonzero(learnt & data.extra & ~data.single), np.flatnonzero(learnt & data.single)
     sets = {f"{n} as they come": (usual[:n], 1.0) for n in (2500, 5000, 10000, len(usual))}  # rows, how long
     if len(more):
         sets[f"{len(usual)} as they come and {len(more)} more"] = np.concatenate([usual, more]), 1.0

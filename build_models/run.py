@@ -35,7 +35,7 @@ class Run:
     def load(cls, config: Config) -> Run:
         """Read the tables that the configuration names, or what stage `table` made."""
         train = config.train
-        return cls(config, dataset.load(tables(config), train.structures, train.chosen, train.single))
+        return cls(config, dataset.load(tables(config), train.structures, train.extra, train.single))
 
     @property
     def seed(self) -> int:
@@ -50,13 +50,13 @@ class Run:
     def schemes(self) -> dict[str, np.ndarray]:
         """Fold numbers of each way to split: whole structure types, whole formulas, or (as in the paper) anything."""
         keys = {"prototype": self.data.prototypes, "formula": self.data.formulas, "random": np.arange(len(self.data))}
-        n, chosen = self.config.train.folds, self.data.chosen
-        return {name: dataset.folds(key, n, self.seed, chosen) for name, key in keys.items()}
+        n, extra = self.config.train.folds, self.data.extra
+        return {name: dataset.folds(key, n, self.seed, extra) for name, key in keys.items()}
 
     @cached_property
     def scored(self) -> Dataset:
-        """What figures are about: all but the chosen sites, which are there for being rare."""
-        return self.data.take(np.flatnonzero(~self.data.chosen))
+        """What figures are about: all but the extra sites, which are there to be learnt from."""
+        return self.data.take(np.flatnonzero(~self.data.extra))
 
     @cached_property
     def unseen_formulas(self) -> tuple[str, ...]:
@@ -70,9 +70,9 @@ class Run:
         return np.isin(self.data.formulas, self.unseen_formulas)
 
     def rows(self, known: np.ndarray, family: str | None = None) -> np.ndarray:
-        """Rows to learn from among those that may be known, a mask; chosen sites are for families that learn them."""
-        chosen = family in families.LEARN_CHOSEN
-        return np.flatnonzero(known & self.data.trainable & (~self.data.chosen | chosen))
+        """Rows to learn from among those that may be known, a mask; extra sites are for families that learn them."""
+        extra = family in families.LEARN_EXTRA
+        return np.flatnonzero(known & self.data.trainable & (~self.data.extra | extra))
 
     @cached_property
     def folder(self) -> Path:
@@ -89,7 +89,7 @@ class Run:
     @cached_property
     def anchors(self) -> samples.Anchors:
         """What samples begin with."""
-        fold, train = self.schemes["prototype"][~self.data.chosen], self.config.train
+        fold, train = self.schemes["prototype"][~self.data.extra], self.config.train
         defects = dataset.load(train.defects) if train.defects else None
         return samples.Anchors.of(self.scored, fold, train.particles, train.folds, self.seed, defects)
 

@@ -21,9 +21,8 @@ from build_models.config import Config, ConfigError, FeffSettings
 from build_models.data import feff, paths, structures, table, work
 from build_models.data.feff import FeffError
 from build_models.data.paths import Paths
-from build_models.spectra.dataset import CLASSES
+from build_models.spectra.dataset import CLASSES, MOST_ALIKE
 
-ALIKE = 4  # sites of a formula, absorber and number, at most
 OF_RUN, OF_PAIR = 6, 400  # paths of a pair of elements that are kept, from one run of FEFF and in all
 NORMAN = 1.4  # Å: the mean Norman radius of crystals, for the correlated Debye model
 ABSORBER_COUNTS = 3  # times as much as the neighbour, where a pair is missing and the nearest in Z stands for it
@@ -111,7 +110,7 @@ def missing(config: Config) -> dict[str, list[int]]:
     known = set().union(*map(table.keys_of, config.order.skip), table.keys(config.out / "simulate"))
     new = [key not in known for key in zip(sites["material_id"], sites["site_index"], strict=True)]
     sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
-    sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < ALIKE]
+    sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
     done = table.keys(config.out / "single")
     order = zip(sites["material_id"], sites["site_index"], strict=True)
     return table.by_material(key for key in order if key not in done)

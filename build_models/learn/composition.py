@@ -8,7 +8,8 @@ from build_models.learn.families import Trees
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict import composition
 
-# 'formula' knows the amounts, 'elements' does not. More and deeper trees gain half a point and are many times as large.
+# 'formula' knows the amounts, 'elements' does not. They learn from every labelled site: what has no run of FEFF has
+# its formula. More and deeper trees gain half a point and are many times as large.
 KINDS = ("formula", "elements")
 TREES, LEAF, SHARE = 24, 6, 0.2
 
@@ -31,9 +32,9 @@ def fit(data: Dataset, kind: str, seed: int) -> Trees:
 
 
 def predict(data: Dataset, fold: np.ndarray, kind: str, seed: int) -> np.ndarray:
-    """Distributions over `CLASSES` for each site, (n, 16), by forests that did not see its fold."""
+    """Distributions over `CLASSES` for each site but the extra ones, (n, 16), by forests that did not see its fold."""
     out = np.zeros((len(data), len(CLASSES)))
     for i in np.unique(fold):
-        seen, test = np.flatnonzero((fold != i) & data.trainable), np.flatnonzero(fold == i)
+        seen, test = np.flatnonzero((fold != i) & data.trainable), np.flatnonzero((fold == i) & ~data.extra)
         out[test] = fit(data.take(seen), kind, seed).predict(inputs(data.take(test), kind))
-    return out
+    return out[~data.extra]

@@ -178,14 +178,14 @@ FAMILIES: dict[str, Callable[[Recipe], Any]] = {
     "phase": lambda recipe: Network("complex", "convolutional", recipe.members),
 }
 PAPER_FAMILIES = ("network", "bagging", "forest")
-# Learn from the chosen sites too; the others stay what the paper has, and what answers where there is no chi(k).
-LEARN_CHOSEN = ("phase",)
+# Learn from the extra sites too; the others stay what the paper has, and what answers where there is no chi(k).
+LEARN_EXTRA = ("phase",)
 LONGEST = ("phase", "shells")  # to fit, and so what is begun with
 
 
 def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Any:
     """Fit one of `FAMILIES` on some rows of the table."""
-    if family in LEARN_CHOSEN:
+    if family in LEARN_EXTRA:
         recipe = replace(recipe, epochs=recipe.phase_epochs)
     return FAMILIES[family](recipe).fit(copies, rows, recipe, seed)
 

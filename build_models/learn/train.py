@@ -38,11 +38,11 @@ def fit_missing(run: Run) -> None:
         for name in _names(run, unseen):
             files[_path(run, name, unseen)] = (families.fit, name, spectra, run.rows(seen, name), run.recipe, run.seed)
         if unseen or not run.config.train.keep:
-            usual = run.data.take(run.rows(seen))
-            every = run.data.take(np.flatnonzero(seen & run.data.trainable & ~run.data.single))
+            every = run.data.take(np.flatnonzero(seen & run.data.trainable))
+            of_feff = every.take(np.flatnonzero(~every.single))
             for kind in composition.KINDS:
-                files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, usual, kind, run.seed)
-            files[_path(run, "domain", unseen)] = (domain.fit, every, run.recipe.augmentation, run.seed)
+                files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, every, kind, run.seed)
+            files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
             fitted = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
             files[_path(run, f"samples-{reads}", unseen)] = (fit_samples, *fitted)

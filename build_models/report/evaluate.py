@@ -74,12 +74,12 @@ def of_sites(this: Run) -> dict[str, Any]:
     """Figures and calibration of the families, and the pictures."""
     data = this.scored
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": this.config.train.folds, "schemes": {}}
-    metrics["data"]["chosen"] = int((this.data.chosen & ~this.data.single).sum())
+    metrics["data"]["extra"] = int((this.data.extra & ~this.data.single).sum())
     metrics["data"]["single"] = int(this.data.single.sum())
     for scheme, fold in this.schemes.items():
-        fold = fold[~this.data.chosen]
+        told = {kind: composition.predict(this.data, fold, kind, this.seed) for kind in composition.KINDS}
+        fold = fold[~this.data.extra]
         predicted = cross_validate(this, scheme)
-        told = {kind: composition.predict(data, fold, kind, this.seed) for kind in composition.KINDS}
         results = summarise(data, fold, predicted, told if "shipped" in predicted else {})
         metrics["schemes"][scheme] = {"baselines": baselines(data, fold, told["formula"]), **results}
         if scheme == HEADLINE:
@@ -97,7 +97,7 @@ def of_sites(this: Run) -> dict[str, Any]:
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
-    out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.chosen
+    out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.extra
     compared = COMPARED[scheme]
     tests = {name: this.spectra(name) for name in TESTS}
     places = {
@@ -150,7 +150,7 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
 def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
     """Models trained without some formulas, on the simulated sites of these."""
     family = train.DEFAULT["complex"]
-    model, rows = train.trained(this, unseen=True)[family], np.flatnonzero(this.unseen & ~this.data.chosen)
+    model, rows = train.trained(this, unseen=True)[family], np.flatnonzero(this.unseen & ~this.data.extra)
     p = temper(model.predict(this.spectra("realistic").inputs(model.reads, 0, rows)), calibration[family]["power"])
     hidden = this.data.take(rows)
     known = {"formulas": len(set(hidden.formulas)), "sites": len(rows)}

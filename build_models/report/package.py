@@ -62,7 +62,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "families": entries,
         "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
-        "chosen": [table.provenance(Path(path)) for path in run.config.train.chosen],
+        "extra": [table.provenance(Path(path)) for path in run.config.train.extra],
         "single": [table.provenance(Path(path)) for path in run.config.train.single],
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
         **_domain(folder, run, train.load(run, "domain", unseen)),

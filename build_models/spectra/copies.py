@@ -61,11 +61,11 @@ def make(
         folder.mkdir(parents=True, exist_ok=True)
         groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
         sharp = sharpened(data.labels, sharpness)
-        # chosen sites by themselves: they change nothing of what the others become
-        parts = [([], np.flatnonzero(~data.chosen)), ([1], np.flatnonzero(data.chosen))]
+        # extra sites by themselves: they change nothing of what the others become
+        parts = [([], np.flatnonzero(~data.extra)), ([1], np.flatnonzero(data.extra))]
         for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
             made = []
-            for more, rows in parts[: 1 + data.chosen.any()]:
+            for more, rows in parts[: 1 + data.extra.any()]:
                 rng = np.random.default_rng([seed, copy, *more])
                 chi, kmax, kend = augment(data, rows, rng, augmentation)
                 labels = sharp[rows]

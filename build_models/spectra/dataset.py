@@ -40,7 +40,7 @@ class Dataset:
     weight: np.ndarray  # CrystalNN's, of `cn`
     shell: np.ndarray  # 'O6' or 'O4 N2'
     shell_end: np.ndarray  # Å, distance of the farthest first neighbour
-    chosen: np.ndarray  # mask: sites that some families learn from and no figure counts, after all others
+    extra: np.ndarray  # mask: sites that some families learn from and no figure counts, after all others
     single: np.ndarray  # mask: those of them that have single scattering alone, the last ones
     digest: str  # of the tables
 
@@ -73,17 +73,17 @@ class Dataset:
 def load(
     paths: Sequence[str | Path],
     structures: Sequence[str | Path] = (),
-    chosen: Sequence[str | Path] = (),
+    extra: Sequence[str | Path] = (),
     single: Sequence[str | Path] = (),
 ) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
     All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
     the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which nobody knows
-    it is its own prototype. `chosen` and `single` are learnt from and in no figure.
+    it is its own prototype. `extra` and `single` are learnt from and in no figure.
     """
     tables, chi, digest = [], [], hashlib.sha256()
-    for path in [*paths, *chosen, *single]:
+    for path in [*paths, *extra, *single]:
         digest.update(bytes.fromhex(table.sha256(Path(path))))
         rows = pq.read_table(path)
         static, debye = (
@@ -95,7 +95,7 @@ def load(
         if not debye.shape[1]:
             debye = static.astype(np.float32) * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
         chi.append(np.concatenate([static, debye], axis=1, dtype=np.float32))
-        kind = {"chosen": path in (*chosen, *single), "single": path in single}
+        kind = {"extra": path in (*extra, *single), "single": path in single}
         tables.append(rows.drop_columns(["chi_static", "chi_debye"]).to_pandas().assign(**kind))
     sites = pd.concat(tables, ignore_index=True).drop_duplicates(["material_id", "site_index"])
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
@@ -116,7 +116,7 @@ def load(
         weight=np.array([max(weights, default=0.0) for weights in sites["cn_weights"]], dtype=float),
         shell=np.array([" ".join(f"{s}{shell.count(s)}" for s in dict.fromkeys(shell)) for shell in shells]),
         shell_end=np.array([max((float(d) for _, d in site), default=2.5) for site in neighbours]),
-        chosen=sites["chosen"].to_numpy(),
+        extra=sites["extra"].to_numpy(),
         single=sites["single"].to_numpy(),
         digest=digest.hexdigest()[:16],
     )
@@ -129,12 +129,12 @@ def _distribution(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return out / out.sum() if out.sum() else out
 
 
-def folds(keys: np.ndarray, n: int, seed: int, chosen: np.ndarray | None = None) -> np.ndarray:
-    """A fold number for each row; rows with one key share a fold, and `chosen` rows change that of no other.
+def folds(keys: np.ndarray, n: int, seed: int, extra: np.ndarray | None = None) -> np.ndarray:
+    """A fold number for each row; rows with one key share a fold, and `extra` rows change that of no other.
 
     Keys are prototypes or formulas, to hold them out whole, or row numbers, for the paper's random split.
     """
-    first = keys if chosen is None else keys[~chosen]
+    first = keys if extra is None else keys[~extra]
     unique = np.unique(first)
     number = dict(zip(unique, np.random.default_rng(seed).permutation(len(unique)), strict=True))
     for key in np.setdiff1d(keys, unique):

@@ -136,7 +136,7 @@ def read_particles(path: str | Path) -> list[dict]:
                 "shell": " ".join(metals),
                 "shell_end": 3.0,
                 "mean": mean,
-                "chosen": False,
+                "extra": False,
                 "single": False,
                 "particle": first["shape"] != BULK,
             }

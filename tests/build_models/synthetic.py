@@ -39,7 +39,7 @@ def dataset(n: int = 120, numbers: tuple[int, ...] = (4, 6, 12), seed: int = 0, 
         weight=np.where(np.arange(n) % 3 == 0, 0.7, 1.0),
         shell=np.array([f"O{value}" for value in cn]),
         shell_end=r,
-        chosen=np.zeros(n, bool),
+        extra=np.zeros(n, bool),
         single=np.zeros(n, bool),
         digest=f"synthetic {n} {numbers} {seed}",
     )

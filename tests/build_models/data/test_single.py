@@ -108,7 +108,7 @@ def test_the_stage_makes_what_no_table_has_and_goes_on(make_config, capsys):
 
     spectra = table.build(config)
     data = dataset.load([spectra], single=[path])
-    assert data.single.tolist() == data.chosen.tolist() == [False] * len(simulated) + [True] * len(rows)
+    assert data.single.tolist() == data.extra.tolist() == [False] * len(simulated) + [True] * len(rows)
     assert len(data.variants[0]) == 2
 
 

@@ -126,9 +126,9 @@ def test_percentages_are_a_hundred_times_the_shares():
 
 def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, manifest):
     assert "sites more" not in card.card(manifest, metrics)
-    manifest["chosen"] = [manifest["tables"][0] | {"file": "rare.parquet", "rows": 18}]
+    manifest["extra"] = [manifest["tables"][0] | {"file": "rare.parquet", "rows": 18}]
     manifest["single"] = [manifest["tables"][0] | {"file": "single.parquet", "rows": 70, "program": "pairs"}]
-    metrics["data"] |= {"chosen": 17, "single": 69}
+    metrics["data"] |= {"extra": 17, "single": 69}
     text = card.card(manifest, metrics)
     assert "`phase` learns from 17 sites more" in text
     assert "Of 69 labelled sites more there is single scattering alone" in text

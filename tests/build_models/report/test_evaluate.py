@@ -43,7 +43,7 @@ def test_types_and_formulas_are_held_out_whole(run):
 
 
 @pytest.mark.parametrize("learns", [(), ("forest",)])
-def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, monkeypatch):
+def test_extra_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, monkeypatch):
     asked = []
 
     def predict_fold(_, fitted, tests, rows):
@@ -51,8 +51,8 @@ def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mo
         return {name: np.full((len(rows), 16), 1 / 16) for name in tests}
 
     monkeypatch.setattr(train, "predict_fold", predict_fold)
-    monkeypatch.setattr(families, "LEARN_CHOSEN", learns)
-    some = Run(run.config, replace(run.data, chosen=np.arange(160) >= 120))
+    monkeypatch.setattr(families, "LEARN_EXTRA", learns)
+    some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120))
     predicted = evaluate.cross_validate(some, "prototype")
     assert predicted["shipped"]["ideal"]["forest"].shape == (120, 16)
     assert len(some.scored) == 120
@@ -64,7 +64,7 @@ def test_chosen_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mo
 
 
 def test_single_scattering_is_trained_on_and_nothing_else(run):
-    some = Run(run.config, replace(run.data, chosen=np.arange(160) >= 120, single=np.arange(160) >= 140))
+    some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120, single=np.arange(160) >= 140))
     assert some.spectra("shipped").usual == 140
     assert len(some.spectra("shipped").inputs("magnitude", 0, np.arange(160))) == 160
     for test in evaluate.TESTS:
@@ -118,6 +118,15 @@ def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run):
     told = replace(run.data, cn=np.where(run.data.elements == "Fe", 6, 4))
     p = composition.predict(told, fold, "formula", seed=0)
     assert (CLASSES[p.argmax(1)] == told.cn).all()
+
+
+def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run):
+    """All extra sites are iron with six neighbours, of one fold; the others have four, and are few."""
+    extra = np.arange(160) >= 20
+    told = replace(run.data, elements=np.full(160, "Fe"), formulas=np.full(160, "FeO"), extra=extra)
+    told = replace(told, cn=np.where(extra, 6, 4))
+    p = composition.predict(told, np.where(extra, 0, np.arange(160) % 2), "formula", seed=0)
+    assert (CLASSES[p.argmax(1)] == np.where(np.arange(20) % 2, 6, 4)).all()
 
 
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):

@@ -74,9 +74,9 @@ def test_sites_that_are_apart_are_never_mixed(tmp_path):
     assert (together.labels(0, np.arange(len(blind))) != labels).any(1).mean() > 0.3
 
 
-def test_chosen_sites_change_no_copy_of_the_others(tmp_path):
+def test_extra_sites_change_no_copy_of_the_others(tmp_path):
     table = synthetic.dataset(60)
-    more = replace(table, chosen=np.arange(60) >= 50)
+    more = replace(table, extra=np.arange(60) >= 50)
     apart, how = np.zeros((60, 1)), replace(augment.Augmentation(), mixture=0.5)
     alone = copies.make(tmp_path / "a", table.take(np.arange(50)), how, 1.0, 2, 0, apart[:50])
     both = copies.make(tmp_path / "b", more, how, 1.0, 2, 0, apart)

@@ -53,7 +53,7 @@ def test_a_table_with_a_chi_that_is_no_number_is_refused(spectra_table, tmp_path
         dataset.load([tmp_path / "bad.parquet"])
 
 
-def test_chosen_rows_change_no_fold_but_follow_their_key():
+def test_extra_rows_change_no_fold_but_follow_their_key():
     keys = np.array([f"type {i % 7}" for i in range(30)])
     alone = dataset.folds(keys, 3, seed=0)
     more = np.array(["type 3", "a new type", "type 5"])
