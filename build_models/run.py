@@ -12,7 +12,8 @@ import numpy as np
 
 from build_models.config import Config
 from build_models.data import table
-from build_models.learn import families
+from build_models.learn import composition, families
+from build_models.learn.composition import Compositions
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
 from build_models.learn.samples import COPIES, EPOCHS, SIZES
 from build_models.report import measured
@@ -75,12 +76,18 @@ class Run:
         return np.flatnonzero(known & self.data.trainable & (~self.data.extra | extra))
 
     @cached_property
+    def compositions(self) -> dict[str, Compositions]:
+        """What is known of the sites without their spectra, by what is told."""
+        return {kind: Compositions.of(self.data, kind, self.recipe.sharpness) for kind in composition.KINDS}
+
+    @cached_property
     def folder(self) -> Path:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
         more = [*self.config.train.particles, *self.config.train.defects]
         what += [table.sha256(Path(path)) for path in more]
-        what += [SIZES, EPOCHS, COPIES, *(asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE))]
+        what += [SIZES, EPOCHS, COPIES, composition.MEMBERS, composition.EPOCHS]
+        what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key
         path.mkdir(parents=True, exist_ok=True)

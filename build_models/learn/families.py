@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from build_models.learn import onnx_graph
 from build_models.learn.networks import Convolutional, fully_connected
 from build_models.spectra.augment import IDEAL, NEAR_IDEAL, Augmentation
-from build_models.spectra.copies import Copies
+from build_models.spectra.copies import Copies, Seen
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
 
@@ -74,7 +74,7 @@ class Network:
         self.reads, self.kind, self.members, self.heads, self.hidden = reads, kind, members, heads, hidden
         self.nets: list[torch.nn.Module] = []
 
-    def fit(self, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> "Network":
+    def fit(self, copies: Seen, rows: np.ndarray, recipe: Recipe, seed: int) -> "Network":
         torch.manual_seed(seed)
         torch.set_num_threads(1)  # a second thread gains a tenth with matrices this small, and loses far more waiting
         usual, single = rows[rows < copies.usual], rows[rows >= copies.usual]

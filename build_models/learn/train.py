@@ -13,7 +13,7 @@ from build_models.data import work
 from build_models.data.table import replacing
 from build_models.learn import composition, domain, families, samples
 from build_models.run import Run
-from build_models.spectra.copies import Copies
+from build_models.spectra.copies import Copies, Seen
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
 DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers where none is named, by what it reads
@@ -38,14 +38,15 @@ def fit_missing(run: Run) -> None:
         for name in _names(run, unseen):
             files[_path(run, name, unseen)] = (families.fit, name, spectra, run.rows(seen, name), run.recipe, run.seed)
         if unseen or not run.config.train.keep:
-            every = run.data.take(np.flatnonzero(seen & run.data.trainable))
-            of_feff = every.take(np.flatnonzero(~every.single))
+            every = np.flatnonzero(seen & run.data.trainable)
             for kind in composition.KINDS:
-                files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, every, kind, run.seed)
+                fitted = (kind, run.compositions[kind], every, run.recipe, run.seed)
+                files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
+            of_feff = run.data.take(every[~run.data.single[every]])
             files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
-            fitted = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
-            files[_path(run, f"samples-{reads}", unseen)] = (fit_samples, *fitted)
+            learnt = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
+            files[_path(run, f"samples-{reads}", unseen)] = (fit_samples, *learnt)
     run_jobs(run, files, "train")
 
 
@@ -64,9 +65,7 @@ def _path(run: Run, name: str, unseen: bool) -> Path:
     return run.folder / f"{name}{'-unseen' if unseen else ''}.joblib"
 
 
-def predict_fold(
-    fit: Callable, arguments: tuple, tests: Mapping[str, Copies], rows: np.ndarray
-) -> dict[str, np.ndarray]:
+def predict_fold(fit: Callable, arguments: tuple, tests: Mapping[str, Seen], rows: np.ndarray) -> dict[str, np.ndarray]:
     """What a model that is fitted to other folds says of each test."""
     model = fit(*arguments)
     return {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}

@@ -15,6 +15,7 @@ import numpy as np
 
 from build_models.config import Config, ConfigError
 from build_models.learn import calibrate, composition, families, train
+from build_models.learn.composition import KINDS
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.report import figures, samples, scores
 from build_models.run import Run
@@ -77,9 +78,8 @@ def of_sites(this: Run) -> dict[str, Any]:
     metrics["data"]["extra"] = int((this.data.extra & ~this.data.single).sum())
     metrics["data"]["single"] = int(this.data.single.sum())
     for scheme, fold in this.schemes.items():
-        told = {kind: composition.predict(this.data, fold, kind, this.seed) for kind in composition.KINDS}
+        told, predicted = by_composition(this, scheme), cross_validate(this, scheme)
         fold = fold[~this.data.extra]
-        predicted = cross_validate(this, scheme)
         results = summarise(data, fold, predicted, told if "shipped" in predicted else {})
         metrics["schemes"][scheme] = {"baselines": baselines(data, fold, told["formula"]), **results}
         if scheme == HEADLINE:
@@ -119,6 +119,22 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
             empty = np.zeros((len(this.scored), len(CLASSES)), np.float32)
             predicted[name][test].setdefault(family, empty)[fold[scored] == i] = answers
     return predicted
+
+
+def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
+    """The same by composition alone, (n, 16) for each kind that is told."""
+    out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.extra
+    places = {(kind, int(i)): out / f"composition-{kind}-{i}.joblib" for kind in KINDS for i in np.unique(fold)}
+    files: dict[Path, tuple] = {}
+    for (kind, i), path in places.items():
+        known, seen = this.compositions[kind], np.flatnonzero((fold != i) & this.data.trainable)
+        fitted, test = (kind, known, seen, this.recipe, this.seed), np.flatnonzero((fold == i) & scored)
+        files[path] = (train.predict_fold, composition.fit, fitted, {kind: known}, test)
+    train.run_jobs(this, files, f"by composition, {scheme}")
+    told = {kind: np.zeros((len(this.scored), len(CLASSES)), np.float32) for kind in KINDS}
+    for (kind, i), path in places.items():
+        told[kind][fold[scored] == i] = joblib.load(path)[kind]
+    return told
 
 
 def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -12,6 +13,15 @@ from tqdm import tqdm
 from build_models.spectra.augment import Augmentation, augment, mix_sites
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
+
+
+class Seen(Protocol):
+    """What networks are fitted to: what they read of each row of a table in an epoch, and its label."""
+
+    @property
+    def usual(self) -> int: ...
+    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray: ...
+    def labels(self, copy: int, rows: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
