@@ -80,7 +80,8 @@ class Network:
         usual, single = rows[rows < copies.usual], rows[rows >= copies.usual]
         more, rng = min(len(single), len(usual)), np.random.default_rng(seed)
         sample = copies.inputs(self.reads, 0, usual)
-        self.center, self.scale = sample.mean(0), sample.std(0) + 1e-3
+        self.center, spread = sample.mean(0), sample.std(0)
+        self.scale = np.where(spread > 0, spread + 1e-3, np.inf)  # an element that training never met says nothing
         n_in = sample.shape[1]
         for _ in range(self.members):
             if self.kind == "convolutional":
