@@ -149,9 +149,9 @@ def main() -> None:
     warm = FeffSettings(debye_temperatures=(650.0,))
     compare("RPATH 8 for 6.5", sites, reference, replace(warm, rpath=8.0, cluster_radius=8.6), arguments.workers)
     mu_route(sites)
-    few = slice(arguments.scf)
-    scf = replace(warm, scf_radius=4.0, time_limit=300.0)
-    compare("SCF 4.0 for none", sites[few], reference[few], scf, arguments.workers)
+    if arguments.scf:
+        few, scf = slice(arguments.scf), replace(warm, scf_radius=4.0, time_limit=300.0)
+        compare("SCF 4.0 for none", sites[few], reference[few], scf, arguments.workers)
 
 
 if __name__ == "__main__":
