@@ -122,7 +122,7 @@ class Train:
                                       "with `measured`: those of it")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")
     epochs: PositiveInt = says(20, "networks see one copy of each site in an epoch, and begin again with the first")
-    phase_epochs: PositiveInt = says(30, "those of `phase`, which has the most to learn from")
+    phase_epochs: PositiveInt = says(26, "those of `phase`, which has the most to learn from")
     members: PositiveInt = says(4, "networks that `shells` and `phase` average")
     copies: PositiveInt = says(2, "copies that the trees see")
     trees: PositiveInt = says(24, "of the forest")

@@ -87,6 +87,7 @@ class Run:
         more = [*self.config.train.particles, *self.config.train.defects]
         what += [table.sha256(Path(path)) for path in more]
         what += [SIZES, EPOCHS, COPIES, composition.MEMBERS, composition.EPOCHS]
+        what += [families.COMMON, families.FEWEST]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key

@@ -1,6 +1,5 @@
 """The coordination number from composition and absorber, without any spectrum: networks that ship, and a baseline."""
 
-import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +22,7 @@ class Compositions:
 
     x: np.ndarray  # (n, 142) float32
     y: np.ndarray  # (n, 16) float32
-    usual: int = sys.maxsize
+    single: None = None  # all are seen in each epoch
 
     @classmethod
     def of(cls, data: Dataset, kind: str, sharpness: float) -> "Compositions":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +18,7 @@ class Seen(Protocol):
     """What networks are fitted to: what they read of each row of a table in an epoch, and its label."""
 
     @property
-    def usual(self) -> int: ...
+    def single(self) -> np.ndarray | None: ...
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray: ...
     def labels(self, copy: int, rows: np.ndarray) -> np.ndarray: ...
 
@@ -33,7 +32,7 @@ class Copies:
 
     folder: Path
     count: int
-    usual: int = sys.maxsize  # rows before those that have single scattering alone
+    single: np.ndarray | None = None  # of sites that have single scattering alone their kind, -1 for others; None: none
 
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
         """What models that read 'magnitude' or 'complex' see of some sites: (n, n_features) float32."""
@@ -86,7 +85,7 @@ def make(
             write_inputs(folder, copy, chi, data.elements, kmax, kend)
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
         finished.touch()
-    return Copies(folder, count, int((~data.single).sum()))
+    return Copies(folder, count, np.where(data.single, data.kinds, -1))
 
 
 def write_inputs(

@@ -64,6 +64,12 @@ class Dataset:
         return np.array([bool(names) and all(Element(name).is_metal for name in names) for names in symbols])
 
     @property
+    def kinds(self) -> np.ndarray:
+        """A number for each row: sites with as many neighbours, of the same elements, share it."""
+        elements = [" ".join(sorted({word.rstrip("0123456789") for word in shell.split()})) for shell in self.shell]
+        return np.unique(np.char.add(self.cn.astype(str), elements), return_inverse=True)[1]
+
+    @property
     def mixing_groups(self) -> np.ndarray:
         """Absorber and nearest neighbour: sites that one compound could hold together."""
         nearest = [shell.split(" ")[0].rstrip("0123456789") for shell in self.shell]

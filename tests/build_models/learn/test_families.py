@@ -52,7 +52,8 @@ def test_single_scattering_is_seen_as_often_as_all_else_and_changes_from_epoch_t
 
     monkeypatch.setattr(copies.Copies, "inputs", watched)
     rows = np.setdiff1d(np.arange(len(data)), [3, 50])  # of the fold that is tested
-    families.fit("phase", replace(made, usual=usual), rows, replace(TINY, phase_epochs=3), seed=1)
+    made = replace(made, single=np.where(np.arange(len(data)) < usual, -1, 0))
+    families.fit("phase", made, rows, replace(TINY, phase_epochs=3), seed=1)
     of_scale, *epochs = seen
     assert of_scale.max() < usual
     assert len(epochs) == 3
@@ -62,5 +63,17 @@ def test_single_scattering_is_seen_as_often_as_all_else_and_changes_from_epoch_t
     assert set(epochs[0]) != set(epochs[1])
     few = np.arange(usual + 5)  # where there are fewer of them, each is seen
     seen.clear()
-    families.fit("phase", replace(made, usual=usual), few, replace(TINY, phase_epochs=1), seed=1)
+    families.fit("phase", made, few, replace(TINY, phase_epochs=1), seed=1)
     assert set(seen[1]) == set(few)
+
+
+def test_rare_kinds_of_single_scattering_are_seen_more_often(data, made, monkeypatch):
+    """Of 40 sites 30 are of one kind and 10 of another; ten are seen in an epoch."""
+    drawn, labels = [], copies.Copies.labels
+    monkeypatch.setattr(families, "FEWEST", 1)
+    monkeypatch.setattr(families, "COMMON", -1.0)  # both kinds as often
+    monkeypatch.setattr(copies.Copies, "labels", lambda *told: drawn.extend(told[2]) or labels(*told))
+    single = np.where(np.arange(50) < 10, -1, np.where(np.arange(50) < 40, 3, 7))
+    families.fit("phase", replace(made, single=single), np.arange(50), replace(TINY, phase_epochs=40), seed=1)
+    rare = np.isin(drawn, np.arange(40, 50)).sum()
+    assert 150 < rare < 230  # of 400; by chance 100
