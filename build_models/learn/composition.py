@@ -12,7 +12,7 @@ from larch_cnpredict import composition
 
 KINDS = ("formula", "elements")  # 'formula' knows the amounts, 'elements' does not
 # They learn from every labelled site: what has no run of FEFF has its formula. Two folds of structure types, clear
-# sites, 'formula': 81.8 % right; a forest with the same sites 80.6 % and seven times as large, with FEFF's alone 79.8 %.
+# sites, 'formula': 81.8 % right; a forest with the same sites 80.6 %, seven times as large; with FEFF's alone 79.8 %.
 MEMBERS, EPOCHS = 2, 12
 
 
