@@ -144,7 +144,7 @@ def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
         first = [f"{100 * (start + 0.04 + 0.001 * i):.1f}" for i in range(6)]
         assert row(part, "phase, realistic spectra")[:6] == first, scheme
         assert row(part, "the paper's recipe: forest, ideal spectra")[0] == f"{100 * (start + 0.02):.1f}"
-        assert row(part, "no spectrum: networks on composition and absorber")[0] == f"{100 * (start - 0.04):.1f}"
+        assert row(part, "no spectrum: composition and absorber alone")[0] == f"{100 * (start - 0.04):.1f}"
         assert row(part, "no spectrum: always the absorber's commonest number")[0] == f"{100 * (start - 0.05):.1f}"
 
 
