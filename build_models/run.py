@@ -87,7 +87,7 @@ class Run:
         more = [*self.config.train.particles, *self.config.train.defects]
         what += [table.sha256(Path(path)) for path in more]
         what += [SIZES, EPOCHS, COPIES, composition.MEMBERS, composition.EPOCHS]
-        what += [families.COMMON, families.FEWEST]
+        what += [families.COMMON, families.FEWEST, samples.PARTICLES_EACH, samples.BULK_EACH]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key
@@ -95,19 +95,25 @@ class Run:
         return path
 
     @cached_property
-    def anchors(self) -> samples.Anchors:
-        """What samples begin with."""
-        fold, train = self.schemes["prototype"][~self.data.extra], self.config.train
+    def learnt(self) -> samples.Anchors:
+        """What samples begin with that networks learn from, extra sites among them."""
+        fold, train = self.schemes["prototype"], self.config.train
         defects = dataset.load(train.defects) if train.defects else None
-        return samples.Anchors.of(self.scored, fold, train.particles, train.folds, self.seed, defects)
+        return samples.Anchors.of(self.data, fold, train.particles, train.folds, self.seed, defects)
+
+    @cached_property
+    def anchors(self) -> samples.Anchors:
+        """Those that figures are about."""
+        return self.learnt.take(np.flatnonzero(~self.learnt.data.extra))
 
     def sample_rows(self, unseen: bool) -> np.ndarray:
         """Anchors to train on, all or without the unseen formulas."""
-        return np.flatnonzero(~np.isin(self.anchors.data.formulas, self.unseen_formulas if unseen else []))
+        return np.flatnonzero(~np.isin(self.learnt.data.formulas, self.unseen_formulas if unseen else []))
 
     def samples(self, name: str) -> Copies:
-        """Mixtures, particles and single sites: 'train', and 'test' with other draws of the same anchors."""
-        anchors, count, seed = self.anchors, (COPIES if name == "train" else 1), self.seed + (name == "test")
+        """Mixtures, particles and single sites: 'train', and 'test', other draws of what figures are about."""
+        training = name == "train"
+        anchors, count, seed = (self.learnt, COPIES, self.seed) if training else (self.anchors, 1, self.seed + 1)
         unseen = np.isin(anchors.data.formulas, self.unseen_formulas)
         how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metals_by_debye=True)
         return samples.make(self.folder / f"samples-{name}", anchors, unseen, how, count, seed)

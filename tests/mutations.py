@@ -72,8 +72,8 @@ FAULTS = {
         Fault("kept models do not learn shells", "arrays | shells.", "dict(arrays) or shells.", "test_export.py"),
     ],
     "build_models/report/samples.py": [
-        Fault("samples of the test fold in training", "np.flatnonzero((fold != i).all(1))", "np.arange(len(fold))"),
-        Fault("a particle's metals or its shape in training", "(fold != i).all(1)", "(fold != i).any(1)"),
+        Fault("samples of the test fold in training", "np.flatnonzero((learnt != i).all(1))", "np.arange(len(learnt))"),
+        Fault("a particle's metals or its shape in training", "(learnt != i).all(1)", "(learnt != i).any(1)"),
     ],
     "build_models/report/scores.py": [
         Fault("accuracy is 1", '"accuracy": float(right.mean())', '"accuracy": 1.0'),

@@ -44,12 +44,12 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def cross_validate(this: Run, reads: str) -> np.ndarray:
     """What networks say of each sample that did not see its fold: of a particle neither its metals nor its shape."""
-    fold, train_spectra, test = this.anchors.fold, this.samples("train"), this.samples("test")
+    learnt, fold, spectra, test = this.learnt.fold, this.anchors.fold, this.samples("train"), this.samples("test")
     files = {int(i): this.folder / "samples" / f"{reads}-{i}.joblib" for i in np.unique(fold)}
     jobs: dict[Path, tuple] = {}
     for i, path in files.items():
-        seen, rows = np.flatnonzero((fold != i).all(1)), np.flatnonzero((fold == i).all(1))
-        fitted = (reads, train_spectra, seen, this.recipe, this.seed)
+        seen, rows = np.flatnonzero((learnt != i).all(1)), np.flatnonzero((fold == i).all(1))
+        fitted = (reads, spectra, seen, this.recipe, this.seed)
         jobs[path] = (train.predict_fold, train.fit_samples, fitted, {"says": test}, rows)
     train.run_jobs(this, jobs, f"cross-validation, samples, {reads}")
     says = np.zeros((len(fold), sum(samples.HEADS)))

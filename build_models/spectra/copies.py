@@ -85,7 +85,7 @@ def make(
             write_inputs(folder, copy, chi, data.elements, kmax, kend)
             np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
         finished.touch()
-    return Copies(folder, count, np.where(data.single, data.kinds, -1))
+    return Copies(folder, count, data.single_kinds)
 
 
 def write_inputs(

@@ -64,10 +64,11 @@ class Dataset:
         return np.array([bool(names) and all(Element(name).is_metal for name in names) for names in symbols])
 
     @property
-    def kinds(self) -> np.ndarray:
-        """A number for each row: sites with as many neighbours, of the same elements, share it."""
+    def single_kinds(self) -> np.ndarray:
+        """Of `single` rows a number that those with as many neighbours, of the same elements, share; -1 of others."""
         elements = [" ".join(sorted({word.rstrip("0123456789") for word in shell.split()})) for shell in self.shell]
-        return np.unique(np.char.add(self.cn.astype(str), elements), return_inverse=True)[1]
+        kinds = np.unique(np.char.add(self.cn.astype(str), elements), return_inverse=True)[1]
+        return np.where(self.single, kinds, -1)
 
     @property
     def mixing_groups(self) -> np.ndarray:

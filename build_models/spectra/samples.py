@@ -35,8 +35,8 @@ DISORDER = 0.002  # Å^2: mean sigma2 that a particle's surface and strain add t
 SAME_CRYSTAL = 0.5  # share of the anchors whose crystal has other sites of the absorber, that are mixed with these
 TOLD = 0.5  # share of samples whose s02 is told, and of those whose elements are
 S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
-BULK_EACH = 80  # anchors of each bulk metal: a foil is about as likely as a particle
-PARTICLES_EACH = 4  # anchors of each particle: a table has many more sites than particles
+BULK_EACH = 160  # anchors of each bulk metal: a foil is about as likely as a particle
+PARTICLES_EACH = 8  # anchors of each particle: a table has many more sites than particles
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,12 @@ class Anchors:
         names = [f.name for f in fields(Dataset) if f.name != "digest"]
         joined = {name: np.concatenate([getattr(part, name) for part in spectra]) for name in names}
         return cls(Dataset(**joined, digest=data.digest), *map(np.concatenate, masks_and_numbers))
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Some of them."""
+        return type(self)(
+            self.data.take(rows), self.particle[rows], self.defect[rows], self.numbers[rows], self.fold[rows]
+        )
 
     @property
     def tested(self) -> np.ndarray:
@@ -230,7 +236,7 @@ def make(folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, c
             np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
             np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
         finished.touch()
-    return Copies(folder, count)
+    return Copies(folder, count, anchors.data.single_kinds)
 
 
 def targets(mean: np.ndarray, kind: np.ndarray) -> np.ndarray:

@@ -42,10 +42,29 @@ def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
     assert (says[:, HEADS[0] - 1] == 1).all()
 
 
+def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch):
+    extra = np.arange(240) >= 160
+    this = Run(run.config, replace(run.data, extra=extra, single=np.arange(240) >= 200))
+    learnt, tested, asked = this.learnt, this.anchors, []
+    assert set(learnt.data.sites) > set(tested.data.sites)
+    assert not set(tested.data.sites) & set(run.data.sites[extra])
+    assert ((this.samples("train").single >= 0) == learnt.data.single).all()
+
+    def asked_for(fit, arguments, tests, rows):
+        asked.append((arguments[2], rows))
+        return {"says": np.zeros((len(rows), sum(HEADS)))}
+
+    monkeypatch.setattr(train, "predict_fold", asked_for)
+    assert len(samples.cross_validate(this, "magnitude")) == len(tested)
+    for seen, rows in asked:
+        assert learnt.data.extra[seen].any()
+        assert not set(learnt.fold[seen].ravel()) & set(tested.fold[rows].ravel())
+
+
 def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(run, monkeypatch):
-    fold = run.anchors.fold.copy()
+    fold = run.learnt.fold.copy()
     fold[::7, 1] = (fold[::7, 0] + 1) % 4
-    run.__dict__["anchors"] = replace(run.anchors, fold=fold)
+    run.__dict__["learnt"] = replace(run.learnt, fold=fold)
     asked = {}
 
     def fold_of(fit, arguments, tests, rows):
