@@ -113,8 +113,8 @@ class Train:
 
     tables: Names = says((), "spectra tables (parquet); none: what the stage table made")
     structures: Names = says((), "tables of their structures (parquet); none: the structure types stand in the tables")
-    extra: Names = says((), "spectra tables of more sites: `phase` learns from them, and they are in no figure")
-    single: Names = says((), "tables of single scattering (parquet), see stage single; `phase` learns from them too")
+    extra: Names = says((), "spectra tables of more sites to learn from, which are in no figure")
+    single: Names = says((), "tables of single scattering (parquet), see stage single, to learn from too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stage defects; none: none")
     keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
