@@ -116,9 +116,9 @@ def test_few_sites_of_one_kind_are_made(make_config, monkeypatch):
     config = make_config(run={"limit": 0})
     sources.fetch(config)
     work.label(config)
-    monkeypatch.setattr(single, "ALIKE", 0)
+    monkeypatch.setattr(single, "MOST_ALIKE", 0)
     assert single.missing(config) == {}
-    monkeypatch.setattr(single, "ALIKE", 4)
+    monkeypatch.setattr(single, "MOST_ALIKE", 4)
     every = single.missing(config)
     shard = [table.failure(MAGNETITE, "", site) for site in every[MAGNETITE]]
     table.write_shard(config.out / "single", shard, table.CHI_SCHEMA, {})
