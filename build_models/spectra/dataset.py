@@ -60,21 +60,30 @@ class Dataset:
     @cached_property
     def metallic(self) -> np.ndarray:
         """Rows whose first neighbours are all metals, as a mask."""
-        symbols = [{word.rstrip("0123456789") for word in shell.split()} for shell in self.shell]
-        return np.array([bool(names) and all(Element(name).is_metal for name in names) for names in symbols])
+        return np.array([bool(names) and all(Element(name).is_metal for name in names) for names in self._neighbours])
 
-    @property
-    def single_kinds(self) -> np.ndarray:
-        """Of `single` rows a number that those with as many neighbours, of the same elements, share; -1 of others."""
-        elements = [" ".join(sorted({word.rstrip("0123456789") for word in shell.split()})) for shell in self.shell]
+    @cached_property
+    def single_kinds(self) -> np.ndarray | None:
+        """Of `single` rows a number that those with as many neighbours, of the same elements, share; -1 of others.
+
+        None where there are no such rows.
+        """
+        if not self.single.any():
+            return None
+        elements = [" ".join(sorted(set(symbols))) for symbols in self._neighbours]
         kinds = np.unique(np.char.add(self.cn.astype(str), elements), return_inverse=True)[1]
         return np.where(self.single, kinds, -1)
 
     @property
     def mixing_groups(self) -> np.ndarray:
         """Absorber and nearest neighbour: sites that one compound could hold together."""
-        nearest = [shell.split(" ")[0].rstrip("0123456789") for shell in self.shell]
+        nearest = [next(iter(symbols), "") for symbols in self._neighbours]
         return np.unique(np.char.add(self.elements.astype(str), nearest), return_inverse=True)[1]
+
+    @property
+    def _neighbours(self) -> list[list[str]]:
+        """The elements of each site's first neighbours, the nearest first."""
+        return [[word.rstrip("0123456789") for word in shell.split()] for shell in self.shell]
 
 
 def load(

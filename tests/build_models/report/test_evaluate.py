@@ -124,7 +124,7 @@ def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run, learns_by_hear
 
 
 def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run, learns_by_heart):
-    """Extra sites are iron with six neighbours, of all folds but one; the others have four, and are few."""
+    """Extra sites are iron with six neighbours, all in one fold; the others, in two, have four and are few."""
     extra, fold = np.arange(160) >= 20, np.r_[np.arange(20) % 2, np.full(140, 1)]
     iron = {"elements": np.full(160, "Fe"), "formulas": np.full(160, "FeO"), "extra": extra}
     six = told(run, extra, "prototype", fold, **iron)
