@@ -70,10 +70,10 @@ class Run:
         """Rows of these formulas, as a mask."""
         return np.isin(self.data.formulas, self.unseen_formulas)
 
-    def rows(self, known: np.ndarray, family: str | None = None) -> np.ndarray:
-        """Rows to learn from among those that may be known, a mask; extra sites are for families that learn them."""
+    def learns(self, family: str | None = None) -> np.ndarray:
+        """Rows that there are to learn from, as a mask; extra sites are for families that learn them."""
         extra = family in families.LEARN_EXTRA
-        return np.flatnonzero(known & self.data.trainable & (~self.data.extra | extra))
+        return self.data.trainable & (~self.data.extra | extra)
 
     @cached_property
     def compositions(self) -> dict[str, Compositions]:

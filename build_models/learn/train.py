@@ -1,6 +1,6 @@
 """Stage `train`: fit every family on the whole table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from build_models.data import work
 from build_models.data.table import replacing
 from build_models.learn import composition, domain, families, samples
 from build_models.run import Run
-from build_models.spectra.copies import Copies, Seen
+from build_models.spectra.copies import Copies
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
 DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers where none is named, by what it reads
@@ -36,7 +36,8 @@ def fit_missing(run: Run) -> None:
     for unseen in (False, True) if run.unseen_formulas else (False,):
         seen = ~(run.unseen & unseen)
         for name in _names(run, unseen):
-            files[_path(run, name, unseen)] = (families.fit, name, spectra, run.rows(seen, name), run.recipe, run.seed)
+            rows = np.flatnonzero(seen & run.learns(name))
+            files[_path(run, name, unseen)] = (families.fit, name, spectra, rows, run.recipe, run.seed)
         if unseen or not run.config.train.keep:
             every = np.flatnonzero(seen & run.data.trainable)
             for kind in composition.KINDS:
@@ -63,12 +64,6 @@ def _names(run: Run, unseen: bool) -> list[str]:
 
 def _path(run: Run, name: str, unseen: bool) -> Path:
     return run.folder / f"{name}{'-unseen' if unseen else ''}.joblib"
-
-
-def predict_fold(fit: Callable, arguments: tuple, tests: Mapping[str, Seen], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """What a model that is fitted to other folds says of each test."""
-    model = fit(*arguments)
-    return {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
 
 
 def run_jobs(run: Run, files: dict[Path, tuple], what: str) -> None:

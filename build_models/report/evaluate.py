@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from build_models.config import Config, ConfigError
-from build_models.learn import calibrate, composition, families, train
+from build_models.learn import calibrate, composition, families, held_out, train
 from build_models.learn.composition import KINDS
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
+from build_models.learn.held_out import Fits
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES, Dataset
@@ -97,45 +97,33 @@ def of_sites(this: Run) -> dict[str, Any]:
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
-    out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.extra
-    compared = COMPARED[scheme]
-    tests = {name: this.spectra(name) for name in TESTS}
-    places = {
-        (name, family, int(i)): out / f"{name}-{family}-{i}.joblib"
+    compared, tests, fits = COMPARED[scheme], {name: this.spectra(name) for name in TESTS}, {}
+    for name, trained in compared.items():
+        spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
+        for family in trained.families:
+            learns = this.learns(family if name == "shipped" else None)
+            fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
+    said = _of_scored(this, scheme, scheme, fits)
+    return {
+        name: {test: {family: said[f"{name}-{family}"][test] for family in trained.families} for test in TESTS}
         for name, trained in compared.items()
-        for family in trained.families
-        for i in np.unique(fold)
     }
-    files: dict[Path, tuple] = {}
-    for (name, family, i), path in places.items():
-        trained = compared[name]
-        seen = this.rows(fold != i, family if name == "shipped" else None)
-        fitted = (family, this.spectra(trained.spectra), seen, trained.recipe or this.recipe, this.seed)
-        files[path] = (train.predict_fold, trained.method, fitted, tests, np.flatnonzero((fold == i) & scored))
-    train.run_jobs(this, files, f"cross-validation, {scheme}")
-    predicted: Predicted = {name: {test: {} for test in TESTS} for name in compared}
-    for (name, family, i), path in places.items():
-        for test, answers in joblib.load(path).items():
-            empty = np.zeros((len(this.scored), len(CLASSES)), np.float32)
-            predicted[name][test].setdefault(family, empty)[fold[scored] == i] = answers
-    return predicted
 
 
 def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
     """The same by composition alone, (n, 16) for each kind that is told; formulas alone are a baseline everywhere."""
-    out, fold, scored = this.folder / scheme, this.schemes[scheme], ~this.data.extra
-    kinds = KINDS if "shipped" in COMPARED[scheme] else ("formula",)
-    places = {(kind, int(i)): out / f"composition-{kind}-{i}.joblib" for kind in kinds for i in np.unique(fold)}
-    files: dict[Path, tuple] = {}
-    for (kind, i), path in places.items():
-        known, seen = this.compositions[kind], np.flatnonzero((fold != i) & this.data.trainable)
-        fitted, test = (kind, known, seen, this.recipe, this.seed), np.flatnonzero((fold == i) & scored)
-        files[path] = (train.predict_fold, composition.fit, fitted, {kind: known}, test)
-    train.run_jobs(this, files, f"by composition, {scheme}")
-    told = {kind: np.zeros((len(this.scored), len(CLASSES)), np.float32) for kind in kinds}
-    for (kind, i), path in places.items():
-        told[kind][fold[scored] == i] = joblib.load(path)[kind]
-    return told
+    fits = {}
+    for kind in KINDS if "shipped" in COMPARED[scheme] else ("formula",):
+        known, learns = this.compositions[kind], this.data.trainable
+        fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: known})
+    said = _of_scored(this, scheme, f"composition, {scheme}", fits)
+    return {kind: answers for by_kind in said.values() for kind, answers in by_kind.items()}
+
+
+def _of_scored(this: Run, scheme: str, what: str, fits: Mapping[str, Fits]) -> dict[str, dict[str, np.ndarray]]:
+    fold, scored = this.schemes[scheme], ~this.data.extra
+    said = held_out.predict(this, this.folder / scheme, what, fits, fold, np.where(scored, fold, -1))
+    return {name: {test: p[scored] for test, p in tests.items()} for name, tests in said.items()}
 
 
 def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:

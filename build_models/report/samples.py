@@ -1,12 +1,11 @@
 """Samples: how right the networks are about mixtures and particles that they did not see, and their calibration."""
 
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
-from build_models.learn import samples, train
+from build_models.learn import held_out, samples, train
+from build_models.learn.held_out import Fits
 from build_models.report import scores
 from build_models.run import Run
 from larch_cnpredict.result import KINDS
@@ -44,18 +43,11 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def cross_validate(this: Run, reads: str) -> np.ndarray:
     """What networks say of each sample that did not see its fold: of a particle neither its metals nor its shape."""
-    learnt, fold, spectra, test = this.learnt.fold, this.anchors.fold, this.samples("train"), this.samples("test")
-    files = {int(i): this.folder / "samples" / f"{reads}-{i}.joblib" for i in np.unique(fold)}
-    jobs: dict[Path, tuple] = {}
-    for i, path in files.items():
-        seen, rows = np.flatnonzero((learnt != i).all(1)), np.flatnonzero((fold == i).all(1))
-        fitted = (reads, spectra, seen, this.recipe, this.seed)
-        jobs[path] = (train.predict_fold, train.fit_samples, fitted, {"says": test}, rows)
-    train.run_jobs(this, jobs, f"cross-validation, samples, {reads}")
-    says = np.zeros((len(fold), sum(samples.HEADS)))
-    for i, path in files.items():
-        says[(fold == i).all(1)] = joblib.load(path)["says"]
-    return says
+    learnt, tests = this.learnt.fold, {"says": this.samples("test")}
+    every = np.ones(len(learnt), bool)
+    fits = {reads: Fits(train.fit_samples, reads, this.samples("train"), this.recipe, every, tests)}
+    folder = this.folder / "samples"
+    return held_out.predict(this, folder, f"samples, {reads}", fits, learnt, this.anchors.fold)[reads]["says"]
 
 
 def out_of_fold(

@@ -8,7 +8,7 @@ import pytest
 
 from build_models import config
 from build_models.config import Config
-from build_models.learn import composition, families, train
+from build_models.learn import composition, families, held_out, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
@@ -50,7 +50,7 @@ def test_extra_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mon
         asked.append((fitted[2], rows))
         return {name: np.full((len(rows), 16), 1 / 16) for name in tests}
 
-    monkeypatch.setattr(train, "predict_fold", predict_fold)
+    monkeypatch.setattr(held_out, "predict_fold", predict_fold)
     monkeypatch.setattr(families, "LEARN_EXTRA", learns)
     some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120))
     predicted = evaluate.cross_validate(some, "prototype")
@@ -70,14 +70,14 @@ def test_single_scattering_is_trained_on_and_nothing_else(run):
     for test in evaluate.TESTS:
         with pytest.raises(IndexError):
             some.spectra(test).inputs("magnitude", 0, np.array([140]))
-    assert some.rows(np.ones(160, bool), "phase").max() == 159
-    assert some.rows(np.ones(160, bool), "shells").max() == 119
+    assert np.flatnonzero(some.learns("phase")).max() == 159
+    assert np.flatnonzero(some.learns("shells")).max() == 119
     assert len(some.scored) == 120
 
 
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
-    monkeypatch.setattr(train, "predict_fold", None)
+    monkeypatch.setattr(held_out, "predict_fold", None)
     again = evaluate.cross_validate(Run(run.config, run.data), "formula")
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 

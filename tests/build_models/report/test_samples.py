@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from build_models import config
-from build_models.learn import train
+from build_models.learn import held_out, train
 from build_models.report import samples, scores
 from build_models.run import Run
 from larch_cnpredict.samples import HEADS, ONE
@@ -54,7 +54,7 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
         asked.append((arguments[2], rows))
         return {"says": np.zeros((len(rows), sum(HEADS)))}
 
-    monkeypatch.setattr(train, "predict_fold", asked_for)
+    monkeypatch.setattr(held_out, "predict_fold", asked_for)
     assert len(samples.cross_validate(this, "magnitude")) == len(tested)
     for seen, rows in asked:
         assert learnt.data.extra[seen].any()
@@ -73,7 +73,7 @@ def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(r
         asked[i] = seen
         return {"says": np.full((len(rows), sum(HEADS)), i, float)}
 
-    monkeypatch.setattr(train, "predict_fold", fold_of)
+    monkeypatch.setattr(held_out, "predict_fold", fold_of)
     says = samples.cross_validate(run, "magnitude")
     assert sorted(asked) == [0, 1, 2, 3]
     for i, seen in asked.items():
