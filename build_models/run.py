@@ -59,6 +59,10 @@ class Run:
         """What figures are about: all but the extra sites, which are there to be learnt from."""
         return self.data.take(np.flatnonzero(~self.data.extra))
 
+    def held(self, scheme: str) -> np.ndarray:
+        """Fold numbers of what figures are about; of the extra sites -1."""
+        return np.where(self.data.extra, -1, self.schemes[scheme])
+
     @cached_property
     def unseen_formulas(self) -> tuple[str, ...]:
         """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""

@@ -1,4 +1,4 @@
-"""Cross-validation: what models say of each row that were fitted without the row's fold. Each fold is a file."""
+"""Cross-validation: what models that were fitted without a row's fold say of it. Each fold of each is a file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from build_models.learn import train
 from build_models.learn.families import Recipe
 from build_models.run import Run
-from build_models.spectra.copies import Seen
+from build_models.spectra.copies import Asked, Seen
 
 
 @dataclass(frozen=True)
@@ -22,34 +22,41 @@ class Fits:
     spectra: Seen
     recipe: Recipe
     learns: np.ndarray  # mask of the rows to learn from, those of a fold's own among them
-    tests: Mapping[str, Seen]
+    tests: Mapping[str, tuple[Asked, np.ndarray]]  # by name: spectra, and fold numbers of their rows, -1: not asked
 
 
 def predict(
-    run: Run, folder: Path, what: str, fits: Mapping[str, Fits], learnt: np.ndarray, tested: np.ndarray
+    run: Run, folder: Path, what: str, fits: Mapping[str, Fits], fold: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:
-    """What each of `fits` says of each test, by their names; rows that no fold holds out are 0.
+    """What each of `fits` says of each of its tests, by their names; rows that are not asked about are 0.
 
-    `learnt` and `tested` are fold numbers of the rows to learn from and to ask about (-1: not asked). Where a row has
-    two, it is learnt from where neither is held out, and asked about where both are.
+    `fold` has the fold numbers of the rows to learn from. Where a row has two, it is learnt from where neither is held
+    out, and a row of a test is asked about where both are.
     """
-    learnt, tested = (fold.reshape(len(fold), -1) for fold in (learnt, tested))
-    folds = {int(i): np.flatnonzero((tested == i).all(1)) for i in np.unique(tested[tested >= 0])}
-    files = {(name, i): folder / f"{name}-{i}.joblib" for name in fits for i in folds}
+    fold = fold.reshape(len(fold), -1)
+    files = {(name, int(i)): folder / f"{name}-{int(i)}.joblib" for name in fits for i in np.unique(fold)}
     jobs: dict[Path, tuple] = {}
     for (name, i), path in files.items():
-        one, seen = fits[name], (learnt != i).all(1)
+        one, seen = fits[name], (fold != i).all(1)
+        tests = {test: (spectra, _held_out(held, i)) for test, (spectra, held) in one.tests.items()}
         fitted = (one.name, one.spectra, np.flatnonzero(one.learns & seen), one.recipe, run.seed)
-        jobs[path] = (predict_fold, one.fit, fitted, one.tests, folds[i])
+        jobs[path] = (predict_fold, one.fit, fitted, tests)
     train.run_jobs(run, jobs, f"cross-validation, {what}")
     said: dict[str, dict[str, np.ndarray]] = {name: {} for name in fits}
     for (name, i), path in files.items():
         for test, answers in joblib.load(path).items():
-            said[name].setdefault(test, np.zeros((len(tested), answers.shape[1])))[folds[i]] = answers
+            held = fits[name].tests[test][1]
+            said[name].setdefault(test, np.zeros((len(held), answers.shape[1])))[_held_out(held, i)] = answers
     return said
 
 
-def predict_fold(fit: Callable, arguments: tuple, tests: Mapping[str, Seen], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """What a model that is fitted to other folds says of each test."""
+def _held_out(fold: np.ndarray, i: int) -> np.ndarray:
+    return np.flatnonzero((fold.reshape(len(fold), -1) == i).all(1))
+
+
+def predict_fold(
+    fit: Callable, arguments: tuple, tests: Mapping[str, tuple[Asked, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """What a model that is fitted to other folds says of some rows of each test."""
     model = fit(*arguments)
-    return {name: model.predict(test.inputs(model.reads, 0, rows)) for name, test in tests.items()}
+    return {name: model.predict(spectra.inputs(model.reads, 0, rows)) for name, (spectra, rows) in tests.items()}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from build_models.learn.held_out import Fits
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES, Dataset
-from larch_cnpredict.uncertainty import temper
+from larch_cnpredict.samples import describe
+from larch_cnpredict.uncertainty import temper, with_sample
 
 TESTS = ("realistic", "ideal")
 HEADLINE = "prototype"  # the split that calibrates what ships, and that cards begin with
@@ -56,6 +58,8 @@ def run(config: Config) -> None:
     train.fit_missing(this)
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
+    if not of_kept:
+        metrics["as_said"] = as_said(this, metrics["calibration"]["samples"])
     if this.unseen.any():
         metrics["unseen"] = unseen(this, metrics["calibration"])
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
@@ -68,6 +72,7 @@ def kept(folder: Path) -> dict[str, Any]:
         metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
+    metrics.pop("as_said", None)  # by networks of samples that are to be others
     return metrics | {"calibration": manifest["calibration"]}
 
 
@@ -97,33 +102,29 @@ def of_sites(this: Run) -> dict[str, Any]:
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
-    compared, tests, fits = COMPARED[scheme], {name: this.spectra(name) for name in TESTS}, {}
+    compared, held, fits = COMPARED[scheme], this.held(scheme), {}
+    tests = {name: (this.spectra(name), held) for name in TESTS}
     for name, trained in compared.items():
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
         for family in trained.families:
             learns = this.learns(family if name == "shipped" else None)
             fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
-    said = _of_scored(this, scheme, scheme, fits)
-    return {
-        name: {test: {family: said[f"{name}-{family}"][test] for family in trained.families} for test in TESTS}
-        for name, trained in compared.items()
-    }
+    said = held_out.predict(this, this.folder / scheme, scheme, fits, this.schemes[scheme])
+    predicted: Predicted = {name: {test: {} for test in TESTS} for name in compared}
+    for name, trained in compared.items():
+        for family, test in product(trained.families, TESTS):
+            predicted[name][test][family] = said[f"{name}-{family}"][test][held >= 0]
+    return predicted
 
 
 def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
     """The same by composition alone, (n, 16) for each kind that is told; formulas alone are a baseline everywhere."""
-    fits = {}
+    fits, held = {}, this.held(scheme)
     for kind in KINDS if "shipped" in COMPARED[scheme] else ("formula",):
         known, learns = this.compositions[kind], this.data.trainable
-        fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: known})
-    said = _of_scored(this, scheme, f"composition, {scheme}", fits)
-    return {kind: answers for by_kind in said.values() for kind, answers in by_kind.items()}
-
-
-def _of_scored(this: Run, scheme: str, what: str, fits: Mapping[str, Fits]) -> dict[str, dict[str, np.ndarray]]:
-    fold, scored = this.schemes[scheme], ~this.data.extra
-    said = held_out.predict(this, this.folder / scheme, what, fits, fold, np.where(scored, fold, -1))
-    return {name: {test: p[scored] for test, p in tests.items()} for name, tests in said.items()}
+        fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: (known, held)})
+    said = held_out.predict(this, this.folder / scheme, f"composition, {scheme}", fits, this.schemes[scheme])
+    return {kind: answers[held >= 0] for one in said.values() for kind, answers in one.items()}
 
 
 def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:
@@ -149,6 +150,23 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
     for kind, known in told.items():
         families = {family: raw for family, raw in predicted["shipped"]["realistic"].items() if family in CONVOLUTIONAL}
         out[f"with {kind}"] = {"realistic": {family: scored(raw, known) for family, raw in families.items()}}
+    return out
+
+
+def as_said(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """How sure answers are and how right, by what is read: of the families, and after the networks of samples.
+
+    All are of the same realistic spectra of single sites, by models that did not see the structure type.
+    """
+    data, fold, out = this.scored, this.schemes[HEADLINE][~this.data.extra], {}
+    predicted = cross_validate(this, HEADLINE)["shipped"]["realistic"]
+    for reads, family in train.DEFAULT.items():
+        p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
+        numbers, says = CLASSES[p.argmax(1)], samples.cross_validate(this, reads)["sites"][~this.data.extra]
+        described = describe(says, data.elements.tolist(), calibration[reads])
+        near = [sample.near(number) for sample, number in zip(described, numbers, strict=True)]
+        said = np.array([with_sample(row, one) for row, one in zip(p, near, strict=True)])
+        out[reads] = {name: scores.sure(values, data.cn) for name, values in ((family, p), ("said", said))}
     return out
 
 

@@ -8,6 +8,7 @@ from build_models.learn import held_out, samples, train
 from build_models.learn.held_out import Fits
 from build_models.report import scores
 from build_models.run import Run
+from build_models.spectra.copies import Asked
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import TOLD, describe
 
@@ -23,7 +24,7 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     s02, named = told[:, 0] > 0, told[:, 2:].any(1)
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
-        says = cross_validate(this, reads)[tested]
+        says = cross_validate(this, reads)["samples"][tested]
         said, intervals = out_of_fold(says, mean, kind, data.elements, fold)
         blind = scores.of_the_absorber(mean, data.elements, fold, np.mean)
         groups = {"all": np.ones(len(mean), bool), "nothing told": ~s02 & ~named}
@@ -41,13 +42,17 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     return metrics, calibration
 
 
-def cross_validate(this: Run, reads: str) -> np.ndarray:
-    """What networks say of each sample that did not see its fold: of a particle neither its metals nor its shape."""
-    learnt, tests = this.learnt.fold, {"says": this.samples("test")}
-    every = np.ones(len(learnt), bool)
+def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
+    """What networks that did not see its fold say of each sample, and of the spectrum of each site, nothing told.
+
+    Of a particle they have seen neither its metals nor its shape.
+    """
+    fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"))
+    tests: dict[str, tuple[Asked, np.ndarray]]
+    tests = {"samples": (this.samples("test"), this.anchors.fold), "sites": (single, this.held("prototype"))}
+    every = np.ones(len(fold), bool)
     fits = {reads: Fits(train.fit_samples, reads, this.samples("train"), this.recipe, every, tests)}
-    folder = this.folder / "samples"
-    return held_out.predict(this, folder, f"samples, {reads}", fits, learnt, this.anchors.fold)[reads]["says"]
+    return held_out.predict(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
 
 
 def out_of_fold(

@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score
 
 from build_models.learn import calibrate
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
+from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import ELEMENTS
 
 
@@ -57,6 +58,19 @@ def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: list[list[int]])
         "mean_error": float(np.abs(own @ CLASSES - data.labels[rows] @ CLASSES).mean()),
         "coverage": float(np.mean([data.cn[row] in sets[row] for row in rows])),
         "set_size": float(np.mean([len(sets[row]) for row in rows])),
+    }
+
+
+def sure(p: np.ndarray, cn: np.ndarray) -> dict[str, float]:
+    """How many distributions, (n, 16), are sure of a number (p of 0.8 or more), and how many of these are right."""
+    top, right = p.max(1), CLASSES[p.argmax(1)] == cn
+    certain = top >= SURE
+    return {
+        "sites": len(p),
+        "sure": float(certain.mean()),
+        "right": float(right[certain].mean()) if certain.any() else float("nan"),
+        "mean": float(top[certain].mean()) if certain.any() else float("nan"),
+        "calibration_error": calibrate.calibration_error(p, cn),
     }
 
 

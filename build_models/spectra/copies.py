@@ -14,12 +14,17 @@ from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
 
 
-class Seen(Protocol):
-    """What networks are fitted to: what they read of each row of a table in an epoch, and its label."""
+class Asked(Protocol):
+    """What models read of each row of a table."""
+
+    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray: ...
+
+
+class Seen(Asked, Protocol):
+    """What networks are fitted to: what they read of each row in an epoch, and its label."""
 
     @property
     def single(self) -> np.ndarray | None: ...
-    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray: ...
     def labels(self, copy: int, rows: np.ndarray) -> np.ndarray: ...
 
 

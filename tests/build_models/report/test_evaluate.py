@@ -14,6 +14,8 @@ from build_models.report import evaluate
 from build_models.report.evaluate import Trained
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES
+from larch_cnpredict.result import KINDS
+from larch_cnpredict.samples import GRID, HEADS
 from tests.build_models import synthetic
 
 BY_HEART = {"shipped": Trained(("forest",), "paper", replace(PAPER, trees=30))}  # trees to the last leaf
@@ -46,9 +48,9 @@ def test_types_and_formulas_are_held_out_whole(run):
 def test_extra_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, monkeypatch):
     asked = []
 
-    def predict_fold(_, fitted, tests, rows):
-        asked.append((fitted[2], rows))
-        return {name: np.full((len(rows), 16), 1 / 16) for name in tests}
+    def predict_fold(_, fitted, tests):
+        asked.append((fitted[2], tests["ideal"][1]))
+        return {name: np.full((len(rows), 16), 1 / 16) for name, (_, rows) in tests.items()}
 
     monkeypatch.setattr(held_out, "predict_fold", predict_fold)
     monkeypatch.setattr(families, "LEARN_EXTRA", learns)
@@ -138,6 +140,25 @@ def told(run, six, scheme, fold=None, **changed):
     if fold is not None:
         this.schemes[scheme] = fold
     return CLASSES[evaluate.by_composition(this, scheme)["formula"].argmax(1)] == 6
+
+
+def test_what_is_said_is_less_sure_where_the_sample_does_not_agree(run, monkeypatch):
+    """All numbers right with p = 0.9; the networks of samples agree for iron, and say 16 of all others."""
+    data, iron = run.data, run.data.elements == "Fe"
+    p = np.full((160, 16), 0.1 / 15)
+    p[np.arange(160), data.cn - 1] = 0.9
+    says = np.zeros((160, sum(HEADS)))
+    says[np.arange(160), np.where(iron, (data.cn - 1) * 4, len(GRID) - 1)] = 1
+    says[:, len(GRID)] = 1
+    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": {"realistic": {"phase": p, "shells": p}}})
+    monkeypatch.setattr(evaluate.calibrate, "out_of_fold", lambda p, *_: (p, None, None))
+    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"sites": says})
+    levels = {kind: dict.fromkeys(["Fe", "Ni"], 0.9) for kind in KINDS}
+    fitted = {"odds": dict.fromkeys(["Fe", "Ni"], 1.0), "levels": levels}
+    found = evaluate.as_said(run, {"complex": fitted, "magnitude": fitted})["complex"]
+    assert found["phase"]["sure"] == found["phase"]["right"] == 1
+    assert found["said"]["sure"] == pytest.approx(iron.mean())
+    assert found["said"]["mean"] == pytest.approx(0.9)
 
 
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):

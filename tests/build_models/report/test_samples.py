@@ -7,9 +7,10 @@ import pytest
 
 from build_models import config
 from build_models.learn import held_out, train
+from build_models.learn.samples import Untold
 from build_models.report import samples, scores
 from build_models.run import Run
-from larch_cnpredict.samples import HEADS, ONE
+from larch_cnpredict.samples import HEADS, ONE, TOLD, told_columns
 from tests.build_models import synthetic
 
 
@@ -38,8 +39,18 @@ class Remembers:
 
 def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
     monkeypatch.setattr(train, "fit_samples", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
-    says = samples.cross_validate(run, "magnitude")
+    says = samples.cross_validate(run, "magnitude")["samples"]
     assert (says[:, HEADS[0] - 1] == 1).all()
+
+
+def test_of_a_spectrum_nothing_is_told(run):
+    spectra, rows = run.spectra("realistic"), np.array([3, 5])
+    asked = Untold(spectra).inputs("magnitude", 0, rows)
+    told = run.samples("test").inputs("magnitude", 0, rows)
+    assert asked.shape == told.shape
+    np.testing.assert_array_equal(asked[:, :-TOLD], spectra.inputs("magnitude", 0, rows))
+    nothing = told_columns(np.full(2, np.nan), np.zeros((2, TOLD - 2), bool))
+    np.testing.assert_array_equal(asked[:, -TOLD:], nothing)
 
 
 def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch):
@@ -50,15 +61,18 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
     assert not set(tested.data.sites) & set(run.data.sites[extra])
     assert ((this.samples("train").single >= 0) == learnt.data.single).all()
 
-    def asked_for(fit, arguments, tests, rows):
-        asked.append((arguments[2], rows))
-        return {"says": np.zeros((len(rows), sum(HEADS)))}
+    def asked_for(fit, arguments, tests):
+        asked.append((arguments[2], tests["samples"][1], tests["sites"][1]))
+        return {test: np.zeros((len(rows), sum(HEADS))) for test, (_, rows) in tests.items()}
 
     monkeypatch.setattr(held_out, "predict_fold", asked_for)
-    assert len(samples.cross_validate(this, "magnitude")) == len(tested)
-    for seen, rows in asked:
+    assert len(samples.cross_validate(this, "magnitude")["samples"]) == len(tested)
+    for seen, rows, sites in asked:
         assert learnt.data.extra[seen].any()
         assert not set(learnt.fold[seen].ravel()) & set(tested.fold[rows].ravel())
+        assert not set(learnt.data.prototypes[seen]) & set(this.data.prototypes[sites])
+        assert not this.data.extra[sites].any()
+    assert sorted(np.concatenate([sites for *_, sites in asked])) == list(range(160))
 
 
 def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(run, monkeypatch):
@@ -67,14 +81,14 @@ def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(r
     run.__dict__["learnt"] = replace(run.learnt, fold=fold)
     asked = {}
 
-    def fold_of(fit, arguments, tests, rows):
-        seen = arguments[2]
+    def fold_of(fit, arguments, tests):
+        seen, rows = arguments[2], tests["samples"][1]
         (i,) = np.unique(fold[rows])
         asked[i] = seen
-        return {"says": np.full((len(rows), sum(HEADS)), i, float)}
+        return {"samples": np.full((len(rows), sum(HEADS)), i, float)}
 
     monkeypatch.setattr(held_out, "predict_fold", fold_of)
-    says = samples.cross_validate(run, "magnitude")
+    says = samples.cross_validate(run, "magnitude")["samples"]
     assert sorted(asked) == [0, 1, 2, 3]
     for i, seen in asked.items():
         assert sorted(seen) == np.flatnonzero((fold[:, 0] != i) & (fold[:, 1] != i)).tolist()

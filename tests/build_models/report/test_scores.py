@@ -90,3 +90,14 @@ def test_the_table_is_described_as_it_is(five):
     assert (described["sites"], described["clear"], described["not_labelled_1_to_16"]) == (5, 4, 1)
     assert described["prototypes"] == 2
     assert 20 not in CLASSES
+
+
+def test_who_is_sure_and_who_of_these_is_right():
+    p = np.zeros((4, 16))
+    p[[0, 1, 2, 3], [5, 5, 3, 3]] = [0.9, 0.8, 0.7, 1.0]
+    found = scores.sure(p, np.array([6, 4, 4, 4]))
+    assert found["sites"] == 4
+    assert found["sure"] == pytest.approx(3 / 4)
+    assert found["right"] == pytest.approx(2 / 3)
+    assert found["mean"] == pytest.approx(0.9)
+    assert found["calibration_error"] == pytest.approx((0.1 + 0.8 + 0.3 + 0) / 4)
