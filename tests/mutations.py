@@ -63,6 +63,7 @@ FAULTS = {
     ],
     "build_models/report/evaluate.py": [
         Fault("compositions know no extra site", "[kind], this.data.trainable", "[kind], this.learns()"),
+        Fault("answers as sure as their family", '("said", said)', '("said", p)'),
     ],
     "build_models/report/measured.py": [
         Fault("measured compounds all right", '"exact": float(np.mean(list(exact.values())))', '"exact": 1.0'),
@@ -71,7 +72,7 @@ FAULTS = {
         Fault("kept models do not learn shells", "arrays | shells.", "dict(arrays) or shells.", "test_export.py"),
     ],
     "build_models/report/samples.py": [
-        Fault("extra sites are tested", "learnt, this.anchors.fold)", "learnt, learnt)"),
+        Fault("extra sites are tested", "this.anchors.fold), ", "fold), "),
     ],
     "build_models/report/scores.py": [
         Fault("accuracy is 1", '"accuracy": float(right.mean())', '"accuracy": 1.0'),

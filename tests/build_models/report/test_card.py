@@ -75,6 +75,11 @@ def metrics():
             "magnitude": {"all": sample(0.6)},
             "measured": {"as shipped": {"mixed": mixture(0.7)}, "formulas unseen": {"mixed": mixture(0.8)}},
         },
+        "as_said": {
+            reads: {name: {"sites": 100} | figures(value, "sure right mean calibration_error", 0.01)
+                    for name, value in ((family, start), ("said", start + 0.1))}
+            for reads, family, start in (("complex", "phase", 0.5), ("magnitude", "shells", 0.7))
+        },
         "agreement": {name: {"same_class": 1.0, "difference": 2e-6, "spectra": 100} for name in FAMILIES},
         "measured": {"as shipped": {"common": measured}, "formulas unseen": {"common": measured}},
     }  # fmt: skip
@@ -246,3 +251,13 @@ def test_samples_have_a_block_of_their_own(manifest, metrics):
     figures_of_readme = card.render("figures.md.jinja", manifest, metrics)
     assert "off by 0.41 on average (the absorber's mean: 0.40), its 90 % interval holds 42.0 %" in figures_of_readme
     assert "With s02 and the elements told it is off by 0.11 (77 samples)" in figures_of_readme
+
+
+def test_how_sure_answers_are_is_said_of_families_and_of_answers(manifest, metrics):
+    text = section(card.card(manifest, metrics), "Whole structure types held out")
+    assert row(text, "chi(k) | `phase`") == ["`phase`", "100", "50.0", "51.0", "0.52", "53.0"]
+    assert row(text, "chir_mag alone | the answer") == ["the answer", "100", "80.0", "81.0", "0.82", "83.0"]
+    readme = card.render("figures.md.jinja", manifest, metrics)
+    assert "may lower, is 0.8 or more for 60.0 % of these sites, of which 61.0 % are right." in readme
+    del metrics["as_said"]
+    assert "p of an answer" not in card.card(manifest, metrics) + card.render("figures.md.jinja", manifest, metrics)
