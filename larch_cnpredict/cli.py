@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import csv
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ SHOWN = COLUMNS[:11]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may have no Å
     try:
         status = args.run(args)
         sys.stdout.flush()
@@ -86,7 +89,7 @@ def _predict(args: argparse.Namespace) -> int:
 
     outputs = [path for path in (args.csv, args.series) if path]
     for path in outputs:
-        others = {Path(other).resolve() for other in (*args.files, *outputs) if other is not path}
+        others = {Path(other).resolve() for other in (*args.files, args.reference or "", *outputs) if other is not path}
         _check_new_file(path, others, args.overwrite, picture=path is args.series)
     if args.x and not args.series:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
@@ -176,9 +179,14 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
             row["notes"] = str(error)
     groups = [group for _, group in ready]
     answers = predict_cn(groups, errors="collect", **options) if ready else []
-    for (row, _), answer in zip(ready, answers, strict=True):
-        row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
-    return rows, groups
+    worked = []
+    for (row, group), answer in zip(ready, answers, strict=True):
+        if isinstance(answer, CNPredictError):
+            row["notes"] = str(answer)
+        else:
+            row.update(answer.row())
+            worked.append(group)
+    return rows, worked
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ the true ones where the series reaches each component pure: mu(E) alone hardly t
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from larch import Group
 from larch.xafs import pre_edge
 from scipy.linalg import qr
 
+from .absorber import as_number
 from .errors import MissingArrayError, SeriesError, boundary
 from .files import process
 from .predict import predict_cn
@@ -30,7 +31,8 @@ class Components:
     """The components of a series."""
 
     groups: list[Group]  # each with normalised mu, all as far as cn_predict; none where their number is not clear
-    shares: np.ndarray  # (n, number): of each component in each of the spectra that have an answer
+    spectra: list[Any]  # the n groups of the series that have an answer
+    shares: np.ndarray  # (n, number): of each component in each of these
     answers: list[Prediction]
     doubt: str  # a sentence on why the components are not determined; empty where they are
 
@@ -60,8 +62,9 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
     Returns
     -------
     Components : print it for a summary in words. `groups`, one for each component, with energy, normalised mu, what
-        pre_edge, autobk and xftf make of it, and cn_predict; `shares`, (n, number) array, of each in each spectrum that
-        has an answer; `answers`; `determined`, and `doubt`, a sentence on why they are not
+        pre_edge, autobk and xftf make of it, and cn_predict; `shares`, (n, number) array, of each in each of `spectra`,
+        those of the groups that have an answer; `answers`, by the model and with the s02 that the first of these was
+        asked for with; `determined`, and `doubt`, a sentence on why they are not
 
     Notes
     -----
@@ -79,18 +82,20 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
         elements = sorted({made.element for made in series.answers})
         if len(elements) > 1:
             raise SeriesError(f"is of {' K and '.join(elements)} K", "components are of one absorber")
-        if number is not None and (not isinstance(number, int) or not 1 < number < len(series.groups)):
+        if number is not None and as_number(number) not in range(2, len(series.groups)):
             raise SeriesError(f"cannot have number={number!r} components", "give two or more, fewer than the spectra")
         energy, mu = _normalised(series.groups)
         u, singular, v = np.linalg.svd(mu, full_matrices=False)
-        count, doubt = _how_many(mu, singular, number)
+        count, doubt = _how_many(mu, singular, number and int(number))
         if not count:
-            return Components([], np.empty((len(mu), 0)), [], doubt)
+            return Components([], series.groups, np.empty((len(mu), 0)), [], doubt)
         shares, scores = _resolve(u[:, :count] * singular[:count])
         spectra = scores @ v[:count]
         made = [Group(energy=energy.copy(), mu=row, filename=f"component {i}") for i, row in enumerate(spectra, 1)]
-        answers = predict_cn([process(group) for group in made], element=elements[0], edge=series.answers[0].edge)
-        return Components(made, shares, answers, doubt or _doubt(shares, spectra, answers))
+        # what a sample is made of is not what each component is made of
+        asked = asdict(replace(series.answers[0].request, element=elements[0], formula=None, elements=None))
+        answers = predict_cn([process(group) for group in made], **asked)
+        return Components(made, series.groups, shares, answers, doubt or _doubt(shares, spectra, answers))
 
 
 def _normalised(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +129,8 @@ def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple
         return 0, f"More than {MOST} components, or a drift: {MOST} leave {left_over:.1f} times the noise."
     if count == 1:
         return 0, "The spectra hardly change by more than their noise."
+    if residuals[count - 1] > 1.5 * noise:
+        return count, f"There are more than {count}: these leave {residuals[count - 1] / noise:.1f} times the noise."
     hardly = residuals[count - 2] < 3 * noise
     return count, f"The last of {count} components is hardly above the noise." if hardly else ""
 

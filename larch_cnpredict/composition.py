@@ -60,7 +60,7 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
             parts = [re.sub(r"^(\d+)(.+)$", r"(\2)\1", part) for part in parts]  # 5H2O: (H2O)5
             amounts = {symbol: float(n) for symbol, n in xraydb.chemparse("".join(parts)).items() if n > 0}
         else:
-            amounts = dict.fromkeys(filter(None, re.split(r"[\s,;-]+", text)), 1.0)
+            amounts = dict.fromkeys(filter(None, re.split(r"[\s,;-]+", text.title())), 1.0)
         numbers = [_number(symbol) for symbol in amounts]
     except (ValueError, KeyError, AttributeError, IndexError, RecursionError):
         numbers = []

@@ -23,6 +23,7 @@ SURE = 0.8  # of answers less probable than this nobody is misled, and their spe
 # Shells are said where so many of so many known sites agree on them. For known sites, without those of their formula:
 # where the nearest has two, these are right in 32 of 100; where five of six agree in 84, and one in eight is found.
 AGREE, ASKED = 5, 6
+KNOWN = ("site", "formula", "cn", "shell")  # arrays: what a `Prediction` says of known sites
 SHELLS = ("shell_counts", "shell_distances")  # arrays that earlier models do not have
 HALF_PEAK = 0.25  # Å: a peak of |chi(R)| with kmax near 12 Å^-1 is about twice as wide at half its height
 REASONS = {
@@ -139,11 +140,13 @@ def judge(
         }
         words = {"element": spectrum.element, "value": noise, "peak": peak, "rbkg": rbkg, "first": first}
         reasons = [REASONS[name].format(**words) for name, value in measured.items() if value > 1]
-        neighbours = []
-        for row, d in zip(rows[0], distance[0], strict=True):
-            known = {name: arrays[name][row].item() for name in ("site", "formula", "cn", "shell")}
-            neighbours.append(known | {"distance": round(float(d), 3)})
-        found = {"domain_score": float(max(measured.values())), "neighbours": neighbours}
-        shells = resolved_shells(components[i : i + 1], arrays, element, int(cn[i]))
-        verdicts.append((reasons, found | {"cn_shells": shells}))
+        found = {
+            "domain_score": float(max(measured.values())),
+            "neighbours": [
+                {name: arrays[name][row].item() for name in KNOWN} | {"distance": round(float(d), 3)}
+                for row, d in zip(rows[0], distance[0], strict=True)
+            ],
+            "cn_shells": resolved_shells(components[i : i + 1], arrays, element, int(cn[i])),
+        }
+        verdicts.append((reasons, found))
     return verdicts

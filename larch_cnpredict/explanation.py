@@ -19,6 +19,7 @@ from .spectrum import Spectrum, plain_name, read_spectrum
 
 # Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
 WIDTH = 0.6  # Å
+SOME = 0.05  # of ln p: what falls less without a part is not carried by it
 CENTERS = np.round(np.arange(features.R_MIN, features.R_MAX + 0.05, 0.1), 1)  # Å
 _R_FFT = features.LARCH_R_STEP * np.arange(features.NFFT // 2 + 1)
 
@@ -49,7 +50,7 @@ class Explanation:
         low, high = self.r[best] - WIDTH / 2, self.r[best] + WIDTH / 2
         words = f"carried most by R = {low:.1f} to {high:.1f} Å: without it p = {p:.2f}"
         words += f", and CN {without} wins" if without != self.prediction.cn else ""
-        lines.append(words if self.importance[best] > 0 else "no single part of R carries it")
+        lines.append(words if self.importance[best] > SOME else "no single part of R carries it")
         return "\n".join([*lines, *(f"looks like {words}" for words in self.likenesses[:3])])
 
     __repr__ = __str__

@@ -79,8 +79,8 @@ def first_shell(
         share = None
         if neighbour is None:
             neighbour, share = common_neighbour(answer)
-        elif neighbour not in (elements := [atomic_symbol(z) for z in range(1, 93)]):
-            raise OptionError("neighbour", neighbour, elements)
+        elif neighbour not in [atomic_symbol(z) for z in range(1, 93)]:
+            raise OptionError("neighbour", neighbour, "the symbol of an element, such as 'O'")
         path = feff_path(answer.element, neighbour, peaks[0] + PHASE_SHIFT)
         starts = [start(group, answer, path, s02, peak + PHASE_SHIFT - path.reff) for peak in peaks]
         best = min((feffit(*one) for one in starts), key=lambda fit: float(fit.rfactor))

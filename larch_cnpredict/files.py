@@ -85,11 +85,14 @@ def _columns(group: Group) -> Group:
     energy = next((column for label, column in data.items() if label.startswith("energy")), group.data[0])
     i0, transmitted, fluorescence = first(("i0",)), first(_TRANSMITTED), first(_FLUORESCENCE)
     if (mu := first(_MU)) is None:
-        mu = group.data[1]
-        if i0 is not None and transmitted is not None:
+        if i0 is None:
+            mu = group.data[1]
+        elif transmitted is not None:
             mu = np.log(i0 / transmitted)
-        elif i0 is not None and fluorescence is not None:
+        elif fluorescence is not None:
             mu = fluorescence / i0
+        else:
+            raise ValueError(f"it has i0, and none of {', '.join(data)} is a label of what goes with it, such as i1")
     order = np.argsort(energy, kind="stable")
     group.energy = energy[order] * (1000.0 if energy.max() < 100 else 1.0)  # no K edge of ours is at 100 eV, so keV
     group.mu = mu[order]

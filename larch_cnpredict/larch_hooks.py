@@ -1,5 +1,6 @@
 """Registration in Larch, and the snippet in the user's init.lar that asks for it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import larch_cnpredict
+
+from .errors import FileError
 
 FUNCTIONS = tuple(name for name in larch_cnpredict.__all__ if name.islower() and name != "register")
 _BEGIN, _END = "# >>> larch-cnpredict >>>", "# <<< larch-cnpredict <<<"
@@ -104,12 +107,15 @@ def _read(path: Path) -> str:
 def _replace(path: Path, text: str) -> None:
     """Write beside it and swap, so that a full disk or a crash cannot cost the user their init.lar."""
     path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         new.write_bytes(text.encode("utf-8", "surrogateescape"))
         if path.exists():
             shutil.copymode(path, new)
         new.replace(path)
+    except OSError as error:
+        raise FileError(path, f"it cannot be written ({error.strerror})") from error
     finally:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)

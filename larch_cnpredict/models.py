@@ -42,9 +42,9 @@ def default_folder() -> Path:
     return shipped[-1]
 
 
-def card_text(folder: Path | None = None) -> str:
-    """The model card: data, labels, results, limits. Markdown."""
-    return _content((folder or default_folder()) / "README.md").decode()
+def card_text() -> str:
+    """The card of the models that answer by default: data, labels, results, limits. Markdown."""
+    return _content(default_folder() / "README.md").decode()
 
 
 def load_models(folder: str | Path | None = None, model: str = "default") -> "Models":

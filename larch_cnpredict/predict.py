@@ -71,8 +71,8 @@ def predict_cn(
         a note says what the spectrum alone gives. It is in doubt where the two contradict each other. By default the
         Sample.stoichiometry of an XDI header; formula='' asks for the spectrum alone
     reference : Group, name of a group, or float, optional
-        the foil of the absorber (Ti, V, Cr, Fe, Co, Ni, Cu), measured like the sample: feffit of its first shell gives
-        s02; or s02 itself. The mean, its interval and kind are by s02 too then, and a note says what they are without
+        the foil of the absorber (not Mn, not Zn), measured like the sample: feffit of its first shell gives s02; or s02
+        itself. The mean, its interval and kind are by s02 too then, and a note says what they are without
 
     Returns
     -------
@@ -101,7 +101,10 @@ def predict_cn(
     with boundary("what was given"):
         known = None if reference is None else read_reference(resolve(reference, _larch))
         s02 = known.s02 if known else None
-        request = Request.checked(element, edge, model, transform, models, formula, elements, s02)
+        request = Request.checked(
+            models, element=element, edge=edge, model=model, transform=transform, formula=formula, elements=elements,
+            reference=s02,
+        )  # fmt: skip
         loaded = load_models(request.models, request.model)
         if known and not loaded.told:
             raise OptionError("reference", s02, f"left out: the models {loaded.version} were never told s02")
@@ -199,8 +202,9 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
     spoken = [spoken_of(joint[i], described[i]) for i in range(len(spectra))]
 
-    numbers = models.classes[[joint[i].argmax() for i in range(len(spectra))]]
-    verdicts = domain.judge(spectra, inputs, models.domain, np.max(spoken, axis=1) >= domain.SURE, numbers)
+    largest = np.array([(models.classes[joint[i].argmax()], joint[i].max()) for i in range(len(spectra))])
+    numbers, sure = largest[:, 0].astype(int), largest[:, 1] >= domain.SURE
+    verdicts = domain.judge(spectra, inputs, models.domain, sure, numbers)
     out = []
     for i, (spectrum, family, (reasons, found)) in enumerate(zip(spectra, families, verdicts, strict=True)):
         p, sample, fitted = joint[i], described[i], models.calibration[family]
@@ -209,7 +213,8 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
         if spectrum.composition:
             fitted, text = fitted[spectrum.composition.kind], spectrum.composition.text
             guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], untold.get(i, sample)).tolist()
-            notes = [f"with the composition {text}; without it: CN {guess} (p = {max(without):.2f})", *notes]
+            nothing = "it" if request.reference is None else "it and s02"
+            notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {max(without):.2f})", *notes]
             if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
         if request.reference is not None and i in untold:

@@ -15,7 +15,7 @@ from larch import Group
 from larch.xafs import autobk, pre_edge
 
 from .absorber import as_number, energy_and_mu
-from .features import KMAX_RANGE, transform
+from .features import K_GRID, KMAX_RANGE, transform
 
 if TYPE_CHECKING:
     from .result import Prediction
@@ -40,10 +40,11 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     if getattr(group, "energy", None) is None and getattr(group, "mu", None) is None:
         others = []
         for shift, word in ((-E0_ERROR, "lower"), (E0_ERROR, "higher")):  # the same chi at other k
-            there = np.sqrt(np.maximum(own.k**2 + shift / EV_PER_K2, 0))
-            inside = there <= own.k[-1]
-            made = f"e0 {E0_ERROR:g} eV {word}"
-            others.append(replace(own, k=own.k[inside], chi=np.interp(there[inside], own.k, own.chi), made=made))
+            there = np.sqrt(np.maximum(K_GRID**2 + shift / EV_PER_K2, 0))
+            k = K_GRID[there <= own.k[-1]]
+            chi = np.interp(there[: len(k)], own.k, own.chi)
+            r, chir_mag = transform(k, chi, min(own.kmax, k[-1]))
+            others.append(replace(own, k=k, chi=chi, r=r, chir_mag=chir_mag, made=f"e0 {E0_ERROR:g} eV {word}"))
         return replace(own, made="e0 as it is", others=tuple(others))
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
     measured = energy_and_mu(group)
@@ -82,10 +83,10 @@ def compare(asked: Sequence["Spectrum"], answers: list["Prediction"]) -> list["P
     others = iter(answers[len(asked) :])
     out = []
     for spectrum, answer in zip(asked, answers, strict=False):
-        words = [(other.made, next(others).cn) for other in spectrum.others]
-        if differing := [f"CN {cn} with {made}" for made, cn in words if cn != answer.cn]:
+        read = [(other.made, next(others)) for other in spectrum.others]
+        if differing := [f"{other.headline} with {made}" for made, other in read if other.differs(answer)]:
             at = len(answer.notes) - len(spectrum.notes)  # after the doubts
-            said = f"the answer depends on it: CN {answer.cn} with {spectrum.made}, {', '.join(differing)}"
+            said = f"the answer depends on it: {answer.headline} with {spectrum.made}, {', '.join(differing)}"
             answer = replace(answer, notes=[*answer.notes[:at], said, *answer.notes[at:]])
         out.append(answer)
     return out

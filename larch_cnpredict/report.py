@@ -6,7 +6,7 @@ import numpy as np
 
 from . import __version__
 from .errors import boundary
-from .explanation import WIDTH, explained
+from .explanation import SOME, WIDTH, explained
 from .result import MEANING, ONE_SITE
 
 CITE = (
@@ -49,10 +49,10 @@ def cn_report(group: Any, _larch: Any = None) -> str:
     if told:
         sentences.append(f"Beside the spectrum, it was told {' and '.join(told)}.")
     if answer.kind != ONE_SITE:
-        sentences.append(f"Were it one site, it would be {number}.")
+        sentences.append(f"As one number it would be {number}.")
     if answer.cn_shells:
         sentences.append(f"Known sites whose spectra are most like it have these in two shells: {answer.shells_text}.")
-    if made.importance[best] > 0:
+    if made.importance[best] > SOME:
         ends = (made.importance_r[best] + side * WIDTH / 2 for side in (-1, 1))
         sentences.append(
             "What carries this most is chi(R) from {:.1f} to {:.1f} Å, uncorrected for phase.".format(*ends)
@@ -60,4 +60,6 @@ def cn_report(group: Any, _larch: Any = None) -> str:
     domain = "The spectrum is like those that the models know."
     if not answer.in_domain:
         domain = f"THIS SPECTRUM IS OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: {answer.reason}."
+    if remarks := answer.notes[not answer.in_domain :]:
+        domain += f" Notes: {'; '.join(remarks)}."
     return " ".join([*sentences, domain, f"To cite: {'; '.join(CITE)}."])

@@ -23,28 +23,18 @@ class Request:
     reference: Any = None  # s02, told or of a foil; in Larix what the user typed for it
 
     @classmethod
-    def checked(
-        cls,
-        element: Any,
-        edge: Any,
-        model: Any,
-        transform: Any,
-        models: Any,
-        formula: Any,
-        elements: Any,
-        reference: float | None,
-    ) -> "Request":
+    def checked(cls, models: Any, **options: Any) -> "Request":
         """From what a user gave; the rest is checked with the spectrum and with the models."""
-        OptionError.check("transform", transform, ("auto", "own", "training"))
+        OptionError.check("transform", options["transform"], ("auto", "own", "training"))
         if models is not None:
             try:
                 models = str(Path(models).expanduser().absolute())
             except (TypeError, ValueError, RuntimeError):
                 raise OptionError("models", models, "None or the path of a folder") from None
-        for option, given in (("formula", formula), ("elements", elements)):
-            if given is not None and not isinstance(given, str):
-                raise OptionError(option, given, "a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)")
-        return cls(element, edge, model, transform, models, formula, elements, reference)
+        for option in ("formula", "elements"):
+            if options[option] is not None and not isinstance(options[option], str):
+                raise OptionError(option, options[option], "a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)")
+        return cls(models=models, **options)
 
     @classmethod
     def stored(cls, made: Any) -> "Request | None":

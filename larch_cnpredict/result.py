@@ -24,9 +24,10 @@ MEANING = {
 ADVICE = {
     "ok": "Like the spectra that the models know: one number is left in the 90 % set.",
     "several": "No one number describes this sample: quote the mean with its 90 % interval.",
-    "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set, not one number.",
+    "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set and the mean.",
     "outside": "Outside what the models know: do not use this number before you have seen to this:",
 }
+LIKELY = 0.5  # a number less probable than that may be the only one in its set, but not what the sample as a whole says
 _FORMULA, _NUMBER = re.compile(r"\s*[=+\-@\t\r]"), re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -43,14 +44,15 @@ class Prediction:
     cn_mean, cn_std : float
         mean coordination number of all absorbing atoms of the sample, and its standard deviation
     cn_mean_interval : list of float
-        [low, high]: the mean is between them for nine of ten samples like those of the calibration
+        [low, high]: the mean is between them for nine of ten samples of which the same `kind` is said; for fewer of the
+        mixtures, see the card
     mixture : float or None
         probability that there is more than one coordination number in the sample
     kind : str
         'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
     cn_set, cn_set_each : list of int
         90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration, rare numbers less
-        often; and a larger one that holds every number nine times in ten: what is not in it can be ruled out
+        often; and a larger one that holds every number nine times in ten: what is not in it can be ruled out at 90 %
     element, edge, model, family, model_version : str
         the absorber; the model that was asked (`default`), the family that answered (`phase`), its version
     in_domain, domain_score : bool, float
@@ -109,7 +111,7 @@ class Prediction:
             return "outside"
         if self.kind != ONE_SITE:
             return "several"
-        return "ok" if len(self.cn_set) == 1 else "undecided"
+        return "ok" if len(self.cn_set) == 1 and self.p >= LIKELY else "undecided"
 
     @property
     def headline(self) -> str:
@@ -150,6 +152,12 @@ class Prediction:
         low, high = self.cn_mean_interval or (self.cn_mean + sign * 1.645 * self.cn_std for sign in (-1, 1))
         return float(low), float(high)
 
+    def differs(self, other: "Prediction") -> bool:
+        """Whether another answer for the same sample says something else: another number, or a mean 0.5 away."""
+        if self.kind == other.kind == ONE_SITE:
+            return self.cn != other.cn
+        return abs(self.cn_mean - other.cn_mean) > 0.5
+
     def row(self) -> dict[str, str | int | float]:
         """The line of a table: plain cells, under the names that the command line's CSV has too."""
         low, high = self.interval
@@ -174,7 +182,7 @@ class Prediction:
     def __str__(self) -> str:
         p = f"(p = {self.p:.2f}, 90 % set {self.set_text})"
         shells = f", shells {self.shells_text}" if self.cn_shells else ""
-        one, several = f" {p}, mean {self.mean_text}{shells}", f", {self.kind}; were it one site, CN {self.cn} {p}"
+        one, several = f" {p}, mean {self.mean_text}{shells}", f", {self.kind}; as one number CN {self.cn} {p}"
         text = f"{self.element} {self.edge}: {self.headline}{one if self.kind == ONE_SITE else several}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 

@@ -32,9 +32,11 @@ def training_transform(
             raise errors.MissingArrayError(name, "chir_mag", "run xftf on it first, or leave out transform='own'")
         own = "chir_mag is not there"
     elif how == "own":
+        known = args is not None and is_training(args)
         if args is None:
             args = {**_TRAINING, "kmax": KMAX_DEFAULT if k is None else round(min(KMAX_DEFAULT, float(k[-1])), 6)}
-        notes = [] if is_training(args) else [f"chir_mag was used as it is, as asked: the group's {own}"]
+            own += f", and was taken for that of {_words(args)}"
+        notes = [] if known else [f"chir_mag was used as it is, as asked: the group's {own}"]
         return *_on_larch_grid(name, r, magnitude), args, notes
     elif how == "auto" and args and is_training(args):
         if k is None or chi is None:

@@ -34,7 +34,11 @@ def predict(
     out, and a row of a test is asked about where both are.
     """
     fold = fold.reshape(len(fold), -1)
-    files = {(name, int(i)): folder / f"{name}-{int(i)}.joblib" for name in fits for i in np.unique(fold)}
+    folds = {
+        name: sorted({int(i) for _, held in one.tests.values() for i in np.unique(held) if i >= 0})
+        for name, one in fits.items()
+    }
+    files = {(name, i): folder / f"{name}-{i}.joblib" for name in fits for i in folds[name]}
     jobs: dict[Path, tuple] = {}
     for (name, i), path in files.items():
         one, seen = fits[name], (fold != i).all(1)

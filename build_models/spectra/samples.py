@@ -4,9 +4,11 @@ A sample begins with one entry of a table, its anchor; what holds the anchor out
 components come from the anchor's own side.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
+from itertools import product
 from pathlib import Path
 from typing import Self
 
@@ -37,6 +39,7 @@ TOLD = 0.5  # share of samples whose s02 is told, and of those whose elements ar
 S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
 BULK_EACH = 160  # anchors of each bulk metal: a foil is about as likely as a particle
 PARTICLES_EACH = 8  # anchors of each particle: a table has many more sites than particles
+_OF_CRYSTAL = re.compile(" (?:dopant|site) ")  # what follows says which site of a crystal it is
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,9 @@ class Anchors:
             rows = [row for row in rows for _ in range(PARTICLES_EACH if row["particle"] else BULK_EACH)]
             more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
             particle, mean = (np.array([row[name] for row in rows]) for name in ("particle", "mean"))
-            # what has no end has no shape
-            keys = np.array([[row["shell"], row["prototypes"] if row["particle"] else row["shell"]] for row in rows])
+            keys = np.array([[row["shell"], row["prototypes"]] for row in rows])
             held = np.column_stack([folds(key, n_folds, seed) for key in keys.T])
+            held[~particle, 1] = held[~particle, 0]  # what has no end has no shape
             parts.append((Dataset(**more, digest=data.digest), particle, np.zeros(len(rows), bool), mean, held))
         spectra, *masks_and_numbers = zip(*parts, strict=True)
         names = [f.name for f in fields(Dataset) if f.name != "digest"]
@@ -153,7 +156,8 @@ def read_particles(path: str | Path) -> list[dict]:
 def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
     """One sample for each anchor: chi on `K_GRID`, kmax, kend, what is told, mean coordination number, kind (`KINDS`).
 
-    Anchors with different `apart` never meet, nor do those that are not held out together.
+    None has something that is `apart`, a mask, in it, if its anchor is not; nor do those meet that are not held out
+    together.
     """
     data, n = anchors.data, len(anchors)
     kmax, kend = limits(n, rng, how.kmax)
@@ -195,21 +199,22 @@ def _shares(n, rng):
 def _partners(anchors, apart, rng, count):
     """Rows of the same absorber and the same side, for each row: (count, n).
 
-    Where metals and shape are in two folds, the partner is of that of the metals: the sample is held out with it.
+    Where metals and shape are in two folds, the partner is of that of the metals: the sample is held out with it. So
+    is a sample whose anchor is `apart`, which may have any partner then; the others have none that is.
     """
     data = anchors.data
-    keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], anchors.fold[:, 0], apart])
-    groups = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], anchors.fold[:, 0]])
+    sides = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
     simple = np.array([sum(letter.isupper() for letter in formula) <= 2 for formula in data.formulas])
     out = np.tile(np.arange(len(data)), (count, 1))
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        meet = rows[anchors.tested[rows]]
+    for side, own in product(np.unique(sides), (False, True)):
+        rows = np.flatnonzero((sides == side) & (apart == own))
+        meet = np.flatnonzero((sides == side) & (apart <= own) & anchors.tested)
         if len(meet):
             few = meet[simple[meet]] if simple[meet].any() else meet
             size = (count, len(rows))
             out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(meet, size))
-    siblings = _siblings(data, groups)
+    siblings = _siblings(data, sides)
     for row in np.flatnonzero(rng.random(len(data)) < SAME_CRYSTAL):
         if row in siblings:
             out[0, row] = rng.choice(siblings[row])
@@ -218,7 +223,7 @@ def _partners(anchors, apart, rng, count):
 
 def _siblings(data, groups):
     """Other sites of the same group in the same crystal, by row, defects among them."""
-    crystal = [site.split(" ")[0] if " site " in site else site for site in data.sites]
+    crystal = [_OF_CRYSTAL.split(site)[0] for site in data.sites]
     sites = pd.Series(np.arange(len(data))).groupby([groups, crystal])
     together = [rows.to_numpy() for _, rows in sites if len(rows) > 1 and " site " in data.sites[rows.iloc[0]]]
     return {row: rows[rows != row] for rows in together for row in rows}

@@ -1,6 +1,7 @@
 """The command line on real files of every kind that it reads."""
 
 import csv
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from larch import Group
 from larch.io import read_athena
 from larch.xafs import autobk
 
-from larch_cnpredict import cli, files, larch_hooks, models
+from larch_cnpredict import cli, errors, files, larch_hooks, models
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES, athena
@@ -59,6 +60,12 @@ def test_columns_by_their_labels(measured, tmp_path, header, columns):
     (back,) = files.read_groups(tmp_path / "ni.dat")
     np.testing.assert_allclose(back.energy, group.energy)
     np.testing.assert_allclose(back.mu, group.mu)
+
+
+def test_what_goes_with_i0_is_not_guessed(tmp_path):
+    np.savetxt(tmp_path / "roi.dat", np.ones((30, 3)), header="energy i0 roi1")
+    with pytest.raises(errors.FileError, match="it has i0, and none of energy, i0, roi1 is a label"):
+        files.read_groups(tmp_path / "roi.dat")
 
 
 def test_k_and_chi_columns(measured, tmp_path):
@@ -148,6 +155,37 @@ def test_a_picture_of_the_series(tmp_path, capsys):
     assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 3
     assert cli.main(["predict", str(FOIL), "--series", str(picture), "--overwrite", "--x", "pressure"]) == 1
     assert "The series has no 'pressure'" in capsys.readouterr().err
+
+
+def test_what_failed_is_in_no_picture(measured, tmp_path, capsys):
+    paths = [shutil.copy(FOIL, tmp_path / f"scan_{i}.dat") for i in (1, 2)]
+    nickel = measured("Ni_foil")
+    np.savetxt(tmp_path / "scan_3.dat", np.transpose([nickel.energy, nickel.mu]), header="energy mu")
+    rows, groups = cli.predict_files([*paths, tmp_path / "scan_3.dat"], formula="Cu")
+    assert "formula='Cu' has no Ni" in rows[2]["notes"]
+    assert [group.cn_predict.element for group in groups] == ["Cu", "Cu"]
+
+
+def test_no_measured_foil_is_written_over(tmp_path, capsys):
+    foil = shutil.copy(FOIL, tmp_path / "foil.dat")
+    before = foil.read_bytes()
+    assert cli.main(["predict", str(OXIDE), "--reference", str(foil), "--csv", str(foil), "--overwrite"]) == 1
+    assert "it is one of the other files" in capsys.readouterr().err
+    assert foil.read_bytes() == before
+
+
+def test_a_console_without_angstroms_has_the_card_too():
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-m", "larch_cnpredict.cli", "info"], env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Intended use" in done.stdout
+
+
+def test_an_init_file_that_cannot_be_written_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(larch_hooks, "init_file", lambda: tmp_path / "file" / "init.lar")
+    assert cli.main(["install"]) == 1
+    assert "init.lar: it cannot be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_picture_that_cannot_be_drawn_is_said_before_the_work(tmp_path, capsys, monkeypatch):

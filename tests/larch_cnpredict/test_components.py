@@ -122,6 +122,25 @@ def test_two_components_that_noise_hides_are_not_believed():
     assert found.doubt == "The last of 2 components is hardly above the noise."
 
 
+def test_a_number_that_leaves_more_than_noise_is_not_believed():
+    t = np.linspace(0, 1, 21)
+    groups = mixtures(IRON, np.transpose([(1 - t) ** 2, 2 * t * (1 - t), t**2]))
+    found = cn_components(groups, number=np.int64(2))
+    assert len(found.groups) == 2
+    assert found.doubt.startswith("There are more than 2: these leave ")
+
+
+def test_components_are_asked_about_as_the_series_was_but_for_its_composition():
+    groups = mixtures(COPPER, TWENTY_STEPS)
+    del groups[4].mu, groups[4].chi, groups[4].chir_mag
+    larch_cnpredict.predict_cn(groups, formula="Cu2O", reference=0.9, model="shells", errors="collect")
+    found = cn_components(groups)
+    assert found.spectra == groups[:4] + groups[5:]
+    assert found.shares.shape == (20, 2)
+    for answer in found.answers:
+        assert (answer.request.reference, answer.family, answer.composition) == (0.9, "shells", "")
+
+
 def test_what_cannot_be_taken_apart_is_refused_in_a_sentence(measured, monkeypatch):
     groups = mixtures(COPPER, TWENTY_STEPS[::2])
     for given, number, kind, sentence in (

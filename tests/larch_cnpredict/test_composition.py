@@ -33,7 +33,7 @@ def test_formulas_are_read_as_pymatgen_reads_them(formula, same):
     assert {symbol: n / sum(amounts.values()) for symbol, n in amounts.items()} == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["Na Cr O", "Na, Cr, O", "Na-Cr-O"])
+@pytest.mark.parametrize("text", ["Na Cr O", "Na, Cr, O", "Na-Cr-O", "na cr o"])
 def test_elements_are_names_apart(text):
     assert composition.read("elements", text, "it", "Cr").amounts == {"Na": 1, "Cr": 1, "O": 1}
 

@@ -8,7 +8,7 @@ from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
 
 from larch_cnpredict import explain, predict_cn, reading
-from larch_cnpredict.result import is_stale
+from larch_cnpredict.result import KINDS, ONE_SITE, is_stale
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, contents
 
@@ -76,11 +76,25 @@ def test_what_is_plain_is_read_once(measured, monkeypatch, stem):
 def test_both_answers_are_given_where_they_differ():
     group = chromate(rbkg=1.2)
     spectrum, answer = read_spectrum(group), predict_cn(group)
+    answer = replace(answer, kind=ONE_SITE)
     assert reading.compare([spectrum], [answer, answer]) == [answer]
     other = replace(answer, cn=answer.cn + 2)
     (said,) = reading.compare([spectrum], [answer, other])
     (note,) = set(said.notes) - set(answer.notes)
     assert note.endswith(f"CN {answer.cn} with {spectrum.made}, CN {other.cn} with {spectrum.others[0].made}")
+
+
+def test_of_a_mixture_the_means_are_compared():
+    group = chromate(rbkg=1.2)
+    spectrum = read_spectrum(group)
+    mixed = replace(predict_cn(group), kind=KINDS[1], cn_mean=5.0, cn_mean_interval=[4.5, 5.5])
+    near = replace(mixed, cn=mixed.cn + 2, cn_mean=5.4)
+    assert reading.compare([spectrum], [mixed, near]) == [mixed]
+    far = replace(mixed, cn_mean=5.6, cn_mean_interval=[5, 6])
+    (said,) = reading.compare([spectrum], [mixed, far])
+    assert said.notes[0].startswith("the answer depends on it: mean CN 5.0 [4.5, 5.5] with")
+    assert f"mean CN 5.6 [5.0, 6.0] with {spectrum.others[0].made}" in said.notes[0]
+    assert far.differs(replace(far, kind=ONE_SITE, cn_mean=5.0))
 
 
 def test_without_mu_the_answer_says_where_it_depends_on_e0(measured):
@@ -92,6 +106,11 @@ def test_without_mu_the_answer_says_where_it_depends_on_e0(measured):
     assert (low.made, high.made) == ("e0 5 eV lower", "e0 5 eV higher")
     k = high.k[-20:]
     np.testing.assert_allclose(high.chi[-20:], np.interp(np.sqrt(k**2 + 5 / 3.81), whole.k, whole.chi))
+    for one in (low, high):  # what reads magnitudes alone sees it too
+        made = Group()
+        xftf(one.k, one.chi, group=made, **TRAINING)
+        np.testing.assert_allclose(one.chir_mag, made.chir_mag)
+        assert abs(one.chir_mag - whole.chir_mag).max() > 0.01
 
 
 def test_the_answer_is_stale_when_mu_changes_what_was_read():

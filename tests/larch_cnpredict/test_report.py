@@ -36,8 +36,8 @@ def test_no_one_number_and_outside_are_said(measured):
     text = cn_report(group)
     assert "finds particle or strongly disordered. Atoms at surfaces" in text
     assert "interval 8.2 to 9.9" in text
-    assert f"Were it one site, it would be coordination number {made.cn}" in text
-    assert "OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: it is flat." in text
+    assert f"As one number it would be coordination number {made.cn}" in text
+    assert "OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: it is flat. Notes: transformed." in text
 
 
 def test_what_was_told_beside_the_spectrum_is_said(measured):

@@ -50,7 +50,7 @@ def test_reads_as_one_line(measured):
     assert str(prediction(group)) == "Cu K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 [5.3, 6.6]"
     some = prediction(group, cn_mean_interval=[5.1, 6.3], mixture=0.8, kind="several sites or phases")
     assert str(some) == (
-        "Cu K: mean CN 5.9 [5.1, 6.3], several sites or phases; were it one site, CN 6 (p = 0.93, 90 % set {6})"
+        "Cu K: mean CN 5.9 [5.1, 6.3], several sites or phases; as one number CN 6 (p = 0.93, 90 % set {6})"
     )
     split = prediction(group, cn_shells=SPLIT)
     assert str(split).endswith("mean 5.9 [5.3, 6.6], shells 4 + 2 (1.95 and 2.40 Å in CuO)")
@@ -150,6 +150,12 @@ def test_a_verdict_and_a_row(measured, changes, verdict, advice):
         **{"cn_mean_low": 5.282, "cn_mean_high": 6.598, "kind": 0, "cn_shells": "", "mixture": ""},
         **{"verdict": 0, "model": "default", "family": "phase", "model_version": "test", "notes": "a note"},
     }
+
+
+def test_the_only_number_of_a_set_is_not_sound_where_it_is_not_likely(measured):
+    unlikely = prediction(measured(), cn=4, cn_set=[4])
+    assert unlikely.p < 0.5
+    assert unlikely.verdict == "undecided"
 
 
 def as_an_earlier_version_wrote(group: Group) -> Group:
