@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from pymatgen.core import Composition
 
-from build_models.config import Config
+from build_models.config import Config, ConfigError
 from build_models.data import table
+from build_models.data.labels import formula_key
 from build_models.learn import composition, families
 from build_models.learn.composition import Compositions
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
@@ -67,7 +69,15 @@ class Run:
     def unseen_formulas(self) -> tuple[str, ...]:
         """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""
         asked, folder = self.config.train.unseen_formulas, self.config.train.measured
-        return tuple(sorted(asked or (measured.formulas(Path(folder)) if folder else [])))
+        if not asked:
+            return tuple(measured.formulas(Path(folder)) if folder else ())
+        try:
+            names = {formula_key(Composition(name)) for name in asked}
+        except ValueError as error:
+            raise ConfigError(f"[train] unseen_formulas: {error}") from None
+        if unknown := sorted(names.difference(self.data.formulas)):
+            raise ConfigError(f"[train] unseen_formulas: no site of the tables is of {', '.join(unknown)}")
+        return tuple(sorted(names))
 
     @cached_property
     def unseen(self) -> np.ndarray:

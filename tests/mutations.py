@@ -89,8 +89,10 @@ FAULTS = {
         Fault("spectra are mixed across folds", "_groups, apart]", "_groups, 0 * apart]", "test_augment.py"),
     ],
     "build_models/spectra/samples.py": [
-        Fault("samples are mixed across folds", "fold[:, 0], apart]", "fold[:, 0] * 0, apart]"),
-        Fault("particles that are not held out are partners", "meet = rows[anchors.tested[rows]]", "meet = rows"),
+        Fault("samples are mixed across folds", "[1], anchors.fold[:, 0]]", "[1], anchors.fold[:, 0] * 0]"),
+        Fault("what is unseen is mixed into the seen", "& (apart <= own)", ""),
+        Fault("bulk metals are in no figure", "held[~particle, 1] = held[~particle, 0]", "pass"),
+        Fault("particles that are not held out are partners", "(apart <= own) & anchors.tested", "(apart <= own)"),
         Fault("the s02 that is told is another one", "s02 * rng.lognormal(0, S02_ERROR, n)", "rng.uniform(0.5, 1, n)"),
     ],
     "larch_cnpredict/domain.py": [

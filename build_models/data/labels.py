@@ -11,7 +11,7 @@ import numpy as np
 import spglib
 from joblib import Parallel, delayed
 from pymatgen.analysis.local_env import CrystalNN
-from pymatgen.core import Structure
+from pymatgen.core import Composition, Structure
 
 from build_models.data import structures
 from larch_cnpredict.features import ELEMENTS
@@ -28,7 +28,7 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
     counts = Counter(_equivalent(structure))
     common = {
         "material_id": material_id,
-        "formula": formula_key(structure),
+        "formula": formula_key(structure.composition),
         "prototype": prototype(structure),
         "n_sites": len(structure),
     }
@@ -60,9 +60,9 @@ def _crystal(structure: Structure) -> Any:
     return structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers
 
 
-def formula_key(structure: Structure) -> str:
+def formula_key(composition: Composition) -> str:
     """Reduced formula without brackets: one name for a composition, whatever way it is usually written."""
-    words = structure.composition.reduced_composition.formula.split()
+    words = composition.reduced_composition.formula.split()
     return "".join(word[:-1] if re.fullmatch(r"[A-Za-z]+1", word) else word for word in words)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import constants
 from xraydb import atomic_mass  # comes with Larch
@@ -194,8 +195,12 @@ def kept(folder: Path) -> list[Path]:
 
 
 def load(files: Iterable[Path]) -> Iterator[tuple[tuple[str, int], Paths]]:
-    """((material_id, site_index), paths) of each site whose paths these files hold."""
-    for file in files:
-        for row in pq.read_table(file, columns=["material_id", "site_index", "paths"]).to_pylist():
+    """((material_id, site_index), paths) of each site whose paths these files hold, in the order of these keys.
+
+    Names of files are drawn by lot: what is made of paths is not to depend on them.
+    """
+    stored = pa.concat_tables([pq.read_table(file, columns=["material_id", "site_index", "paths"]) for file in files])
+    for batch in stored.sort_by([("material_id", "ascending"), ("site_index", "ascending")]).to_batches(64):
+        for row in batch.to_pylist():
             if row["paths"] is not None:
                 yield (row["material_id"], row["site_index"]), undump(row["paths"])

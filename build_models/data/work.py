@@ -47,7 +47,7 @@ def simulate(config: Config) -> None:
     done = known | table.keys(config.out / "simulate")
     todo = table.by_material(key for key in order if key not in done)
     rows = {row["material_id"]: row for row in iterate(path, config.limit) if row["material_id"] in todo}
-    sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows))
+    sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows) if material_id in rows)
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
 

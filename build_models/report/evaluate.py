@@ -21,8 +21,8 @@ from build_models.learn.held_out import Fits
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES, Dataset
-from larch_cnpredict.samples import describe
-from larch_cnpredict.uncertainty import temper, with_sample
+from larch_cnpredict.samples import GRID
+from larch_cnpredict.uncertainty import with_sample
 
 TESTS = ("realistic", "ideal")
 HEADLINE = "prototype"  # the split that calibrates what ships, and that cards begin with
@@ -59,9 +59,9 @@ def run(config: Config) -> None:
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     if not of_kept:
-        metrics["as_said"] = as_said(this, metrics["calibration"]["samples"])
+        metrics["as_said"] = as_said(this)
     if this.unseen.any():
-        metrics["unseen"] = unseen(this, metrics["calibration"])
+        metrics["unseen"] = unseen(this)
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     print(f"{this.folder / 'metrics.json'}: all figures, for the card that stage export writes")
 
@@ -153,7 +153,7 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
     return out
 
 
-def as_said(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
+def as_said(this: Run) -> dict[str, Any]:
     """How sure answers are and how right, by what is read: of the families, and after the networks of samples.
 
     All are of the same realistic spectra of single sites, by models that did not see the structure type.
@@ -162,19 +162,18 @@ def as_said(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
     predicted = cross_validate(this, HEADLINE)["shipped"]["realistic"]
     for reads, family in train.DEFAULT.items():
         p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
-        numbers, says = CLASSES[p.argmax(1)], samples.cross_validate(this, reads)["sites"][~this.data.extra]
-        described = describe(says, data.elements.tolist(), calibration[reads])
-        near = [sample.near(number) for sample, number in zip(described, numbers, strict=True)]
+        density = samples.cross_validate(this, reads)["sites"][~this.data.extra, : len(GRID)]
+        near = (density * (np.abs(GRID - CLASSES[p.argmax(1), None]) <= 0.5)).sum(1)
         said = np.array([with_sample(row, one) for row, one in zip(p, near, strict=True)])
         out[reads] = {name: scores.sure(values, data.cn) for name, values in ((family, p), ("said", said))}
     return out
 
 
-def unseen(this: Run, calibration: Mapping[str, Any]) -> dict[str, Any]:
+def unseen(this: Run) -> dict[str, Any]:
     """Models trained without some formulas, on the simulated sites of these."""
     family = train.DEFAULT["complex"]
     model, rows = train.trained(this, unseen=True)[family], np.flatnonzero(this.unseen & ~this.data.extra)
-    p = temper(model.predict(this.spectra("realistic").inputs(model.reads, 0, rows)), calibration[family]["power"])
+    p = model.predict(this.spectra("realistic").inputs(model.reads, 0, rows))
     hidden = this.data.take(rows)
     known = {"formulas": len(set(hidden.formulas)), "sites": len(rows)}
     return known | scores.rates(hidden, np.arange(len(rows)), CLASSES[p.argmax(1)])

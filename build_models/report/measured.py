@@ -19,6 +19,7 @@ from larch.xafs import pre_edge, xftf
 from pymatgen.core import Composition
 
 from build_models.config import ConfigError
+from build_models.data.labels import formula_key
 from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
@@ -36,10 +37,10 @@ MISLED = 0.5  # of a sure answer whose mean is off by more
 
 
 def formulas(folder: Path) -> list[str]:
-    """Reduced formulas of the compounds, to leave them out of training."""
+    """Formulas of the compounds, as tables name them, to leave them out of training."""
     samples = {row["sample"].removeprefix("alpha-") for row in _index(folder)}
     try:
-        return sorted(Composition(sample).reduced_formula for sample in samples)
+        return sorted({formula_key(Composition(sample)) for sample in samples})
     except ValueError as error:
         raise ConfigError(f"{folder / 'index.csv'}: a sample is not named by its formula: {error}") from None
 

@@ -51,11 +51,12 @@ def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float
 def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: list[list[int]]) -> dict[str, float]:
     """What is said of a model's distributions and 90 % sets on some rows; `p` and `sets` are those of all sites."""
     own = p[rows]
-    logs = np.log(np.maximum(own, 1e-4))
+    known = rows[data.trainable[rows]]  # CrystalNN's distributions, where it has one over these numbers
+    logs = np.log(np.maximum(p[known], 1e-4))
     return rates(data, rows, CLASSES[p.argmax(1)]) | {
-        "log_loss": float(-(data.labels[rows] * logs).sum(1).mean()),
+        "log_loss": float(-(data.labels[known] * logs).sum(1).mean()),
         "calibration_error": calibrate.calibration_error(own, data.cn[rows]),
-        "mean_error": float(np.abs(own @ CLASSES - data.labels[rows] @ CLASSES).mean()),
+        "mean_error": float(np.abs(p[known] @ CLASSES - data.labels[known] @ CLASSES).mean()),
         "coverage": float(np.mean([data.cn[row] in sets[row] for row in rows])),
         "set_size": float(np.mean([len(sets[row]) for row in rows])),
     }

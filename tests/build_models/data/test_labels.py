@@ -1,7 +1,7 @@
 """Coordination numbers and the keys that hold crystals together."""
 
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Composition, Lattice, Structure
 
 from build_models.data import labels
 from build_models.data.labels import formula_key, label_structure
@@ -38,8 +38,9 @@ def test_a_site_that_crystalnn_cannot_do_is_a_row_with_the_reason():
 
 def test_one_formula_has_one_name():
     lattice, places = Lattice.cubic(9), [[i / 20] * 3 for i in range(12)]
-    assert formula_key(Structure(lattice, [*["Nd"], *["Co"] * 2, *["Ga"] * 9], places)) == "NdGa9Co2"
-    assert formula_key(Structure(lattice, ["Fe"] * 12, places)) == "Fe"
+    assert formula_key(Structure(lattice, [*["Nd"], *["Co"] * 2, *["Ga"] * 9], places).composition) == "NdGa9Co2"
+    assert formula_key(Structure(lattice, ["Fe"] * 12, places).composition) == "Fe"
+    assert formula_key(Composition("Zn(NiO2)2")) == formula_key(Composition("ZnNi2O4"))
 
 
 def type_of(crystal: Structure) -> str:

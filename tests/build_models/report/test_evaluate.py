@@ -14,7 +14,6 @@ from build_models.report import evaluate
 from build_models.report.evaluate import Trained
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES
-from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, HEADS
 from tests.build_models import synthetic
 
@@ -153,9 +152,7 @@ def test_what_is_said_is_less_sure_where_the_sample_does_not_agree(run, monkeypa
     monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": {"realistic": {"phase": p, "shells": p}}})
     monkeypatch.setattr(evaluate.calibrate, "out_of_fold", lambda p, *_: (p, None, None))
     monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"sites": says})
-    levels = {kind: dict.fromkeys(["Fe", "Ni"], 0.9) for kind in KINDS}
-    fitted = {"odds": dict.fromkeys(["Fe", "Ni"], 1.0), "levels": levels}
-    found = evaluate.as_said(run, {"complex": fitted, "magnitude": fitted})["complex"]
+    found = evaluate.as_said(run)["complex"]
     assert found["phase"]["sure"] == found["phase"]["right"] == 1
     assert found["said"]["sure"] == pytest.approx(iron.mean())
     assert found["said"]["mean"] == pytest.approx(0.9)
@@ -173,9 +170,17 @@ def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
             return np.eye(16)[np.where(np.arange(8) < 6, hidden.cn[:8], 16) - 1]
 
     monkeypatch.setattr(evaluate.train, "trained", lambda run, unseen: {"phase": Sure()} if unseen else {})
-    found = evaluate.unseen(this, {"phase": {"power": 1.0}})
+    found = evaluate.unseen(this)
     assert (found["sites"], found["formulas"], found["accuracy"]) == (8, 1, pytest.approx(6 / 8))
     json.dumps(found)
+
+
+def test_formulas_that_models_must_not_see_are_those_of_the_tables(run):
+    data = replace(run.data, formulas=np.where(np.arange(160) < 8, "ZnNi2O4", run.data.formulas))
+    assert Run(changed(run, unseen_formulas=("Zn(NiO2)2",)), data).unseen.sum() == 8
+    for name, reason in (("CaTiO3", "no site of the tables is of CaTiO3"), ("rust", "unseen_formulas: ")):
+        with pytest.raises(config.ConfigError, match=reason):
+            _ = Run(changed(run, unseen_formulas=(name,)), data).unseen
 
 
 def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatch):

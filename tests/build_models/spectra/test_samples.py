@@ -29,6 +29,10 @@ def anchors(monkeypatch) -> Anchors:
     return Anchors.of(data, np.arange(400) // 4 % 2, (), 2, 0)
 
 
+def none_of(anchors: Anchors) -> np.ndarray:
+    return np.zeros(len(anchors), bool)
+
+
 def height(chi: np.ndarray) -> np.ndarray:
     return chi @ WAVE / (WAVE @ WAVE)
 
@@ -36,7 +40,7 @@ def height(chi: np.ndarray) -> np.ndarray:
 def test_a_mixture_is_its_components_in_their_shares(anchors):
     assert (anchors.data.weight > 0.8).all()
     assert len(anchors) < 400
-    chi, _, _, _, mean, kind = samples.draw(anchors, anchors.fold, np.random.default_rng(0), PLAIN)
+    chi, _, _, _, mean, kind = samples.draw(anchors, none_of(anchors), np.random.default_rng(0), PLAIN)
     assert height(chi) == pytest.approx(mean, abs=1e-4)
     mixed = ~np.isclose(mean, anchors.numbers)
     assert 0.3 < mixed.mean() < 0.6
@@ -51,8 +55,11 @@ def test_sides_and_absorbers_never_meet(anchors):
     unseen = np.arange(len(data)) % 3 == 0
     mark = 1 + 1000 * anchors.fold[:, 0] + 1e6 * (data.elements == "Ni") + 1e4 * unseen
     marked = replace(data, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
-    chi = samples.draw(replace(anchors, data=marked), unseen, np.random.default_rng(0), PLAIN)[0]
-    assert height(chi) == pytest.approx(mark, rel=1e-4)
+    drawn = height(samples.draw(replace(anchors, data=marked), unseen, np.random.default_rng(0), PLAIN)[0])
+    assert drawn[~unseen] == pytest.approx(mark[~unseen], rel=1e-4)
+    share = (drawn - mark)[unseen] / 1e4 + 1  # of what is unseen, in samples that are held out with it
+    assert ((share > 0) & (share < 1.001)).all()
+    assert 0.2 < (share < 0.999).mean() < 0.6
 
 
 def test_a_particle_meets_those_alone_that_are_held_out_with_its_metals(anchors, monkeypatch):
@@ -65,7 +72,7 @@ def test_a_particle_meets_those_alone_that_are_held_out_with_its_metals(anchors,
 
     def drawn(mark):
         marked = replace(odd.data, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
-        return height(samples.draw(replace(odd, data=marked), np.zeros(len(odd)), np.random.default_rng(0), PLAIN)[0])
+        return height(samples.draw(replace(odd, data=marked), none_of(odd), np.random.default_rng(0), PLAIN)[0])
 
     assert drawn(1.0 + fold[:, 0]) == pytest.approx(1 + fold[:, 0], rel=1e-4)
     share = drawn(1.0 * ~odd.tested)
@@ -76,7 +83,7 @@ def test_a_particle_meets_those_alone_that_are_held_out_with_its_metals(anchors,
 def test_what_is_told_of_a_sample_is_so(anchors, monkeypatch):
     monkeypatch.setattr(samples, "MIXED", 1.0)
     how = replace(PLAIN, s02=(0.8, 0.15))
-    chi, _, _, told, mean, _ = samples.draw(anchors, np.zeros(len(anchors)), np.random.default_rng(0), how)
+    chi, _, _, told, mean, _ = samples.draw(anchors, none_of(anchors), np.random.default_rng(0), how)
     known, s02 = told[:, 0] == 1, S02_CENTER + S02_UNIT * told[:, 1]
     assert 0.3 < known.mean() < 0.7
     assert (told[~known, :2] == 0).all()
@@ -104,7 +111,7 @@ def test_sites_of_one_crystal_are_mixed_with_one_another(anchors, monkeypatch):
         anchors.data, sites=sites, variants=(mark[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32)
     )
     together_held = replace(anchors, data=data, fold=np.zeros((n, 2), int))
-    chi = samples.draw(together_held, np.zeros(n), np.random.default_rng(0), PLAIN)[0]
+    chi = samples.draw(together_held, none_of(anchors), np.random.default_rng(0), PLAIN)[0]
     together = np.array(
         [((crystal == c) & (data.elements == e)).sum() for c, e in zip(crystal, data.elements, strict=True)]
     )
@@ -116,7 +123,7 @@ def test_sites_of_one_crystal_are_mixed_with_one_another(anchors, monkeypatch):
 def test_particles_are_more_disordered_than_their_bulk(anchors, monkeypatch):
     monkeypatch.setattr(samples, "MIXED", 0.0)
     half = replace(anchors, particle=np.arange(len(anchors)) % 2 == 0)
-    chi = samples.draw(half, half.fold, np.random.default_rng(0), PLAIN)[0]
+    chi = samples.draw(half, none_of(half), np.random.default_rng(0), PLAIN)[0]
     weaker = height(chi) < 0.999 * half.numbers
     assert weaker[half.particle].mean() > 0.9
     assert not weaker[~half.particle].any()
@@ -148,7 +155,8 @@ def test_a_particle_is_the_mean_over_its_atoms(tmp_path):
     anchors = Anchors.of(dataset(40), np.zeros(40, int), [path], 5, 0)
     assert anchors.particle.sum() == 2 * samples.PARTICLES_EACH
     assert sorted(set(anchors.numbers[anchors.data.sites == "cuboctahedron"])) == [pytest.approx(mean)]
-    kind = samples.draw(anchors, anchors.fold, np.random.default_rng(1), PLAIN)[5]
+    assert anchors.tested[anchors.data.sites == "bulk"].all()  # what has no shape is held out with its metal
+    kind = samples.draw(anchors, none_of(anchors), np.random.default_rng(1), PLAIN)[5]
     alone = anchors.particle & (kind == PARTICLE)
     assert alone.any()
     assert (kind[anchors.data.sites == "bulk"] != PARTICLE).any()
