@@ -10,9 +10,11 @@ import numpy as np
 
 from build_models.config import BuildError, Config
 from build_models.learn import train
+from build_models.learn.samples import SIZES
 from build_models.report import card, measured, package
 from build_models.run import Run
 from larch_cnpredict.models import Models
+from larch_cnpredict.samples import TOLD
 
 SAME_CLASS, SAME_PROBABILITY = 0.999, 1e-4
 CHECKED = 2000  # spectra
@@ -30,8 +32,8 @@ def run(config: Config) -> None:
     calibration = metrics["calibration"]
     staged, others = this.folder / "shipped", this.folder / "unseen"
     manifest = package.write(staged, this, calibration)
-    if not config.train.keep:
-        metrics["agreement"] = check(Models(staged), train.trained(this), this)
+    agreement = metrics["agreement"] if config.train.keep else check(Models(staged), train.trained(this), this)
+    metrics["agreement"] = agreement | check_samples(Models(staged), this)
     if config.train.measured:
         package.write(others, this, calibration, unseen=True)
         folder, folders = Path(config.train.measured), {"as shipped": staged, "formulas unseen": others}
@@ -55,10 +57,24 @@ def check(exported: Models, models: Mapping[str, Any], this: Run) -> dict[str, d
     out = {}
     for name, model in models.items():
         x = spectra.inputs(model.reads, 0, rows)
-        trained, shipped = model.predict(x), exported.probabilities(name, x)
-        same = float((trained.argmax(1) == shipped.argmax(1)).mean())
-        difference = float(np.abs(trained - shipped).max())
-        if same < SAME_CLASS or difference > SAME_PROBABILITY:
-            raise BuildError(f"{name}: same class for {same:.2%} only, probabilities differ by up to {difference:.1e}")
-        out[name] = {"same_class": same, "difference": difference, "spectra": len(rows)}
+        out[name] = _agreement(name, model.predict(x), exported.probabilities(name, x))
     return out
+
+
+def check_samples(exported: Models, this: Run) -> dict[str, dict[str, float]]:
+    """The same of the networks of samples, on other draws than they were trained on."""
+    test, out = this.samples("test"), {}
+    rows = np.random.default_rng(this.seed).permutation(len(this.anchors))[:CHECKED]
+    for reads in SIZES:
+        x, name = test.inputs(reads, 0, rows), f"samples, {reads}"
+        trained = train.load(this, f"samples-{reads}", unseen=False).predict(x)
+        out[name] = _agreement(name, trained, exported.of_samples(reads, x[:, :-TOLD], x[:, -TOLD:]))
+    return out
+
+
+def _agreement(name: str, trained: np.ndarray, shipped: np.ndarray) -> dict[str, float]:
+    same = float((trained.argmax(1) == shipped.argmax(1)).mean())
+    difference = float(np.abs(trained - shipped).max())
+    if same < SAME_CLASS or difference > SAME_PROBABILITY:
+        raise BuildError(f"{name}: same class for {same:.2%} only, probabilities differ by up to {difference:.1e}")
+    return {"same_class": same, "difference": difference, "spectra": len(trained)}

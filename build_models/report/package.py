@@ -79,7 +79,9 @@ def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[s
     but_samples = manifest.get("but_samples", manifest["version"])
     with np.load(finished / manifest["domain"]["file"]) as known:
         index = _domain(folder, run, dict(known))
-    return manifest | own | index | {"but_samples": but_samples, "calibration": dict(calibration)}
+    learnt = [table.provenance(Path(path)) for path in (*run.config.train.extra, *run.config.train.single)]
+    said = {"but_samples": but_samples, "samples_learnt": learnt, "calibration": dict(calibration)}
+    return manifest | own | index | said
 
 
 def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:

@@ -123,6 +123,20 @@ def test_few_sites_of_one_kind_are_made(make_config, monkeypatch):
     shard = [table.failure(MAGNETITE, "", site) for site in every[MAGNETITE]]
     table.write_shard(config.out / "single", shard, table.CHI_SCHEMA, {})
     assert single.missing(config) == {name: sites for name, sites in every.items() if name != MAGNETITE}
+    for reason, left in (("timed out", every[NIO]), ("", None)):  # what FEFF failed on has no spectrum either
+        run = [table.failure(NIO, reason, site) for site in every[NIO]]
+        table.write_shard(config.out / "simulate", run, table.CHI_SCHEMA, {}, name="one")
+        assert single.missing(config).get(NIO) == left
+
+
+def test_pairs_do_not_depend_on_the_names_of_files(tmp_path, monkeypatch):
+    row = {"cn": None, "paths": b""}
+    for name, site in (("b", ("mp-1", 0)), ("a", ("mp-2", 1)), ("c", ("mp-2", 0))):
+        rows = [table.failure(site[0], "", site[1]) | row]
+        table.write_shard(tmp_path, rows, table.PATHS_SCHEMA, {}, name=name)
+    monkeypatch.setattr(paths, "undump", lambda text: text)
+    order = [key for key, _ in paths.load(paths.kept(tmp_path))]
+    assert order == [("mp-1", 0), ("mp-2", 0), ("mp-2", 1)]
 
 
 def test_the_stage_has_a_name():

@@ -5,9 +5,11 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from build_models import config
 from build_models.__main__ import main
+from build_models.config import BuildError
 from build_models.report import export, package
 from build_models.run import Run
 from larch_cnpredict.domain import SHELLS
@@ -29,6 +31,19 @@ def test_a_model_that_answers_otherwise_than_the_trained_one_does_not_ship(tmp_p
     monkeypatch.setitem(vars(export), "run", lambda _: export.check(shipped, {"forest": model(p[::-1])}, run))
     assert main(["export"]) == 1
     assert capsys.readouterr().err.startswith("build_models: forest: same class for ")
+
+
+def test_networks_of_samples_are_held_against_the_trained_ones_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("build_models.run.COPIES", 1)
+    run = Run(config.load(None, {"run": {"out": str(tmp_path)}}), synthetic.dataset(60))
+    says = np.random.default_rng(0).dirichlet(np.ones(64), len(run.anchors))
+    monkeypatch.setattr(export.train, "load", lambda *_, unseen: SimpleNamespace(predict=lambda x: says[: len(x)]))
+    shipped = SimpleNamespace(of_samples=lambda reads, x, told: says[: len(x)] + 0 * told[:, :1])
+    found = export.check_samples(shipped, run)
+    assert {name: one["same_class"] for name, one in found.items()} == {"samples, complex": 1, "samples, magnitude": 1}
+    shipped.of_samples = lambda reads, x, told: says[: len(x)] + 1e-3
+    with pytest.raises(BuildError, match="samples, complex: same class for .* probabilities differ by"):
+        export.check_samples(shipped, run)
 
 
 def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path, capsys):
