@@ -42,7 +42,7 @@ def test_networks_of_samples_are_held_against_the_trained_ones_too(tmp_path, mon
     found = export.check_samples(shipped, run)
     assert {name: one["same_class"] for name, one in found.items()} == {"samples, complex": 1, "samples, magnitude": 1}
     shipped.of_samples = lambda reads, x, told: says[: len(x)] + 1e-3
-    with pytest.raises(BuildError, match="samples, complex: same class for .* probabilities differ by"):
+    with pytest.raises(BuildError, match=r"samples, complex: same class for .* probabilities differ by"):
         export.check_samples(shipped, run)
 
 
