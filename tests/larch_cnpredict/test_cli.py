@@ -183,7 +183,7 @@ def test_a_console_without_angstroms_has_the_card_too():
 
 def test_an_init_file_that_cannot_be_written_is_said(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(larch_hooks, "init_file", lambda: tmp_path / "file" / "init.lar")
+    monkeypatch.setattr(larch_hooks, "init_file", lambda: tmp_path / "file" / "larch" / "init.lar")
     assert cli.main(["install"]) == 1
     assert "init.lar: it cannot be written (Not a directory)" in capsys.readouterr().err
 

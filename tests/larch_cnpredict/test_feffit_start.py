@@ -89,7 +89,7 @@ def test_no_neighbour_is_invented(measured):
     with pytest.raises(errors.OptionError, match="no known site tells it"):
         common_neighbour(replace(answer, neighbours=neighbours("H4")))
     for wrong in ("Xx", "o", 8, ""):
-        with pytest.raises(errors.OptionError, match=f"neighbour={wrong!r} is not one of 'H', 'He'"):
+        with pytest.raises(errors.OptionError, match=f"neighbour={wrong!r} must be the symbol of an element"):
             first_shell(measured(), neighbour=wrong)
 
 
