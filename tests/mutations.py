@@ -95,6 +95,9 @@ FAULTS = {
         Fault("particles that are not held out are partners", "(apart <= own) & anchors.tested", "(apart <= own)"),
         Fault("the s02 that is told is another one", "s02 * rng.lognormal(0, S02_ERROR, n)", "rng.uniform(0.5, 1, n)"),
     ],
+    "larch_cnpredict/components.py": [
+        Fault("two components where there are three", "residuals[count - 1] > 1.5 * noise", "False"),
+    ],
     "larch_cnpredict/domain.py": [
         Fault("nothing is out of domain", "if value > 1]", "if value > 1e9]", "test_predict.py"),
         Fault("shells by the nearest site alone", "AGREE, ASKED = 5, 6", "AGREE, ASKED = 1, 1"),
@@ -109,6 +112,9 @@ FAULTS = {
     ],
     "larch_cnpredict/predict.py": [
         Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
+    ],
+    "larch_cnpredict/result.py": [
+        Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),
     ],
     "larch_cnpredict/transform.py": [
         Fault("any window is that of training", "ING.items())", 'ING.items() if key != "window")', "test_spectrum.py"),
