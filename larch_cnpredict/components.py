@@ -30,11 +30,11 @@ PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the 
 class Components:
     """The components of a series."""
 
-    groups: list[Group]  # each with normalised mu, all as far as cn_predict; none where their number is not clear
-    spectra: list[Any]  # the n groups of the series that have an answer
-    shares: np.ndarray  # (n, number): of each component in each of these
+    groups: list[Group]  #: each with normalised mu, all as far as cn_predict; none where their number is not clear
+    spectra: list[Any]  #: the n groups of the series that have an answer
+    shares: np.ndarray  #: (n, number): of each component in each of these
     answers: list[Prediction]
-    doubt: str  # a sentence on why the components are not determined; empty where they are
+    doubt: str  #: a sentence on why the components are not determined; empty where they are
 
     @property
     def determined(self) -> bool:
