@@ -70,7 +70,7 @@ class Models:
             # for each family the power that its probabilities are raised to, and thresholds of the 90 % sets
             self.calibration: dict[str, Any] = self.manifest["calibration"]
             self.families: tuple[str, ...] = tuple(self.manifest["families"])
-            # with models that know the composition alone, by how much of it
+            # with networks that know the composition alone, by how much of it
             self._entries: dict[str, Any] = self.manifest["families"] | self.manifest["composition"]
             with np.load(io.BytesIO(self._checked(self.manifest["domain"])), allow_pickle=False) as stored:
                 self.domain: dict[str, np.ndarray] = dict(stored)

@@ -33,7 +33,7 @@ class Recipe:
     sharpness: float = 2.0  # of the labels, see `copies.make`
     spectra: int = 20  # augmented copies of each site; networks go through them one an epoch, and begin again
     epochs: int = 20
-    phase_epochs: int = 30  # of `phase`, which learns from the most sites
+    phase_epochs: int = 26  # of `phase`, which learns from the most sites
     members: int = 4  # networks that `shells` and `phase` average
     # Of the products in networks: bfloat16 takes a fifth less time where the processor has it. One random fold, one
     # network, two seeds: 79.4 and 80.2 % of ideal spectra right with it, 79.8 and 79.5 % with float32.
