@@ -135,7 +135,7 @@ def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, mani
     manifest["single"] = [manifest["tables"][0] | {"file": "single.parquet", "rows": 70, "program": "pairs"}]
     metrics["data"] |= {"extra": 17, "single": 69}
     text = card.card(manifest, metrics)
-    assert "`phase` learns from 17 sites more" in text
+    assert "`phase` and the networks of samples learn from 17 sites more" in text
     assert "Of 69 labelled sites more there is single scattering alone" in text
     assert "| rare.parquet | 0123456789abcdef | 18 |" in text
     assert "| single.parquet | 0123456789abcdef | 70 | pairs |" in text
