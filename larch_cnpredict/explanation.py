@@ -30,7 +30,8 @@ class Explanation:
 
     prediction: Prediction
     r: np.ndarray  #: (51,) Å: the middle of each part that was taken out
-    importance: np.ndarray  #: (51,): by how much ln p falls without it; negative where it speaks against the answer
+    #: (51,): by how much ln p falls without it, before the sample as a whole lowers p; negative: it speaks against
+    importance: np.ndarray
     cn_without: np.ndarray  #: (51,) int: the answer without it
     nearest: np.ndarray  #: (167,) Å^-3: simulated |chi(R)| of the training site most like it, at `features.R_POOLED`
 
@@ -46,9 +47,9 @@ class Explanation:
     def __str__(self) -> str:
         lines = [str(self.prediction)]
         best = int(self.importance.argmax())
-        without, p = self.cn_without[best], self.prediction.p * np.exp(-self.importance[best])
+        without, left = self.cn_without[best], np.exp(-self.importance[best])
         low, high = self.r[best] - WIDTH / 2, self.r[best] + WIDTH / 2
-        words = f"carried most by R = {low:.1f} to {high:.1f} Å: without it p = {p:.2f}"
+        words = f"carried most by R = {low:.1f} to {high:.1f} Å: without it {left:.0%} of p are left"
         words += f", and CN {without} wins" if without != self.prediction.cn else ""
         lines.append(words if self.importance[best] > SOME else "no single part of R carries it")
         return "\n".join([*lines, *(f"looks like {words}" for words in self.likenesses[:3])])
@@ -85,12 +86,14 @@ def explain(
         request = Request.checked(**asked | {name: value for name, value in given.items() if value is not None})
         loaded = load_models(request.models, request.model)
         _, spectrum = read(group, request, loaded, _larch)
-        whole, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded)
+        (whole,) = predict_spectra([spectrum], request, loaded)
+        # p before it is lowered: where little is left of it, it does not fall
+        sure, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded, False)
         column = whole.classes.index(whole.cn)
         p = np.array([answer.probabilities[column] for answer in without])
         nearest = domain.known_magnitude(loaded.domain, whole.element, whole.neighbours[0]["site"])
         numbers = np.array([answer.cn for answer in without])
-        out = Explanation(whole, CENTERS.copy(), np.log(whole.p / p), numbers, nearest)
+        out = Explanation(whole, CENTERS.copy(), np.log(sure.p / p), numbers, nearest)
         write(group, whole)
         made = group.cn_predict
         made.importance_r, made.importance, made.nearest = out.r.copy(), out.importance.copy(), out.nearest.copy()

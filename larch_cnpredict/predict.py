@@ -163,8 +163,13 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
     return group, spectrum
 
 
-def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models) -> list[Prediction]:
-    """All spectra in one batch through the models, and with them what e0 or rbkg may have changed."""
+def predict_spectra(
+    asked: Sequence[Spectrum], request: Request, models: Models, lowered: bool = True
+) -> list[Prediction]:
+    """All spectra in one batch through the models, and with them what e0 or rbkg may have changed.
+
+    `lowered`: whether p is lowered where the sample as a whole does not agree, see `uncertainty.with_sample`.
+    """
     if not asked:
         return []
     spectra = [*asked, *(other for spectrum in asked for other in spectrum.others)]
@@ -184,7 +189,7 @@ def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models)
 
     def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
         """Who is not sure of the sample as a whole is not sure of its number."""
-        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()]))
+        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()])) if lowered else p
 
     reads = ["magnitude" if s.chi is None else "complex" for s in spectra]
     # 'default' is the best family that can read the spectrum

@@ -51,7 +51,7 @@ FAULTS = {
     "build_models/learn/held_out.py": [
         Fault("training on the test fold", "(one.learns & seen)", "(one.learns)", "test_evaluate.py"),
         Fault("samples of the test fold in training", "(one.learns & seen)", "(one.learns)", "report/test_samples.py"),
-        Fault("particles half held out", "(learnt != i).all(1)", "(learnt != i).any(1)", "report/test_samples.py"),
+        Fault("particles half held out", "(fold != i).all(1)", "(fold != i).any(1)", "report/test_samples.py"),
     ],
     "build_models/learn/shells.py": [
         Fault("cations beyond anions are neighbours", "else symbol in names for", "else True for"),
