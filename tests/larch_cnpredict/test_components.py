@@ -123,8 +123,11 @@ def test_two_components_that_noise_hides_are_not_believed():
 
 
 def test_a_number_that_leaves_more_than_noise_is_not_believed():
-    t = np.linspace(0, 1, 21)
-    groups = mixtures(IRON, np.transpose([(1 - t) ** 2, 2 * t * (1 - t), t**2]))
+    groups = mixtures(COPPER, TWENTY_STEPS)
+    oxide = groups[0].mu
+    reduced = np.interp(groups[0].energy + 3, groups[0].energy, oxide)  # as if its edge were 3 eV lower
+    for share, group in zip(TWENTY_STEPS, groups, strict=True):
+        group.mu = group.mu + share * (1 - share) * (reduced - oxide)
     found = cn_components(groups, number=np.int64(2))
     assert len(found.groups) == 2
     assert found.doubt.startswith("There are more than 2: these leave ")
