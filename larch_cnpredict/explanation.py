@@ -88,7 +88,8 @@ def explain(
         _, spectrum = read(group, request, loaded, _larch)
         (whole,) = predict_spectra([spectrum], request, loaded)
         # p before it is lowered: where little is left of it, it does not fall
-        sure, *without = predict_spectra([spectrum, *occlude(spectrum, 1 - part(CENTERS))], request, loaded, False)
+        parts = [replace(spectrum, others=()), *occlude(spectrum, 1 - part(CENTERS))]
+        sure, *without = predict_spectra(parts, request, loaded, lowered=False)
         column = whole.classes.index(whole.cn)
         p = np.array([answer.probabilities[column] for answer in without])
         nearest = domain.known_magnitude(loaded.domain, whole.element, whole.neighbours[0]["site"])

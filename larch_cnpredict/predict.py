@@ -207,9 +207,9 @@ def predict_spectra(
         joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
     spoken = [spoken_of(joint[i], described[i]) for i in range(len(spectra))]
 
-    largest = np.array([(models.classes[joint[i].argmax()], joint[i].max()) for i in range(len(spectra))])
-    numbers, sure = largest[:, 0].astype(int), largest[:, 1] >= domain.SURE
-    verdicts = domain.judge(spectra, inputs, models.domain, sure, numbers)
+    every = np.array([joint[i] for i in range(len(spectra))])
+    numbers = models.classes[every.argmax(1)]
+    verdicts = domain.judge(spectra, inputs, models.domain, every.max(1) >= domain.SURE, numbers)
     out = []
     for i, (spectrum, family, (reasons, found)) in enumerate(zip(spectra, families, verdicts, strict=True)):
         p, sample, fitted = joint[i], described[i], models.calibration[family]

@@ -33,7 +33,7 @@ class Sample:
 
     def near(self, number: int) -> float:
         """How probable it is that the mean is within 0.5 of a number."""
-        return float(self.density[np.abs(GRID - number) <= 0.5].sum())
+        return float(near(self.density, number))
 
 
 def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any]) -> list[Sample]:
@@ -45,6 +45,11 @@ def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, An
         std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
         out.append(Sample(mean, std, [min(low, mean), max(high, mean)], float(several), kind, density))
     return out
+
+
+def near(density: np.ndarray, number: int | np.ndarray) -> np.ndarray:
+    """How much of distributions over `GRID`, (..., 61), is within 0.5 of a number, (...)."""
+    return np.asarray((density * (np.abs(GRID - np.asarray(number)[..., None]) <= 0.5)).sum(-1))
 
 
 def told_columns(s02: np.ndarray, there: np.ndarray) -> np.ndarray:

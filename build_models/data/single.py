@@ -107,9 +107,10 @@ def simulate(config: Config) -> Path:
 def missing(config: Config) -> dict[str, list[int]]:
     """Sites to be done of each material: of those that have no spectrum, a few of one formula, absorber and number."""
     sites = table.read_shards(config.out / "label").to_pandas()
-    run = table.read_shards(config.out / "simulate") if (config.out / "simulate").exists() else None
-    made = set() if run is None else set(table.key_list(run.filter(pc.equal(run["reason"], ""))))
-    known = made.union(*map(table.keys_of, config.order.skip))
+    known = set().union(*map(table.keys_of, config.order.skip))
+    if any((config.out / "simulate").glob("*.parquet")):
+        run = table.read_shards(config.out / "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
+        known.update(table.key_list(run.filter(pc.equal(run["reason"], ""))))
     new = [key not in known for key in zip(sites["material_id"], sites["site_index"], strict=True)]
     sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]

@@ -21,7 +21,7 @@ from build_models.learn.held_out import Fits
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES, Dataset
-from larch_cnpredict.samples import GRID
+from larch_cnpredict.samples import GRID, near
 from larch_cnpredict.uncertainty import with_sample
 
 TESTS = ("realistic", "ideal")
@@ -163,8 +163,8 @@ def as_said(this: Run) -> dict[str, Any]:
     for reads, family in train.DEFAULT.items():
         p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
         density = samples.cross_validate(this, reads)["sites"][~this.data.extra, : len(GRID)]
-        near = (density * (np.abs(GRID - CLASSES[p.argmax(1), None]) <= 0.5)).sum(1)
-        said = np.array([with_sample(row, one) for row, one in zip(p, near, strict=True)])
+        agrees = near(density, CLASSES[p.argmax(1)])
+        said = np.array([with_sample(row, one) for row, one in zip(p, agrees, strict=True)])
         out[reads] = {name: scores.sure(values, data.cn) for name, values in ((family, p), ("said", said))}
     return out
 
