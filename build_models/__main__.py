@@ -20,6 +20,7 @@ STAGES = {
 EXTRA_STAGES = {  # not part of `all`
     "particles": "data.particles:simulate",
     "defects": "data.defects:simulate",
+    "complexes": "data.complexes:simulate",
     "single": "data.single:simulate",
 }
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation

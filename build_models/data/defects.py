@@ -45,7 +45,7 @@ class Site:
     structure: Structure
 
 
-def _boxed(names: Sequence[str], points: np.ndarray) -> Structure:
+def boxed(names: Sequence[str], points: np.ndarray) -> Structure:
     box = Lattice.cubic(2 * np.abs(points).max() + VACUUM)
     return Structure(box, list(names), points, coords_are_cartesian=True)
 
@@ -64,7 +64,7 @@ def _of_crystal(parent: dict, crystal: Structure, radius: float, rng: np.random.
     names = [names[0], *np.where(exchanged, new, names)[1:].tolist()]
     named = {"material_id": f"{parent['material_id']} dopant at {parent['site_index']}", "absorber": names[0]}
     row = parent | named | {"site_index": 0, "prototype": labels.prototype(crystal)}
-    return Site(row, _boxed(names, points))
+    return Site(row, boxed(names, points))
 
 
 def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generator) -> Site:
@@ -95,7 +95,7 @@ def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generato
         "cn": cn,
         "neighbours": labels.neighbour_words(bonds),
     }
-    return Site(row | {"absorber": absorber}, _boxed(names, points))
+    return Site(row | {"absorber": absorber}, boxed(names, points))
 
 
 def parents(config: Config) -> pd.DataFrame:
