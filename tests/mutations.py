@@ -30,6 +30,10 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
+    "build_models/data/complexes.py": [
+        Fault("chelates count once", "sum(LIGANDS[kind].donors for kind, _ in arms)", "len(arms)"),
+        Fault("ligands in each other", "(apart < least).any() or behind", "behind"),
+    ],
     "build_models/data/labels.py": [
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],

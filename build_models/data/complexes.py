@@ -22,7 +22,8 @@ from build_models.data.defects import Site, boxed
 from build_models.spectra.dataset import CLEAR
 from larch_cnpredict.features import ELEMENTS
 
-EACH = 150  # complexes of an absorber
+COMPLEX = "complex"  # first word of their structure types, which the ligands are
+EACH = 150  # of an absorber
 ALIKE = 0.35  # share of complexes whose ligands are all of one kind, where these fill the polyhedron
 AXIAL, STRETCH = 0.35, (0.92, 1.15)  # share of complexes with an axis of its own, and how much longer that is
 CROOKED, UNEQUAL = 0.06, 0.015  # of directions, radians, and of distances, relative
@@ -260,7 +261,7 @@ def _assembled(
         "site_index": 0,
         "absorber": absorber,
         "formula": labels.formula_key(Composition("".join(symbols) + (f"H{hydrogens}" if hydrogens else ""))),
-        "prototype": "complex " + " ".join(sorted(bond)),
+        "prototype": f"{COMPLEX} {' '.join(sorted(bond))}",
         "multiplicity": 1,
         "n_sites": 1,
         "cn": cn,
@@ -280,7 +281,7 @@ def plan(config: Config) -> Iterator[Site]:
 
 
 def simulate(config: Config) -> Path:
-    """chi(k) of every complex that has none yet, and the table of all: one of those that [train] extra names."""
+    """chi(k) of every complex that has none yet, and the table of all, for [train] defects."""
     feff.sweep_scratch()
     done, sites = table.keys(config.out / "complexes"), list(plan(config))
     todo = [site for site in sites if (site.row["material_id"], 0) not in done]

@@ -73,9 +73,11 @@ class Anchors:
     ) -> Self:
         """Sites with their folds, and more: sites of no perfect crystal, and the particles of some tables.
 
-        Defects are held out with the structure type of their crystal, particles with their metals and with their shape.
+        Sites that are among the defects too are taken from there. Defects are held out with the structure type of their
+        crystal, particles with their metals and with their shape.
         """
-        clear = np.flatnonzero(data.trainable & (data.weight > CLEAR))
+        again = np.isin(data.sites, [] if defects is None else defects.sites)
+        clear = np.flatnonzero(data.trainable & (data.weight > CLEAR) & ~again)
         site = np.zeros(len(clear), bool)
         # of each part: spectra, which are particles, which are defects, numbers, folds
         parts = [(data.take(clear), site, site, data.cn[clear].astype(float), np.column_stack([fold[clear]] * 2))]

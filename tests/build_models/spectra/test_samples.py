@@ -167,3 +167,11 @@ def test_targets_are_the_mean_and_the_kind():
     assert y[:, : HEADS[0]] @ GRID == pytest.approx([1.0, 6.1, 16.0])
     assert y[:, HEADS[0] :].argmax(1).tolist() == [ONE, SEVERAL, PARTICLE]
     assert y.sum(1) == pytest.approx([2, 2, 2])
+
+
+def test_a_site_that_is_a_defect_too_begins_no_sample_twice():
+    data = dataset(40)
+    again = data.take(np.array([3, 8]))
+    anchors = Anchors.of(data, np.arange(40) % 2, (), 2, 0, again)
+    for site in again.sites:
+        assert anchors.defect[anchors.data.sites == site].tolist() == [True]
