@@ -113,8 +113,18 @@ class Run:
     def learnt(self) -> samples.Anchors:
         """What samples begin with that networks learn from, extra sites among them."""
         fold, train = self.schemes["prototype"], self.config.train
-        defects = dataset.load(train.defects) if train.defects else None
-        return samples.Anchors.of(self.data, fold, train.particles, train.folds, self.seed, defects)
+        return samples.Anchors.of(self.data, fold, train.particles, train.folds, self.seed, self.defects)
+
+    @cached_property
+    def defects(self) -> Dataset | None:
+        """Sites of no perfect crystal."""
+        paths = self.config.train.defects
+        return dataset.load(paths) if paths else None
+
+    @property
+    def held_defects(self) -> np.ndarray:
+        """Their fold numbers: with the structure types of their crystals."""
+        return self.learnt.fold[self.learnt.defect, 0]
 
     @cached_property
     def anchors(self) -> samples.Anchors:
@@ -134,8 +144,15 @@ class Run:
         return samples.make(self.folder / f"samples-{name}", anchors, unseen, how, count, seed)
 
     def spectra(self, name: str) -> Copies:
-        """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, 'realistic' and 'ideal' to test with."""
+        """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, the others to test with.
+
+        These are 'realistic' and 'ideal', and the realistic ones of 'defects'.
+        """
         test = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0)
+        path = self.folder / f"spectra-{name.replace(' ', '-')}"
+        if name == "defects":
+            assert self.defects is not None
+            return copies.make(path, self.defects, test, 1.0, 1, self.seed + 1, self.held_defects)
         augmentation, sharpness, count, seed = {
             "shipped": (self.recipe.augmentation, self.recipe.sharpness, self.recipe.spectra, self.seed),
             "paper": (PAPER.augmentation, PAPER.sharpness, PAPER.spectra, self.seed),
@@ -146,7 +163,6 @@ class Run:
         usual = np.flatnonzero(~self.data.single)
         data = self.data if name == "shipped" else self.data.take(usual)
         apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
-        path = self.folder / f"spectra-{name.replace(' ', '-')}"
         return copies.make(path, data, augmentation, sharpness, count, seed, apart)
 
 

@@ -187,6 +187,17 @@ def of_paths(row: dict, scattering: Paths, config: Config, rng: np.random.Genera
     return made
 
 
+def kind(site: str) -> str:
+    """What a site of these tables, or of those of complexes, is, from its name."""
+    words = {
+        "complex ": "complexes",
+        " vacancy": "beside a vacancy",
+        " support": "on a support",
+        "sheet ": "in graphene",
+    }
+    return next((kind for word, kind in words.items() if word in site), "crystals with metals exchanged")
+
+
 def first_shell(scattering: Paths, neighbours: str) -> np.ndarray:
     """Numbers of the atoms that a label names, nearest first; more or fewer where distances do not tell."""
     away = np.linalg.norm(scattering.atoms, axis=1)

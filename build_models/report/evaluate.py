@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from build_models.config import Config, ConfigError
+from build_models.data import defects
 from build_models.learn import calibrate, composition, families, held_out, train
 from build_models.learn.composition import KINDS
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
@@ -22,7 +23,7 @@ from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES, Dataset
 from larch_cnpredict.samples import GRID, near
-from larch_cnpredict.uncertainty import with_sample
+from larch_cnpredict.uncertainty import temper, with_sample
 
 TESTS = ("realistic", "ideal")
 HEADLINE = "prototype"  # the split that calibrates what ships, and that cards begin with
@@ -60,6 +61,8 @@ def run(config: Config) -> None:
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     if not of_kept:
         metrics["as_said"] = as_said(this)
+        if this.defects is not None:
+            metrics["defects"] = of_defects(this)
     if this.unseen.any():
         metrics["unseen"] = unseen(this)
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
@@ -103,17 +106,20 @@ def of_sites(this: Run) -> dict[str, Any]:
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
     compared, held, fits = COMPARED[scheme], this.held(scheme), {}
-    tests = {name: (this.spectra(name), held) for name in TESTS}
+    usual = {name: (this.spectra(name), held) for name in TESTS}
+    tests = dict.fromkeys(compared, usual)
+    if scheme == HEADLINE and this.defects is not None:
+        tests["shipped"] = usual | {"defects": (this.spectra("defects"), this.held_defects)}
     for name, trained in compared.items():
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
         for family in trained.families:
             learns = this.learns(family if name == "shipped" else None)
-            fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
+            fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests[name])
     said = held_out.predict(this, this.folder / scheme, scheme, fits, this.schemes[scheme])
-    predicted: Predicted = {name: {test: {} for test in TESTS} for name in compared}
+    predicted: Predicted = {name: {test: {} for test in tests[name]} for name in compared}
     for name, trained in compared.items():
-        for family, test in product(trained.families, TESTS):
-            predicted[name][test][family] = said[f"{name}-{family}"][test][held >= 0]
+        for family, (test, (_, fold)) in product(trained.families, tests[name].items()):
+            predicted[name][test][family] = said[f"{name}-{family}"][test][fold >= 0]
     return predicted
 
 
@@ -144,7 +150,7 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
         return scores.by_absorber(data, partial(scores.score, data, p=p, sets=sets))
 
     out = {
-        name: {test: {family: scored(raw) for family, raw in answers.items()} for test, answers in tests.items()}
+        name: {test: {family: scored(raw) for family, raw in tests[test].items()} for test in TESTS if test in tests}
         for name, tests in predicted.items()
     }
     for kind, known in told.items():
@@ -163,10 +169,36 @@ def as_said(this: Run) -> dict[str, Any]:
     for reads, family in train.DEFAULT.items():
         p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
         density = samples.cross_validate(this, reads)["sites"][~this.data.extra, : len(GRID)]
-        agrees = near(density, CLASSES[p.argmax(1)])
-        said = np.array([with_sample(row, one) for row, one in zip(p, agrees, strict=True)])
-        out[reads] = {name: scores.sure(values, data.cn) for name, values in ((family, p), ("said", said))}
+        out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, density), data.cn)}
     return out
+
+
+def _lowered(p: np.ndarray, density: np.ndarray) -> np.ndarray:
+    """p, (n, 16), as it is said where the networks of samples give this distribution of the mean, (n, 61)."""
+    agrees = near(density, CLASSES[p.argmax(1)])
+    return np.array([with_sample(row, one) for row, one in zip(p, agrees, strict=True)])
+
+
+def of_defects(this: Run) -> dict[str, dict[str, Any]]:
+    """The default family, and what is said then, of sites of no perfect crystal, by what they are.
+
+    Of its structure type, the crystal that it comes from or ligands, no model that is asked saw another one; its
+    temperature is that of perfect crystals.
+    """
+    assert this.defects is not None
+    data, family, perfect = this.defects, train.DEFAULT["complex"], this.scored
+    predicted = cross_validate(this, HEADLINE)["shipped"]
+    p = temper(predicted["defects"][family], calibrate.fit_power(predicted["realistic"][family], perfect.cn))
+    said = _lowered(p, samples.cross_validate(this, "complex")["defects"][:, : len(GRID)])
+    commonest = {e: np.bincount(perfect.cn[perfect.elements == e]).argmax() for e in set(data.elements)}
+    always = np.array([commonest[e] for e in data.elements]) == data.cn
+    kinds = np.array([defects.kind(site) for site in data.sites])
+    return {
+        kind: {"majority": float(always[rows].mean()), family: scores.sure(p[rows], data.cn[rows])}
+        | {"said": scores.sure(said[rows], data.cn[rows])}
+        for kind in dict.fromkeys(kinds.tolist())
+        if (rows := np.flatnonzero(kinds == kind)).size
+    }
 
 
 def unseen(this: Run) -> dict[str, Any]:

@@ -46,13 +46,15 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
-    """What networks that did not see its fold say of each sample, and of the spectrum of each site, nothing told.
+    """What networks that did not see its fold say of each sample, and of each site and defect, nothing told.
 
     Of a particle they have seen neither its metals nor its shape.
     """
     fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"))
     tests: dict[str, tuple[Asked, np.ndarray]]
     tests = {"samples": (this.samples("test"), this.anchors.fold), "sites": (single, this.held("prototype"))}
+    if this.defects is not None:
+        tests["defects"] = (samples.Untold(this.spectra("defects")), this.held_defects)
     every = np.ones(len(fold), bool)
     fits = {reads: Fits(train.fit_samples, reads, this.samples("train"), this.recipe, every, tests)}
     return held_out.predict(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]

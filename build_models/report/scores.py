@@ -68,6 +68,7 @@ def sure(p: np.ndarray, cn: np.ndarray) -> dict[str, float]:
     certain = top >= SURE
     return {
         "sites": len(p),
+        "accuracy": float(right.mean()),
         "sure": float(certain.mean()),
         "right": float(right[certain].mean()) if certain.any() else float("nan"),
         "mean": float(top[certain].mean()) if certain.any() else float("nan"),

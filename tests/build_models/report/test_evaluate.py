@@ -158,6 +158,58 @@ def test_what_is_said_is_less_sure_where_the_sample_does_not_agree(run, monkeypa
     assert found["said"]["mean"] == pytest.approx(0.9)
 
 
+def with_defects(run: Run) -> Run:
+    """The same with defects: eight vacancies in four of its structure types, and four complexes, of iron."""
+    this = Run(run.config, run.data)
+    names = [f"mp-{i} dopant at 0 vacancy site 0" for i in range(8)] + [f"complex Fe {i} site 0" for i in range(4)]
+    types = [*run.data.prototypes[:32:4], *["complex water"] * 4]
+    rows = np.flatnonzero(run.data.elements == "Fe")[:12]
+    this.__dict__["defects"] = replace(
+        run.data.take(rows), sites=np.array(names), prototypes=np.array(types), weight=np.ones(12)
+    )
+    return this
+
+
+def test_defects_are_asked_about_where_their_structure_type_is_held_out(run, monkeypatch):
+    this, asked = with_defects(run), []
+
+    def predict_fold(_, fitted, tests):
+        asked.append((fitted[2], tests["defects"][1]))
+        return {name: np.full((len(rows), 16), rows.mean()) for name, (_, rows) in tests.items()}
+
+    monkeypatch.setattr(held_out, "predict_fold", predict_fold)
+    predicted = evaluate.cross_validate(this, "prototype")["shipped"]
+    assert predicted["defects"]["forest"].shape == (12, 16)
+    assert sorted(np.concatenate([rows for _, rows in asked])) == list(range(12))
+    for seen, rows in asked:
+        assert not set(run.data.prototypes[seen]) & set(this.defects.prototypes[rows])
+    assert (
+        "defects"
+        not in evaluate.summarise(this.scored, this.schemes["prototype"], {"shipped": predicted}, {})["shipped"]
+    )
+
+
+def test_defects_are_scored_by_what_they_are(run, monkeypatch):
+    """All vacancies right, sure and said so; complexes sure and wrong, and the networks of samples say otherwise."""
+    this = with_defects(run)
+    cn = this.defects.cn
+    number, says = np.where(np.arange(12) < 8, cn, 3), np.zeros((12, sum(HEADS)))
+    says[np.arange(12), (cn - 1) * 4] = 1
+    p = np.full((12, 16), 0.01)
+    p[np.arange(12), number - 1] = 0.85
+    answers = {"defects": {"phase": p}, "realistic": {"phase": p}}
+    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
+    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
+    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"defects": says})
+    found = evaluate.of_defects(this)
+    assert list(found) == ["beside a vacancy", "complexes"]
+    vacancies, complexes = found.values()
+    assert (vacancies["phase"]["sites"], vacancies["phase"]["accuracy"], vacancies["said"]["sure"]) == (8, 1, 1)
+    assert (complexes["phase"]["sure"], complexes["phase"]["right"], complexes["said"]["sure"]) == (1, 0, 0)
+    commonest = np.bincount(run.data.cn[run.data.elements == "Fe"]).argmax()
+    assert complexes["majority"] == (cn[8:] == commonest).mean()
+
+
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
     hidden = replace(run.data, formulas=np.where(np.arange(160) < 8, "FeS2", run.data.formulas))
     this = Run(changed(run, unseen_formulas=("FeS2",)), hidden)
