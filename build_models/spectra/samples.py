@@ -37,8 +37,8 @@ DISORDER = 0.002  # Å^2: mean sigma2 that a particle's surface and strain add t
 SAME_CRYSTAL = 0.5  # share of the anchors whose crystal has other sites of the absorber, that are mixed with these
 TOLD = 0.5  # share of samples whose s02 is told, and of those whose elements are
 S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
-BULK_EACH = 160  # anchors of each bulk metal: a foil is about as likely as a particle
-PARTICLES_EACH = 8  # anchors of each particle: a table has many more sites than particles
+BULK_EACH = 120  # anchors of each bulk metal: a foil is about as likely as a particle
+PARTICLES_EACH = 16  # anchors of each particle: a table has many more sites than particles
 _OF_CRYSTAL = re.compile(" (?:dopant|site) ")  # what follows says which site of a crystal it is
 
 
