@@ -31,7 +31,7 @@ CLOSE = 1.9  # Å: no two atoms of different ligands are nearer, but for donors 
 DONORS_CLOSE = 2.1  # ... which keep this
 TRIES = 300
 CHELATE = 1.95  # radians between the two corners that a chelate takes, at most
-SECONDS = 0.3  # of processor time for a site
+SECONDS = 0.6  # of processor time for a site
 
 
 @dataclass(frozen=True)
