@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
 from scipy.spatial.distance import cdist
 
 from build_models.config import Config, ConfigError
-from build_models.data import feff, labels, structures, table, work
+from build_models.data import labels, table, work
 from build_models.data.defects import Site, boxed
 from build_models.spectra.dataset import CLEAR
 from larch_cnpredict.features import ELEMENTS
@@ -282,15 +281,9 @@ def plan(config: Config) -> Iterator[Site]:
 
 def simulate(config: Config) -> Path:
     """chi(k) of every complex that has none yet, and the table of all, for [train] defects."""
-    feff.sweep_scratch()
-    done, sites = table.keys(config.out / "complexes"), list(plan(config))
-    todo = [site for site in sites if (site.row["material_id"], 0) not in done]
-    print(f"{len(sites)} sites, {len(todo)} of them to be done:")
-    print(f"about {len(todo) * SECONDS / 60:.0f} minutes of processor time", flush=True)
-    tasks = [(structures.to_row(site.row["material_id"], site.structure), [0]) for site in todo]
-    work.spectra(config, "complexes", tasks, len(todo))
-    tried = table.read_shards(config.out / "complexes", table.CHI_SCHEMA.names)
-    good, failures = (tried.filter(test(tried["reason"], "")) for test in (pc.equal, pc.not_equal))
+    sites = list(plan(config))
+    wanted = ((site.row["material_id"], site.structure, [0]) for site in sites)
+    good, failures = table.parted(work.planned(config, "complexes", wanted, SECONDS))
     rows = pa.Table.from_pylist([site.row for site in sites], schema=table.LABEL_SCHEMA)
     have = set(table.key_list(good))
     good = table.take(good, [key for key in table.key_list(rows) if key in have])

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pymatgen.core import Element, Lattice, Structure
 from tqdm import tqdm
@@ -132,18 +131,14 @@ def plan(config: Config) -> Iterator[Site]:
 
 def simulate(config: Config) -> Path:
     """Paths of every site that has none yet, and the table of all that is made of them."""
-    feff.sweep_scratch()
-    done, sites = table.keys(config.out / "defects"), list(plan(config))
+    sites, kept = list(plan(config)), replace(config, run=replace(config.run, keep_paths=True))
     # the absorber is the first of its box, whatever it was in the crystal
-    todo = [site for site in sites if (site.row["material_id"], 0) not in done]
-    print(f"{len(sites)} sites, {len(todo)} of them to be done:")
-    print(f"about {len(todo) * SECONDS / 60:.0f} minutes of processor time", flush=True)
-    tasks = [(structures.to_row(site.row["material_id"], site.structure), [0]) for site in todo]
-    work.spectra(replace(config, run=replace(config.run, keep_paths=True)), "defects", tasks, len(todo))
-    return build(config, sites)
+    wanted = ((site.row["material_id"], site.structure, [0]) for site in sites)
+    _, failures = table.parted(work.planned(kept, "defects", wanted, SECONDS))
+    return build(config, sites, failures)
 
 
-def build(config: Config, sites: list[Site]) -> Path:
+def build(config: Config, sites: list[Site], failures: pa.Table) -> Path:
     """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
     rows: list[dict] = []
     number = {site.row["material_id"]: i for i, site in enumerate(sites)}
@@ -154,12 +149,10 @@ def build(config: Config, sites: list[Site]) -> Path:
             rows += of_paths(sites[number[name]].row, scattering, config, rng)
     rows.sort(key=lambda row: str(row["material_id"]))
     path = config.out / "defects.parquet"
-    tried = table.read_shards(config.out / "defects", [*table.KEY, "reason"])
-    failures = tried.filter(pc.not_equal(tried["reason"], ""))
     made_with = table.made_with_feff(config) | {"failures": str(len(failures))}
     table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), made_with)
     print(f"{path}: {len(rows)} spectra of {len(rows) // 3} sites")
-    table.say_failures(failures, len(tried) - len(failures))
+    table.say_failures(failures, len(sites) - len(failures))
     return path
 
 

@@ -15,7 +15,7 @@ from pymatgen.core.surface import get_symmetrically_equivalent_miller_indices
 from scipy.spatial import cKDTree
 
 from build_models.config import Config
-from build_models.data import feff, structures, table, work
+from build_models.data import table, work
 from larch_cnpredict import reference
 from larch_cnpredict.features import ELEMENTS
 
@@ -249,31 +249,22 @@ def _plan(config: Config) -> list[tuple[Particle, list[dict]]]:
 
 def simulate(config: Config) -> Path:
     """chi(k) of the distinct sites of every particle that has none yet, and the table of all."""
-    feff.sweep_scratch()
-    done, particles, tasks = table.keys(config.out / "particles"), _plan(config), []
-    for particle, rows in particles:
-        if todo := [row["site_index"] for row in rows if (particle.name, row["site_index"]) not in done]:
-            tasks.append((structures.to_row(particle.name, particle.structure()), todo))
-    total = sum(len(todo) for _, todo in tasks)
-    print(f"{len(particles)} particles, {sum(len(rows) for _, rows in particles)} sites, {total} of them to be done:")
-    print(f"about {total * SECONDS / 60:.0f} minutes of processor time", flush=True)
-    work.spectra(config, "particles", tasks, total)
-    return build(config)
+    particles = _plan(config)
+    wanted = ((one.name, one.structure(), [row["site_index"] for row in rows]) for one, rows in particles)
+    return build(config, particles, work.planned(config, "particles", wanted, SECONDS))
 
 
-def build(config: Config) -> Path:
+def build(config: Config, particles: list[tuple[Particle, list[dict]]], chi: pa.Table) -> Path:
     """Write `particles.parquet`: the particles that are done as a whole. Sites that failed leave theirs out."""
-    chi = table.read_shards(config.out / "particles", table.CHI_SCHEMA.names)
-    good = chi.filter(pc.equal(chi["reason"], ""))
+    good, failures = table.parted(chi)
     done = set(table.key_list(good))
     rows = []
-    for particle, sites in _plan(config):
+    for particle, sites in particles:
         if done.issuperset((particle.name, site["site_index"]) for site in sites):
             rows += sites
     good = table.take(good, [(row["particle"], row["site_index"]) for row in rows])
     spectra = table.with_chi(pa.Table.from_pylist(rows, schema=SCHEMA), good)
     path = config.out / "particles.parquet"
-    failures = chi.filter(pc.not_equal(chi["reason"], ""))
     table.write(path, spectra, table.made_with_feff(config) | {"failures": str(len(failures))})
     print(f"{path}: {len(spectra)} spectra of {pc.count_distinct(spectra['particle'])} particles")
     table.say_failures(failures, len(spectra))

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from pymatgen.core import Structure
 
 from build_models.config import Config, ConfigError, FeffSettings
@@ -110,7 +109,7 @@ def missing(config: Config) -> dict[str, list[int]]:
     known = set().union(*map(table.keys_of, config.order.skip))
     if any((config.out / "simulate").glob("*.parquet")):
         run = table.read_shards(config.out / "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
-        known.update(table.key_list(run.filter(pc.equal(run["reason"], ""))))
+        known.update(table.key_list(table.parted(run)[0]))
     new = [key not in known for key in zip(sites["material_id"], sites["site_index"], strict=True)]
     sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
@@ -136,11 +135,10 @@ def _spectra(row: dict, sites: list[int], settings: FeffSettings, known: Pairs) 
 
 def build(config: Config, files: int) -> Path:
     """Write `single.parquet`, labels and chi(k) as in a table of spectra."""
-    chi = table.read_shards(config.out / "single")
-    good = chi.filter(pc.equal(chi["reason"], ""))
+    good, failures = table.parted(table.read_shards(config.out / "single"))
     spectra = table.labelled(table.read_shards(config.out / "label"), good)
-    path, said = config.out / "single.parquet", {"program": PROGRAM, "failures": str(len(chi) - len(good))}
+    path, said = config.out / "single.parquet", {"program": PROGRAM, "failures": str(len(failures))}
     table.write(path, spectra, table.made_with(config) | said)
     print(f"{path}: {len(spectra)} spectra, with pairs from {files} files of paths")
-    table.say_failures(chi.filter(pc.not_equal(chi["reason"], "")), len(spectra))
+    table.say_failures(failures, len(spectra))
     return path

@@ -156,10 +156,9 @@ def key_list(rows: pa.Table) -> list[tuple[str, int]]:
 def build(config: Config) -> Path:
     """Join labels and chi(k) into `spectra.parquet`; what has none of either goes to `failures.parquet`."""
     labels = read_shards(config.out / "label")
-    chi = read_shards(config.out / "simulate", CHI_SCHEMA.names)
-    good = chi.filter(pc.equal(chi["reason"], ""))
+    good, missing = parted(read_shards(config.out / "simulate", CHI_SCHEMA.names))
     spectra = labelled(labels, good)
-    failed = [rows.filter(pc.not_equal(rows["reason"], "")).select(FAILURE_SCHEMA.names) for rows in (labels, chi)]
+    failed = [rows.select(FAILURE_SCHEMA.names) for rows in (parted(labels)[1], missing)]
     if (unreadable := config.out / "unreadable.parquet").exists():
         failed.append(pq.read_table(unreadable))
     failures = pa.concat_tables([rows.replace_schema_metadata() for rows in failed])
@@ -174,6 +173,11 @@ def build(config: Config) -> Path:
             f"{path} is empty: no site has a label and a spectrum; {path.with_name('failures.parquet')} says why"
         )
     return path
+
+
+def parted(chi: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows that have what they are for, chi(k) or a label, and those that failed."""
+    return chi.filter(pc.equal(chi["reason"], "")), chi.filter(pc.not_equal(chi["reason"], ""))
 
 
 def say_failures(failures: pa.Table, done: int) -> None:

@@ -11,17 +11,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
+from pymatgen.core import Structure
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, FeffSettings
 from build_models.data import choose, feff, paths, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
-from build_models.data.structures import iterate, to_structure
+from build_models.data.structures import iterate, to_row, to_structure
 
 Task = tuple[dict, tuple]  # a row of the table of structures, and what the work is called with
 
@@ -56,6 +58,24 @@ def spectra(config: Config, stage: str, sites: Iterable[tuple[dict, list[int]]],
     keep = config.run.keep_paths
     tasks = ((row, (row, todo, config.feff, keep)) for row, todo in sites)
     in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total)
+
+
+def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, list[int]]], seconds: float) -> pa.Table:
+    """chi(k) of sites of structures with names, those that have none yet, and the rows of all that the stage tried.
+
+    It says how many there are, and how long they take where one takes so many seconds of processor time.
+    """
+    feff.sweep_scratch()
+    done, count, tasks = table.keys(config.out / stage), 0, []
+    for name, structure, indices in sites:
+        count += len(indices)
+        if todo := [i for i in indices if (name, i) not in done]:
+            tasks.append((to_row(name, structure), todo))
+    total = sum(len(todo) for _, todo in tasks)
+    print(f"{count} sites, {total} of them to be done:")
+    print(f"about {total * seconds / 60:.0f} minutes of processor time", flush=True)
+    spectra(config, stage, tasks, total)
+    return table.read_shards(config.out / stage, table.CHI_SCHEMA.names)
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
