@@ -66,6 +66,8 @@ FAULTS = {
         Fault("five points more on the card", 'f"{100 * value:.1f}"', 'f"{100 * value + 5:.1f}"'),
     ],
     "build_models/report/evaluate.py": [
+        Fault("defects of the test fold in training", "this.held_defects)}", "this.held_defects * 0)}"),
+        Fault("misled though it is said to be several", "wrong = (found == ONE) & ", "wrong = "),
         Fault("compositions know no extra site", "[kind], this.data.trainable", "[kind], this.learns()"),
         Fault("answers as sure as their family", '("said", said)', '("said", p)'),
     ],

@@ -35,6 +35,16 @@ class Untold:
         return np.pad(self.spectra.inputs(reads, copy, rows), ((0, 0), (0, TOLD)))
 
 
+@dataclass(frozen=True)
+class Bare:
+    """Samples as families of sites read them, which are told nothing."""
+
+    samples: Copies
+
+    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
+        return self.samples.inputs(reads, copy, rows)[:, :-TOLD]
+
+
 def network(reads: str) -> Network:
     """Networks to be fitted to the copies of `spectra.samples.make`."""
     members, hidden = SIZES[reads]

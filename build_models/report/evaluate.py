@@ -19,10 +19,13 @@ from build_models.learn import calibrate, composition, families, held_out, train
 from build_models.learn.composition import KINDS
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.learn.held_out import Fits
+from build_models.learn.samples import Bare
 from build_models.report import figures, samples, scores
 from build_models.run import Run
+from build_models.spectra.copies import Asked
 from build_models.spectra.dataset import CLASSES, Dataset
-from larch_cnpredict.samples import GRID, near
+from larch_cnpredict.domain import SURE
+from larch_cnpredict.samples import GRID, ONE, near
 from larch_cnpredict.uncertainty import temper, with_sample
 
 TESTS = ("realistic", "ideal")
@@ -60,7 +63,7 @@ def run(config: Config) -> None:
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     if not of_kept:
-        metrics["as_said"] = as_said(this)
+        metrics["as_said"], metrics["misled"] = as_said(this), misled(this)
         if this.defects is not None:
             metrics["defects"] = of_defects(this)
     if this.unseen.any():
@@ -106,10 +109,12 @@ def of_sites(this: Run) -> dict[str, Any]:
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
     compared, held, fits = COMPARED[scheme], this.held(scheme), {}
-    usual = {name: (this.spectra(name), held) for name in TESTS}
+    usual: dict[str, tuple[Asked, np.ndarray]] = {name: (this.spectra(name), held) for name in TESTS}
     tests = dict.fromkeys(compared, usual)
+    if scheme == HEADLINE:
+        tests["shipped"] = usual | {"samples": (Bare(this.samples("test")), this.anchors.fold)}
     if scheme == HEADLINE and this.defects is not None:
-        tests["shipped"] = usual | {"defects": (this.spectra("defects"), this.held_defects)}
+        tests["shipped"] |= {"defects": (this.spectra("defects"), this.held_defects)}
     for name, trained in compared.items():
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
         for family in trained.families:
@@ -119,7 +124,8 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     predicted: Predicted = {name: {test: {} for test in tests[name]} for name in compared}
     for name, trained in compared.items():
         for family, (test, (_, fold)) in product(trained.families, tests[name].items()):
-            predicted[name][test][family] = said[f"{name}-{family}"][test][fold >= 0]
+            rows = this.anchors.tested if test == "samples" else fold >= 0
+            predicted[name][test][family] = said[f"{name}-{family}"][test][rows]
     return predicted
 
 
@@ -171,6 +177,25 @@ def as_said(this: Run) -> dict[str, Any]:
         density = samples.cross_validate(this, reads)["sites"][~this.data.extra, : len(GRID)]
         out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, density), data.cn)}
     return out
+
+
+def misled(this: Run) -> dict[str, Any]:
+    """Of simulated mixtures and particles, how many get one number with p of 0.8 or more that is off from their mean.
+
+    Off by more than 0.5, and not said to be several; with p of the default family, and with p as it is said. No model
+    that is asked saw a structure type of the sample.
+    """
+    anchors, family = this.anchors, train.DEFAULT["complex"]
+    mean, kind = this.samples("test").truth(0)[anchors.tested].T
+    says = samples.cross_validate(this, "complex")["samples"][anchors.tested]
+    predicted = cross_validate(this, HEADLINE)["shipped"]
+    p = temper(predicted["samples"][family], calibrate.fit_power(predicted["realistic"][family], this.scored.cn))
+    fold = anchors.fold[anchors.tested, 0]
+    found, _ = samples.out_of_fold(says, mean, kind.astype(int), anchors.data.elements[anchors.tested], fold)
+    several = kind != ONE
+    wrong = (found == ONE) & (np.abs(CLASSES[p.argmax(1)] - mean) > 0.5)
+    sure = {family: p.max(1) >= SURE, "said": _lowered(p, says[:, : len(GRID)]).max(1) >= SURE}
+    return {"samples": int(several.sum())} | {name: float((wrong & one)[several].mean()) for name, one in sure.items()}
 
 
 def _lowered(p: np.ndarray, density: np.ndarray) -> np.ndarray:

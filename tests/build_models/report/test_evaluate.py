@@ -14,7 +14,7 @@ from build_models.report import evaluate
 from build_models.report.evaluate import Trained
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES
-from larch_cnpredict.samples import GRID, HEADS
+from larch_cnpredict.samples import GRID, HEADS, ONE
 from tests.build_models import synthetic
 
 BY_HEART = {"shipped": Trained(("forest",), "paper", replace(PAPER, trees=30))}  # trees to the last leaf
@@ -156,6 +156,30 @@ def test_what_is_said_is_less_sure_where_the_sample_does_not_agree(run, monkeypa
     assert found["phase"]["sure"] == found["phase"]["right"] == 1
     assert found["said"]["sure"] == pytest.approx(iron.mean())
     assert found["said"]["mean"] == pytest.approx(0.9)
+
+
+def test_misled_is_who_gets_one_wrong_number_that_nothing_speaks_against(run, monkeypatch):
+    """`phase` is sure and wrong about every other sample; the networks of samples agree with every third answer."""
+    mean, kind = run.samples("test").truth(0).T
+    n, several = len(mean), kind != ONE
+    wrong, agree = np.arange(n) % 2 == 0, np.arange(n) % 3 == 0
+    cn = np.clip(np.round(mean).astype(int) + 3 * wrong, 1, 16)
+    right = np.abs(cn - mean) <= 0.5
+    p = np.full((n, 16), 0.1 / 15)
+    p[np.arange(n), cn - 1] = 0.9
+    says = np.zeros((n, sum(HEADS)))
+    says[np.arange(n), np.where(agree, (cn - 1) * 4, 0)] = 1
+    says[:, len(GRID) + ONE] = 1
+    answers = {"samples": {"phase": p}, "realistic": {"phase": p}}
+    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
+    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
+    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"samples": says})
+    found = evaluate.misled(run)
+    assert (found["samples"], several.sum() > 10, right[several].any()) == (several.sum(), True, True)
+    assert found["phase"] == pytest.approx((~right)[several].mean())
+    assert found["said"] == pytest.approx((~right & agree)[several].mean())
+    monkeypatch.setattr(evaluate.samples, "out_of_fold", lambda *_: (np.full(n, ONE + 1), None))
+    assert evaluate.misled(run)["phase"] == 0  # all are said to be several
 
 
 def with_defects(run: Run) -> Run:
