@@ -69,7 +69,7 @@ FAULTS = {
         Fault("defects of the test fold in training", "this.held_defects)}", "this.held_defects * 0)}"),
         Fault("misled though it is said to be several", "wrong = (found == ONE) & ", "wrong = "),
         Fault("compositions know no extra site", "[kind], this.data.trainable", "[kind], this.learns()"),
-        Fault("answers as sure as their family", '("said", said)', '("said", p)'),
+        Fault("answers as sure as their family", '"said": scores.sure(_lowered(p, density)', '"said": scores.sure(p'),
     ],
     "build_models/report/measured.py": [
         Fault("measured compounds all right", '"exact": float(np.mean(list(exact.values())))', '"exact": 1.0'),
