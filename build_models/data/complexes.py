@@ -18,10 +18,9 @@ from scipy.spatial.distance import cdist
 from build_models.config import Config, ConfigError
 from build_models.data import labels, table, work
 from build_models.data.defects import Site, boxed
-from build_models.spectra.dataset import CLEAR
+from build_models.spectra.dataset import CLEAR, COMPLEX
 from larch_cnpredict.features import ELEMENTS
 
-COMPLEX = "complex"  # first word of their structure types, which the ligands are
 EACH = 150  # of an absorber
 ALIKE = 0.35  # share of complexes whose ligands are all of one kind, where these fill the polyhedron
 AXIAL, STRETCH = 0.35, (0.92, 1.15)  # share of complexes with an axis of its own, and how much longer that is
@@ -260,7 +259,7 @@ def _assembled(
         "site_index": 0,
         "absorber": absorber,
         "formula": labels.formula_key(Composition("".join(symbols) + (f"H{hydrogens}" if hydrogens else ""))),
-        "prototype": f"{COMPLEX} {' '.join(sorted(bond))}",
+        "prototype": COMPLEX + " ".join(sorted(bond)),
         "multiplicity": 1,
         "n_sites": 1,
         "cn": cn,

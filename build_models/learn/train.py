@@ -41,7 +41,8 @@ def fit_missing(run: Run) -> None:
         if unseen or not run.config.train.keep:
             every = np.flatnonzero(seen & run.data.trainable)
             for kind in composition.KINDS:
-                fitted = (kind, run.compositions[kind], every, run.recipe, run.seed)
+                real = every[~run.data.made_up[every]]
+                fitted = (kind, run.compositions[kind], real, run.recipe, run.seed)
                 files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
             of_feff = run.data.take(every[~run.data.single[every]])
             files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)

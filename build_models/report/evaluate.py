@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -107,25 +106,30 @@ def of_sites(this: Run) -> dict[str, Any]:
 
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
-    """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
-    compared, held, fits = COMPARED[scheme], this.held(scheme), {}
+    """Predictions for each scored site by models that did not see its fold, not yet calibrated.
+
+    In the headline's split the default family is asked about samples and defects too.
+    """
+    compared, held = COMPARED[scheme], this.held(scheme)
     usual: dict[str, tuple[Asked, np.ndarray]] = {name: (this.spectra(name), held) for name in TESTS}
-    tests = dict.fromkeys(compared, usual)
-    if scheme == HEADLINE:
-        tests["shipped"] = usual | {"samples": (Bare(this.samples("test")), this.anchors.fold)}
-    if scheme == HEADLINE and this.defects is not None:
-        tests["shipped"] |= {"defects": (this.spectra("defects"), this.held_defects)}
-    for name, trained in compared.items():
+    asked = {(name, family): usual for name, trained in compared.items() for family in trained.families}
+    own = ("shipped", train.DEFAULT["complex"])
+    if scheme == HEADLINE and own in asked:
+        asked[own] = usual | {"samples": (Bare(this.samples("test")), this.anchors.fold)}
+        if this.defects is not None:
+            asked[own] |= {"defects": (this.spectra("defects"), this.held_defects)}
+    fits = {}
+    for (name, family), tests in asked.items():
+        trained = compared[name]
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
-        for family in trained.families:
-            learns = this.learns(family if name == "shipped" else None)
-            fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests[name])
+        learns = this.learns(family if name == "shipped" else None)
+        fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
     said = held_out.predict(this, this.folder / scheme, scheme, fits, this.schemes[scheme])
-    predicted: Predicted = {name: {test: {} for test in tests[name]} for name in compared}
-    for name, trained in compared.items():
-        for family, (test, (_, fold)) in product(trained.families, tests[name].items()):
+    predicted: Predicted = {name: {} for name in compared}
+    for (name, family), tests in asked.items():
+        for test, (_, fold) in tests.items():
             rows = this.anchors.tested if test == "samples" else fold >= 0
-            predicted[name][test][family] = said[f"{name}-{family}"][test][rows]
+            predicted[name].setdefault(test, {})[family] = said[f"{name}-{family}"][test][rows]
     return predicted
 
 
@@ -133,7 +137,7 @@ def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
     """The same by composition alone, (n, 16) for each kind that is told; formulas alone are a baseline everywhere."""
     fits, held = {}, this.held(scheme)
     for kind in KINDS if "shipped" in COMPARED[scheme] else ("formula",):
-        known, learns = this.compositions[kind], this.data.trainable
+        known, learns = this.compositions[kind], this.data.trainable & ~this.data.made_up
         fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: (known, held)})
     said = held_out.predict(this, this.folder / scheme, f"composition, {scheme}", fits, this.schemes[scheme])
     return {kind: answers[held >= 0] for one in said.values() for kind, answers in one.items()}

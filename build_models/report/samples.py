@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from build_models.data.complexes import COMPLEX
 from build_models.learn import held_out, samples, train
 from build_models.learn.held_out import Fits
 from build_models.report import scores
@@ -31,9 +30,8 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
         groups = {"all": np.ones(len(mean), bool), "nothing told": ~s02 & ~named}
         groups |= {"s02 told": s02 & ~named, "elements told": named & ~s02, "both told": s02 & named}
         groups |= {name: kind == i for i, name in enumerate(KINDS)}
-        complexes = np.char.startswith(data.prototypes, COMPLEX)
-        groups["vacancies, supports, dopants, sheets"] = this.anchors.defect[tested] & ~complexes
-        groups["complexes"] = this.anchors.defect[tested] & complexes
+        defect = this.anchors.defect[tested]
+        groups |= {"vacancies, supports, dopants, sheets": defect & ~data.made_up, "complexes": data.made_up}
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: data.elements == element for element in np.unique(data.elements)}
         metrics[reads] = {

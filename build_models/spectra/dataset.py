@@ -21,6 +21,7 @@ CLASSES = np.arange(1, 17)
 # At most so many sites of one formula, absorber and coordination number are taken: a hundred polytypes of ZnS are
 # neither a hundred things to learn nor a hundred right answers.
 MOST_ALIKE = 10
+COMPLEX = "complex "  # what the structure types of complexes begin with
 CLEAR = 0.8  # CrystalNN's weight above which a site's coordination number is called clear
 # For tables without the Debye model (Materials Project spectra): one sigma2 for all paths, Å^2, the largest first.
 SIGMA2 = np.array([0.012, 0.009, 0.006, 0.004, 0.002])
@@ -56,6 +57,11 @@ class Dataset:
     def trainable(self) -> np.ndarray:
         """Rows whose label the models can give, as a mask."""
         return (self.labels.sum(1) > 0) & np.isin(self.cn, CLASSES)
+
+    @property
+    def made_up(self) -> np.ndarray:
+        """Rows of complexes, as a mask: that their composition goes with their number is none of nature's doing."""
+        return np.asarray(np.char.startswith(self.prototypes, COMPLEX))
 
     @cached_property
     def metallic(self) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_the_stage_makes_a_table_and_goes_on_where_it_was(tmp_path, monkeypatch,
     assert sorted(read.elements) == sorted(ELEMENTS)
     assert read.trainable.all()
     assert (read.weight == 1).all()
-    assert np.char.startswith(read.prototypes, complexes.COMPLEX).all()
+    assert read.made_up.all()
     assert complexes.simulate(settings) == path
     assert "10 sites, 0 of them to be done" in capsys.readouterr().out
     assert pq.read_table(path).equals(first)

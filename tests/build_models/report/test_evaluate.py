@@ -132,6 +132,13 @@ def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold
     assert (six == (fold[:20] == 0)).all()
 
 
+def test_a_composition_is_not_learnt_from_complexes(run, learns_by_heart):
+    """As above, but that the extra sites are complexes."""
+    extra, types = np.arange(160) >= 20, np.where(np.arange(160) < 20, run.data.prototypes, "complex water")
+    iron = {"elements": np.full(160, "Fe"), "formulas": np.full(160, "FeO"), "extra": extra, "prototypes": types}
+    assert not told(run, extra, "prototype", np.r_[np.arange(20) % 2, np.full(140, 1)], **iron).any()
+
+
 def told(run, six, scheme, fold=None, **changed):
     """Whether compositions say 6 of each scored site, where some sites have 6 neighbours and the others 4."""
     labels = np.eye(16, dtype=np.float32)[np.where(six, 6, 4) - 1]
@@ -195,6 +202,7 @@ def with_defects(run: Run) -> Run:
 
 
 def test_defects_are_asked_about_where_their_structure_type_is_held_out(run, monkeypatch):
+    monkeypatch.setattr(train, "DEFAULT", {"complex": "forest"})
     this, asked = with_defects(run), []
 
     def predict_fold(_, fitted, tests):
