@@ -21,7 +21,7 @@ from build_models.data.defects import Site, boxed
 from build_models.spectra.dataset import CLEAR, COMPLEX
 from larch_cnpredict.features import ELEMENTS
 
-EACH = 150  # of an absorber
+EACH = 300  # of an absorber
 ALIKE = 0.35  # share of complexes whose ligands are all of one kind, where these fill the polyhedron
 AXIAL, STRETCH = 0.35, (0.92, 1.15)  # share of complexes with an axis of its own, and how much longer that is
 CROOKED, UNEQUAL = 0.06, 0.015  # of directions, radians, and of distances, relative
