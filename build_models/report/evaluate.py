@@ -219,8 +219,8 @@ def of_defects(this: Run) -> dict[str, dict[str, Any]]:
     predicted = cross_validate(this, HEADLINE)["shipped"]
     p = temper(predicted["defects"][family], calibrate.fit_power(predicted["realistic"][family], perfect.cn))
     said = _lowered(p, samples.cross_validate(this, "complex")["defects"][:, : len(GRID)])
-    commonest = {e: np.bincount(perfect.cn[perfect.elements == e]).argmax() for e in set(data.elements)}
-    always = np.array([commonest[e] for e in data.elements]) == data.cn
+    commonest = {e: np.bincount(perfect.cn[perfect.elements == e]).argmax() for e in set(perfect.elements)}
+    always = np.array([commonest.get(e, 0) for e in data.elements]) == data.cn  # nobody guesses an absorber never met
     kinds = np.array([defects.kind(site) for site in data.sites])
     return {
         kind: {"majority": float(always[rows].mean()), family: scores.sure(p[rows], data.cn[rows])}

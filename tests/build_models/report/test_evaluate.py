@@ -240,6 +240,8 @@ def test_defects_are_scored_by_what_they_are(run, monkeypatch):
     assert (complexes["phase"]["sure"], complexes["phase"]["right"], complexes["said"]["sure"]) == (1, 0, 0)
     commonest = np.bincount(run.data.cn[run.data.elements == "Fe"]).argmax()
     assert complexes["majority"] == (cn[8:] == commonest).mean()
+    this.__dict__["defects"] = replace(this.defects, elements=np.full(12, "Zn"))  # of which there is no perfect crystal
+    assert evaluate.of_defects(this)["complexes"]["majority"] == 0
 
 
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
