@@ -81,7 +81,7 @@ FAULTS = {
         Fault("extra sites are tested", "this.anchors.fold), ", "fold), "),
     ],
     "build_models/report/scores.py": [
-        Fault("accuracy is 1", '"accuracy": float(right.mean()),\n        "clear"', '"accuracy": 1.0,\n        "clear"'),
+        Fault("accuracy is 1", 'float(right.mean()),\n        "clear"', '1.0,\n        "clear"'),
         Fault("the majority sees its own fold", "(fold != i) & (elements == element)", "elements == element"),
     ],
     "build_models/run.py": [
