@@ -157,6 +157,11 @@ class Config:
     def seed(self) -> int:
         return self.run.seed
 
+    @property
+    def tables(self) -> list[Path]:
+        """The spectra tables: those that are named, or what stage `table` made."""
+        return [Path(path) for path in self.train.tables] or [self.out / "spectra.parquet"]
+
     def hash(self, *sections: str) -> str:
         """Short hash of the named sections: two outputs with one hash were made with the same settings."""
         return hashlib.sha256(self._json(sections).encode()).hexdigest()[:12]

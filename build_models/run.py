@@ -38,7 +38,7 @@ class Run:
     def load(cls, config: Config) -> Run:
         """Read the tables that the configuration names, or what stage `table` made."""
         train = config.train
-        return cls(config, dataset.load(tables(config), train.structures, train.extra, train.single))
+        return cls(config, dataset.load(config.tables, train.structures, train.extra, train.single))
 
     @property
     def seed(self) -> int:
@@ -164,8 +164,3 @@ class Run:
         data = self.data if name == "shipped" else self.data.take(usual)
         apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
         return copies.make(path, data, augmentation, sharpness, count, seed, apart)
-
-
-def tables(config: Config) -> list[Path]:
-    """The spectra tables of a run."""
-    return [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]

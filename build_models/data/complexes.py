@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pymatgen.core import Composition
 from scipy.spatial.distance import cdist
 
 from build_models.config import Config, ConfigError
 from build_models.data import labels, table, work
-from build_models.data.defects import Site, boxed
-from build_models.spectra.dataset import CLEAR, COMPLEX
+from build_models.data.defects import Site, boxed, clear_sites
+from build_models.spectra.dataset import COMPLEX
 from larch_cnpredict.features import ELEMENTS
 
 EACH = 300  # of an absorber
@@ -147,11 +145,8 @@ WITH_OXIDE, OXIDES = ("Ti", "V", "Cr", "Mn"), 2  # what has double bonds, and ho
 
 def distances(config: Config) -> dict[tuple[str, str], np.ndarray]:
     """Of absorber and donor: coordination numbers and mean distances, (n, 2), of clear sites of the spectra tables."""
-    names = [*table.KEY, "absorber", "cn", "cn_weights", "neighbours"]
     donors = {ligand.names[0] for ligand in LIGANDS.values()}
-    files = [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
-    sites = pd.concat([pq.read_table(path, columns=names).to_pandas() for path in files], ignore_index=True)
-    sites = sites[sites["cn_weights"].map(max) > CLEAR].sort_values(table.KEY)
+    sites = clear_sites(config).sort_values(table.KEY)
     found: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for absorber, cn, words in zip(sites["absorber"], sites["cn"], sites["neighbours"], strict=True):
         bonds = [word.split(":") for word in words.split()]

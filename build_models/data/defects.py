@@ -97,12 +97,16 @@ def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generato
     return Site(row | {"absorber": absorber}, boxed(names, points))
 
 
-def parents(config: Config) -> pd.DataFrame:
-    """Labelled sites of the spectra tables that are surely no metals, with few of one kind."""
+def clear_sites(config: Config) -> pd.DataFrame:
+    """Labelled sites of the spectra tables whose number is clear, without their spectra."""
     names = [*table.KEY, "absorber", "formula", "cn", "cn_weights", "neighbours"]
-    files = [Path(path) for path in config.train.tables] or [config.out / "spectra.parquet"]
-    sites = pd.concat([pq.read_table(path, columns=names).to_pandas() for path in files], ignore_index=True)
-    sites = sites[sites["cn_weights"].map(max) > CLEAR]  # what one neighbour less makes of others nobody knows
+    sites = pd.concat([pq.read_table(path, columns=names).to_pandas() for path in config.tables], ignore_index=True)
+    return sites[sites["cn_weights"].map(max) > CLEAR]
+
+
+def parents(config: Config) -> pd.DataFrame:
+    """Those that are surely no metals, with few of one kind: what one neighbour less makes of others nobody knows."""
+    sites = clear_sites(config)
     firm = {symbol.symbol for symbol in Element if not symbol.is_metal}
     alone = [{word.split(":")[0] for word in words.split()} <= firm - {"H"} for words in sites["neighbours"]]
     sites = sites[np.array(alone, bool) & (sites["cn"] > 2)].sample(frac=1, random_state=config.seed)

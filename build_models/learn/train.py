@@ -40,8 +40,8 @@ def fit_missing(run: Run) -> None:
             files[_path(run, name, unseen)] = (families.fit, name, spectra, rows, run.recipe, run.seed)
         if unseen or not run.config.train.keep:
             every = np.flatnonzero(seen & run.data.trainable)
+            real = every[~run.data.made_up[every]]
             for kind in composition.KINDS:
-                real = every[~run.data.made_up[every]]
                 fitted = (kind, run.compositions[kind], real, run.recipe, run.seed)
                 files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
             of_feff = run.data.take(every[~run.data.single[every]])

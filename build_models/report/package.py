@@ -15,7 +15,7 @@ import numpy as np
 from build_models.config import versions
 from build_models.data import table
 from build_models.learn import composition, samples, shells, train
-from build_models.run import Run, tables
+from build_models.run import Run
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
 from larch_cnpredict.domain import SHELLS, Arrays
@@ -53,7 +53,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "transform": features.TRANSFORM,
         "kmax_range": features.KMAX_RANGE,
         "r_grid": {"step": features.R_STEP, "max": features.R_MAX, "read_from": features.R_MIN, "pool": features.POOL},
-        "tables": [table.provenance(path) for path in tables(run.config)],
+        "tables": [table.provenance(path) for path in run.config.tables],
         "sites": len(data),
         "recipe": asdict(run.recipe),
         "seed": run.seed,
