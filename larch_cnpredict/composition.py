@@ -11,7 +11,7 @@ import xraydb
 
 from .absorber import xdi_section
 from .errors import CompositionError
-from .features import ELEMENTS
+from .features import one_hot
 
 NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
 _HYDRATE = re.compile(r"\.(\d*)(?=\(?H2O\)?$)")  # CuSO4.5H2O: the point is no decimal point
@@ -83,8 +83,7 @@ def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -
     spread = np.sqrt(np.maximum(shares @ places**2 - mean**2, 0))
     highest, lowest = np.where(there, places, 0).max(1), np.where(there, places, NOBLE[-1]).min(1)
     own = shares[np.arange(len(shares)), [_number(absorber) for absorber in absorbers]]
-    which = np.array([[absorber == element for element in ELEMENTS] for absorber in absorbers])
-    columns = [shares[:, 1:], which, own, mean, spread, highest, lowest, there.sum((1, 2))]
+    columns = [shares[:, 1:], one_hot(absorbers), own, mean, spread, highest, lowest, there.sum((1, 2))]
     return np.column_stack(columns).astype(np.float32)
 
 

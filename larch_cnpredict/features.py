@@ -102,10 +102,14 @@ def _pooling(n: int, rstep: float) -> sparse.csr_array:
     return sparse.csr_array(np.array([_means(np.interp(R_GRID, r, row)) for row in np.eye(n)], dtype=np.float32).T)
 
 
+def one_hot(elements: Sequence[str]) -> np.ndarray:
+    """One column for each absorber, (n, 10)."""
+    return np.array([[element == known for known in ELEMENTS] for element in elements], dtype=np.float32)
+
+
 def absorber_columns(elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
     """One column for each absorber, one for the upper limit of the transform."""
-    onehot = np.array([[e == known for known in ELEMENTS] for e in elements], dtype=np.float32)
-    return np.hstack([onehot, ((np.asarray(kmax)[:, None] - KMAX_CENTER) / KMAX_UNIT).astype(np.float32)])
+    return np.hstack([one_hot(elements), ((np.asarray(kmax)[:, None] - KMAX_CENTER) / KMAX_UNIT).astype(np.float32)])
 
 
 def magnitude_features(r: np.ndarray, chir_mag: np.ndarray, elements: Sequence[str], kmax: np.ndarray) -> np.ndarray:
