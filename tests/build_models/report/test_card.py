@@ -261,3 +261,22 @@ def test_how_sure_answers_are_is_said_of_families_and_of_answers(manifest, metri
     assert "may lower, is 0.8 or more for 60.0 % of these sites, of which 61.0 % are right." in readme
     del metrics["as_said"]
     assert "p of an answer" not in card.card(manifest, metrics) + card.render("figures.md.jinja", manifest, metrics)
+
+
+def test_sites_of_no_perfect_crystal_have_a_table_and_are_a_known_failure(manifest, metrics):
+    assert "### Sites of no perfect crystal" not in card.card(manifest, metrics)
+    assert "families have learnt crystals alone" in card.card(manifest, metrics)
+
+    def kind(sure: float, start: float) -> dict:
+        said = figures(start, "accuracy right mean calibration_error", 0.01) | {"sites": 50, "sure": sure}
+        return {"majority": 0.25, "phase": said | {"sure": 0.5, "right": 0.51}, "said": said}
+
+    metrics["defects"] = {"beside a vacancy": kind(0.125, 0.04), "complexes": kind(0.0, 0.6)}
+    manifest["extra"] = [manifest["tables"][0] | {"file": "complexes.parquet"}]
+    text = card.card(manifest, metrics)
+    found = row(section(text, "Sites of no perfect crystal"), "complexes")
+    assert found == ["50", "25.0", "60.0", "50.0", "51.0", "0.0", "61.0"]
+    assert "`phase` has its temperature from perfect crystals; it has learnt from complexes too." in text
+    assert "beside a vacancy 4.0 % right (12.5 % get p of 0.8 or more, and 5.0 % of these are right); complexes" in text
+    assert "; complexes 60.0 % right. A neighbour" in text
+    assert "families have learnt crystals alone" not in text
