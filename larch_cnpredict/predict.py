@@ -15,13 +15,14 @@ from .models import Models, load_models
 from .reading import compare
 from .reference import read_reference
 from .request import Request
-from .result import ONE_SITE, Prediction, is_stale, write
+from .result import LIKELY, ONE_SITE, Prediction, is_stale, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
 
 CONTRADICTION = (
     "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
     "is the sample what it is taken for?"
 )
+LOWERED = "p of CN {} is {:.2f} for a sample that is known to be one site; as a whole this one is read as mean {}"
 
 
 def predict_cn(
@@ -226,6 +227,9 @@ def predict_spectra(
             low, high = untold[i].interval
             by_itself = f"mean {untold[i].mean:.1f} [{low:.1f}, {high:.1f}]"
             notes = [f"with s02 = {request.reference:.2f}; with nothing told beside the spectrum: {by_itself}", *notes]
+        if sample.kind == ONE_SITE and p.max() >= LIKELY > spoken[i].max():
+            low, high = sample.interval
+            notes = [LOWERED.format(numbers[i], p.max(), f"{sample.mean:.1f} [{low:.1f}, {high:.1f}]"), *notes]
         if doubts or sample.kind != ONE_SITE:
             found["cn_shells"] = []
         threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
