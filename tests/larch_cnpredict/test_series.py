@@ -137,7 +137,7 @@ def test_a_group_that_fails_is_left_out_and_said(foils):
     [
         ("foils", None, errors.SeriesError, "no list of groups"),
         ([], None, errors.SeriesError, "no list of groups"),
-        (["nothing"], None, errors.InputError, "there is no group of that name"),
+        (["nothing"], None, errors.InputError, "no group of the name 'nothing'"),
         ([Group()], None, errors.MissingArrayError, "no data at all"),
         (None, "pressure", errors.SeriesError, "what changes along it is .*sample.temperature"),
         (None, [1, 2], errors.BadArrayError, "one number for each of the 3 groups"),
@@ -175,3 +175,13 @@ def test_rows_are_those_of_the_table(foils):
         ("sample2_010.xdi", 350, 4),
         ("sample2_009.xdi", 400, 12),
     ]
+
+
+def test_a_request_that_cannot_be_met_costs_its_own_groups_alone(measured, tmp_path):
+    gone, good = measured("CuO"), measured("Cu_foil")
+    predict_cn([gone, good])
+    gone.cn_predict.request["models"] = str(tmp_path / "gone")
+    gone.chi = 1.01 * gone.chi
+    made = cn_series([gone, good])
+    assert made.groups == [good]
+    assert "gone is missing" in made.left_out[0]
