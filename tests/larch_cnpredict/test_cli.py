@@ -52,6 +52,15 @@ def test_every_kind_of_file_gives_groups_that_can_be_predicted(project, session)
         ("energy_keV ifluor i0", lambda e, mu: (e / 1000, 3 * mu, 3 * np.ones_like(mu))),
         ("energy i0 xmu", lambda e, mu: (e, np.ones_like(mu), mu)),
         ("energy mu", lambda e, mu: (e[::-1], mu[::-1])),
+        ("", lambda e, mu: (e, mu)),
+        ("xx energy", lambda e, mu: (mu, e)),
+        ("energy mu_fluor mu_trans", lambda e, mu: (e, 3 * mu, mu)),
+        ("energy mu_ref mu(E)", lambda e, mu: (e, 3 * mu, mu)),
+        ("point mono_energy xmu", lambda e, mu: (np.arange(len(e)), e, mu)),
+        *(
+            (f"energy {labels}", lambda e, mu: (e, np.full_like(mu, 1e5), 1e5 * np.exp(-mu)))
+            for labels in ("I0(cts) I1(cts)", "i0_counts i1_counts", "ic0 ic1", "monitor trans", "Io It")
+        ),
     ],
 )
 def test_columns_by_their_labels(measured, tmp_path, header, columns):
@@ -62,15 +71,65 @@ def test_columns_by_their_labels(measured, tmp_path, header, columns):
     np.testing.assert_allclose(back.mu, group.mu)
 
 
-def test_what_goes_with_i0_is_not_guessed(tmp_path):
-    np.savetxt(tmp_path / "roi.dat", np.ones((30, 3)), header="energy i0 roi1")
-    with pytest.raises(errors.FileError, match="it has i0, and none of energy, i0, roi1 is a label"):
-        files.read_groups(tmp_path / "roi.dat")
+@pytest.mark.parametrize(
+    ("header", "start", "stop", "columns", "sentence"),
+    [
+        ("energy i0 roi1", 8000, 9000, 3, "none of its columns energy, i0, roi1 is known to be mu: label columns"),
+        ("", 8000, 9000, 3, "none of its columns col1, col2, col3 is known to be mu"),
+        ("energy i0 if1 if2", 8000, 9000, 4, "none of its columns energy, i0, if1, if2 is known"),
+        ("Energy (eV) I0 I1 I2", 8000, 9000, 4, "none of its columns energy, _ev, i0, i1 is known to be mu"),
+        ("energy i10 i1000", 8000, 9000, 3, "is known to be mu"),
+        ("point xmu", 1, 400, 2, "its first column goes from 1 to 400"),
+        ("", 0, 14, 2, "its first column goes from 0 to 14: label columns of chi\\(k\\) as k and chi"),
+        ("energy chi", 0, 14, 2, "its energy column goes from 0 to 14"),
+        ("angle mu", 11, 14, 2, "it has no column of energy: convert angle to eV"),
+        ("energy", 8000, 9000, 1, "it has one column of numbers alone: name a file with columns"),
+    ],
+)
+def test_what_is_energy_and_mu_is_not_guessed(tmp_path, header, start, stop, columns, sentence):
+    np.savetxt(tmp_path / "table.dat", np.linspace([start] * columns, [stop] * columns, 30), header=header)
+    with pytest.raises(errors.FileError, match=sentence):
+        files.read_groups(tmp_path / "table.dat")
 
 
-def test_k_and_chi_columns(measured, tmp_path):
+def test_angles_of_an_xdi_file_are_no_energies(tmp_path):
+    header = (
+        "XDI/1.0\nElement.symbol: Cu\nElement.edge: K\nColumn.1: angle degrees\nColumn.2: mutrans\n---\nangle mutrans"
+    )
+    np.savetxt(tmp_path / "angle.xdi", np.linspace([14, 0], [11, 1], 30), header=header)
+    with pytest.raises(errors.FileError, match="it has no column of energy"):
+        files.read_groups(tmp_path / "angle.xdi")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "it is empty: copy or export"),
+        ("no numbers here\n", "it has no rows of numbers: name a file"),
+        ("# energy mu\n8900,5 0,12\n8901 0,13\n", "decimal commas: write them with decimal points"),
+        ("energy;mu\n8900,5;1,2e-1\n", "decimal commas"),
+        ("# XDI/1.0\n", r"Larch cannot read it \(.*too small to be valid XDI\)\.$"),
+        (None, r"it is a folder: name its files, as in folder/\*\.dat"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path, text, sentence):
+    path = tmp_path if text is None else tmp_path / "text.dat"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(errors.FileError, match=sentence) as caught:
+        files.read_groups(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_columns_with_commas_between_them(tmp_path):
+    (tmp_path / "table.csv").write_text("energy,mu\n" + "".join(f"{e},{e - 8000}\n" for e in range(8000, 8100)))
+    assert files.read_groups(tmp_path / "table.csv")[0].mu[-1] == 99
+
+
+@pytest.mark.parametrize("header", ["k chi", "k(A^-1) chi(k)"])
+def test_k_and_chi_columns(measured, tmp_path, header):
     group = measured()
-    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header="k chi")
+    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header=header)
     (back,) = files.read_groups(tmp_path / "chi.dat")
     assert read_spectrum(files.process(back), Request(element="Cu")).kmax == 12
 
