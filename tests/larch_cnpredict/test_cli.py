@@ -13,7 +13,7 @@ from larch import Group
 from larch.io import read_athena
 from larch.xafs import autobk
 
-from larch_cnpredict import cli, errors, files, larch_hooks, models
+from larch_cnpredict import cli, errors, files, larch_hooks, models, predict_cn
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES, athena
@@ -134,14 +134,14 @@ def test_k_and_chi_columns(measured, tmp_path, header):
     assert read_spectrum(files.process(back), Request(element="Cu")).kmax == 12
 
 
-def test_table_and_csv(project, session, tmp_path, capsys):
+def test_table_and_csv(project, session, measured, tmp_path, capsys):
     table = tmp_path / "table.csv"
     paths = [str(path) for path in (OXIDE, project, session, tmp_path / "missing.dat")]
     assert cli.main(["predict", *paths, "--csv", str(table)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split()[:4] == ["file", "group", "absorber", "cn"]
+    assert printed[0].split() == list(cli.SHOWN)
     rows = list(csv.DictReader(table.open(encoding="utf-8")))
-    assert tuple(rows[0]) == cli.COLUMNS
+    assert list(rows[0]) == ["file", "group", *predict_cn(measured()).row()]
     assert [row["absorber"] for row in rows] == ["Cu K", "Cu K", "Ni K", "Cu K", "Ni K", ""]
     for row in rows[:5]:
         assert row["cn"] in row["cn_set"].split()
@@ -150,6 +150,64 @@ def test_table_and_csv(project, session, tmp_path, capsys):
     assert "there is no such file" in rows[5]["notes"]
     assert any("there is no such file" in line for line in printed)
     assert "transformed" in rows[3]["notes"]
+
+
+def test_csv_is_printed_where_it_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["predict", str(FOIL), "none.dat", "--csv", "-"]) == 0
+    foil, missing = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (foil["cn"], missing["notes"]) == ("12", "none.dat: there is no such file.")
+    assert cli.main(["predict", "none.dat", "--csv", "-"]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == ",".join((*cli.SHOWN, "notes"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_qualifies_an_answer_is_printed(capsys):
+    hidden, shown = "the first peak is low", "the answer depends on it: CN 4 with e0 = 1 eV, CN 6 with e0 = 2 eV"
+    header = "the header's Sample.stoichiometry was not used: it cannot be read"
+    cli._print_table(
+        [
+            {"group": "one", "verdict": "ok", "notes": f"{hidden}; {shown}; {header}"},
+            {"group": "two", "verdict": "ok", "notes": hidden},
+            {"group": "three", "verdict": "undecided", "notes": hidden},
+            {"group": "four", "verdict": "several", "notes": ""},
+        ]
+    )
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[-1] for line in printed if "  " in line] == ["verdict", "ok", "ok", "undecided", "several"]
+    assert [line for line in printed if "  " not in line] == [f"{shown}; {header}", hidden]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--formula", "Na2CrO4"], "--formula Na2CrO4 has no Cu"),
+        (["--elements", "Xx y"], "--elements 'Xx y' cannot be read: write them as in --elements 'Na Cr O'"),
+        (["--formula", "?"], "--formula '?' cannot be read: write it as in --formula Na2CrO4"),
+        (["--reference", "85"], "--reference 85.0 must be a file of a foil, or an s02 from 0.4 to 1.2"),
+    ],
+)
+def test_advice_is_in_options_not_in_python(options, sentence, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    assert cli.main(["predict", str(FOIL), *options, "--csv", str(table)]) == 1
+    assert sentence in "".join(capsys.readouterr())
+    if table.exists():
+        assert sentence in table.read_text(encoding="utf-8")
+
+
+def test_an_absorber_that_is_not_known_is_to_be_given_as_an_option(measured, tmp_path, capsys):
+    group = measured()
+    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header="k chi")
+    assert cli.main(["predict", str(tmp_path / "chi.dat")]) == 1
+    assert "pass it, as in --element Fe." in capsys.readouterr().out
+
+
+def test_help_names_columns_and_models(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "columns labelled energy and mu (or i0 and i1, it or ifluor, or k and chi)" in said
+    assert all(name in said.split("--model MODEL")[-1] for name in ("default", *models.load_models().families))
 
 
 @pytest.mark.feff
@@ -177,7 +235,7 @@ def test_nothing_worked_is_a_nonzero_status(tmp_path, capsys):
     assert cli.main(["predict", str(noise), str(text)]) == 1
     out = capsys.readouterr().out
     assert str(noise) in out
-    assert "Larch cannot" in out
+    assert "it has no rows of numbers" in out
     assert cli.main(["predict", str(FOIL), "--element", "Pt"]) == 1
     assert "is Pt" in capsys.readouterr().out
 
@@ -214,6 +272,13 @@ def test_a_picture_of_the_series(tmp_path, capsys):
     assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 3
     assert cli.main(["predict", str(FOIL), "--series", str(picture), "--overwrite", "--x", "pressure"]) == 1
     assert "The series has no 'pressure'" in capsys.readouterr().err
+
+
+def test_a_picture_of_nothing_is_said(tmp_path, capsys):
+    picture = tmp_path / "series.png"
+    assert cli.main(["predict", str(tmp_path / "none.dat"), "--series", str(picture)]) == 1
+    assert f"{picture} is not written: no spectrum worked" in capsys.readouterr().err
+    assert not picture.exists()
 
 
 def test_what_failed_is_in_no_picture(measured, tmp_path, capsys):
@@ -300,7 +365,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 def test_unknown_model(capsys):
     assert cli.main(["predict", str(FOIL), "--model", "oracle"]) == 1
-    assert "model='oracle' is not one of 'default'" in "".join(capsys.readouterr())
+    assert "--model oracle is not one of 'default'" in "".join(capsys.readouterr())
 
 
 def test_install_info_uninstall(tmp_path, monkeypatch, capsys):
