@@ -22,7 +22,7 @@ QUALIFIES = ("the answer depends", "the header's")  # how notes begin that belon
 WORDS = (
     (r"predict_cn\(group, element='Fe'\)", "--element Fe"),
     (r"\b(element|elements|formula|model)='([\w()]+)'", r"--\1 \2"),
-    (r"\b(elements|formula|model)=(?=['\"])", r"--\1 "),
+    (r"\b(element|elements|formula|model)=(?=['\"])", r"--\1 "),
     (r"reference=(.*) must be a foil's group", r"--reference \1 must be a file of a foil"),
     (r", or pass transform='own' to use chir_mag as it is", ""),
 )

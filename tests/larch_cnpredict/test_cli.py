@@ -184,6 +184,7 @@ def test_what_qualifies_an_answer_is_printed(capsys):
         (["--formula", "Na2CrO4"], "--formula Na2CrO4 has no Cu"),
         (["--elements", "Xx y"], "--elements 'Xx y' cannot be read: write them as in --elements 'Na Cr O'"),
         (["--formula", "?"], "--formula '?' cannot be read: write it as in --formula Na2CrO4"),
+        (["--element", "Xq"], "--element Xq must be an element"),
         (["--reference", "85"], "--reference 85.0 must be a file of a foil, or an s02 from 0.4 to 1.2"),
     ],
 )
