@@ -112,6 +112,7 @@ def draw_series(axes: Axes, series: Series) -> None:
         artist.set_facecolor(colour if in_domain else "white")
         artist.set_label(kind if in_domain else f"outside what the models know ({kind})")
         series.points.append((artist, rows))
+    axes.xaxis.get_major_locator().set_params(integer=bool((series.x == series.x.round()).all()))
     axes.set_ylabel("mean coordination number")
     axes.grid(color=GRID)
     axes.set_axisbelow(True)

@@ -46,6 +46,7 @@ def show_series(tab, groups, x, then) -> None:
         found_before.reset(token)
         if figure is None:
             return
+        tab.write_message(f"Series of {count(len(figure.cn_series.groups))}")
         figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
         if then:
             then(figure.cn_series)

@@ -67,7 +67,7 @@ def build(tab, config, models) -> None:
         roomy(name, Button(panel, label, action=guarded(tab.parent, action)), width)
 
     def entry(name, width, action):
-        wids[name] = wx.TextCtrl(panel, size=(scaled(width), -1))
+        wids[name] = wx.TextCtrl(panel, size=(scaled(width), wids["predict_one"].BestSize.height))
         wids[name].Bind(wx.EVT_TEXT, action)
 
     def choice(name, choices, width, action):
@@ -154,7 +154,7 @@ def build(tab, config, models) -> None:
         wids[name].SetToolTip(words)
     tab.Bind(wx.EVT_CHAR_HOOK, lambda event: on_key(tab, event))
     sizer = wx.BoxSizer(wx.VERTICAL)
-    sizer.Add(panel, 0, LEFT, 3)
+    sizer.Add(panel, 0, wx.LEFT, 3)
     sizer.Add(wids["table"], 1, wx.EXPAND | wx.LEFT | wx.BOTTOM, 3)
     pack(tab, sizer)
 

@@ -10,7 +10,7 @@ from . import host, table
 
 def measure_foil(tab) -> None:
     """Fit the first shell of the current group, a metal foil, and put its s02 where s02 is asked for."""
-    dgroup = tab.controller.get_group()
+    dgroup = tab.current()
     if dgroup is None:
         return tab.write_message("Read data first: there is no current group")
     tab.write_message(f"FEFF makes the metal, and {dgroup.filename} is fitted ...")

@@ -63,7 +63,8 @@ def _attach(tries: int) -> None:
     frames = [window for window in wx.GetTopLevelWindows() if type(window).__name__ == "LarixFrame"]
     ready = [frame for frame in frames if getattr(frame, "statusbar", None)]
     for frame in ready:
-        if frame.menubar.FindMenu(TITLE) == wx.NOT_FOUND:
+        if not hasattr(frame, "cn_attached"):
+            frame.cn_attached = True  # also where it fails: once is enough
             try:
                 _add_tab(frame)
                 _add_menu(frame)

@@ -54,6 +54,8 @@ def browse_structure(tab, site: dict, absorber: str) -> None:
         wanted = fractions(formula)
         there = find_cifs(contains_elements=list(wanted), strict_contains=True)
         same = [cif.ams_id for cif in there if fractions(cif.formula) == wanted]
+        if not same and not number.startswith("mp-"):
+            return frame.write_message(f"{site['site']}, {formula}, has no structure in Larix's CIF browser")
         if not same:
             return host.copy(tab, number, f"Larix's CIF browser has no {formula}: copied {number} (Materials Project)")
         frame.onCIFBrowse()

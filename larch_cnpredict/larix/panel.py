@@ -61,7 +61,7 @@ class CNPanel(TaskPanel):
     def process(self, dgroup=None, **kws):
         """At every choice of a group: predict only where Preferences ask for it, and after the choice is shown."""
         dgroup = dgroup or self.controller.get_group()
-        if self.controller.config[PANEL]["auto_predict"] and not self.answers.current(dgroup):
+        if self.controller.config[PANEL]["auto_predict"] and not self.answer(dgroup):
             wx.CallAfter(self.predict, [dgroup])
 
     def onPanelExposed(self, **kws):
@@ -80,7 +80,7 @@ class CNPanel(TaskPanel):
     # --- predicting
 
     def onPredictOne(self, event=None):
-        dgroup = self.controller.get_group()
+        dgroup = self.current()
         if dgroup is None:
             return self.write_message("Read data first: there is no current group")
         return self.predict([dgroup])
@@ -140,8 +140,8 @@ class CNPanel(TaskPanel):
         self.write_message(batch.summary)
         if self.then and not batch.cancelled:
             self.then()
-        elif batch.answered == [self.controller.get_group()] and self.wids["plot_on_choose"].IsChecked():
-            self.plot(why=True)
+        elif [*batch.groups] == [self.current()] and self.wids["plot_on_choose"].IsChecked():
+            self.plot(why=bool(batch.answered))
 
     def request(self, dgroup) -> Request:
         options = self.options(dgroup)
@@ -161,11 +161,14 @@ class CNPanel(TaskPanel):
         if dgroup is not None:
             texts = {name: self.wids[name].Value for name in ("formula", "s02")}
             self.keep(dgroup, absorber=self.wids["absorber"].StringSelection, **texts)
+            self.refresh()
 
     def onCopyOption(self, name):
         """Absorber, formula or s02 of the current group, for all selected ones."""
         groups, widget = self.selected(), self.wids[name]
         value = widget.StringSelection if isinstance(widget, wx.Choice) else widget.Value
+        if not groups:
+            return self.write_message(host.NONE_SELECTED)
         for dgroup in groups:
             self.keep(dgroup, **{name: value})
         self.write_message(f"{table.TITLES[name]} {value or 'none'}: copied to {count(len(groups))}")
@@ -178,7 +181,8 @@ class CNPanel(TaskPanel):
     @staticmethod
     def options(dgroup) -> dict[str, str]:
         kept = getattr(getattr(dgroup, "config", None), PANEL, None) or {}
-        return {"absorber": AUTO, "formula": header_formula(dgroup), "s02": ""} | kept
+        asked = Request.stored(getattr(dgroup, "cn_predict", None))  # by a command, or in another Larix
+        return {"absorber": AUTO, "formula": header_formula(dgroup), "s02": ""} | table.as_typed(asked) | kept
 
     def onConfigSelect(self, event=None):
         name = self.wids["conf_choice"].GetStringSelection()
@@ -197,6 +201,22 @@ class CNPanel(TaskPanel):
 
     # --- showing
 
+    def current(self):
+        """The current group, unless it has been removed from the list: Larix keeps it among its variables."""
+        dgroup = self.controller.get_group()
+        return dgroup if dgroup is not None and host.exists(self.controller, dgroup) else None
+
+    def stored(self, dgroup):
+        """Its answer, and why it is not to be shown: also where something else stands on the tab than was asked with."""
+        found, problem = self.answers.stored(dgroup)
+        if found and not problem and (unlike := table.unlike(self.request(dgroup), found.request)):
+            problem = f"Predict again: {unlike} changed since {found.headline} was predicted"
+        return found, problem
+
+    def answer(self, dgroup):
+        found, problem = self.stored(dgroup)
+        return None if problem else found
+
     def selected(self):
         names = [self.controller.file_groups.get(name) for name in self.controller.filelist.GetCheckedStrings()]
         groups = [getattr(self.controller.symtable, name, None) for name in names if name]
@@ -205,12 +225,12 @@ class CNPanel(TaskPanel):
     def state(self):
         """What the display depends on, as far as it can be seen cheaply."""
         larix = self.controller
-        return larix.symtable._sys.last_eval_time, larix.groupname, larix.filelist.GetCheckedStrings()
+        return larix.symtable._sys.last_eval_time, larix.groupname, larix.filelist.Items, larix.filelist.GetCheckedStrings()
 
     def refresh(self):
         self.seen = self.state()
         self.show_answer()
-        self.rows = [table.row(dgroup.filename, *self.answers.stored(dgroup)) for dgroup in self.selected()]
+        self.rows = [table.row(dgroup.filename, *self.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()
         self.show_series_names()
 
@@ -234,8 +254,8 @@ class CNPanel(TaskPanel):
             self.write_message(f"Predicting coordination numbers: {batch.done} of {count(batch.total)}")
 
     def show_answer(self):
-        wids, dgroup = self.wids, self.controller.get_group()
-        found, problem = self.answers.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
+        wids, dgroup = self.wids, self.current()
+        found, problem = self.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
         first_sight = problem in (NOT_YET, NO_GROUP)
         answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
         colour, details = ("text", HINT) if first_sight else ("title_red", problem)
@@ -253,7 +273,7 @@ class CNPanel(TaskPanel):
     def show_table(self):
         if self.sorting:
             self.rows = table.in_order(self.rows, *self.sorting)
-        colours = [get_color(COLOURS.get(row["verdict"], "text")) for row in self.rows]
+        colours = [get_color(COLOURS.get(row["verdict"], "text" if row["Status"] == NOT_YET else "title_red")) for row in self.rows]
         fill(self.wids["table"], [[row[column] for column in COLUMNS] for row in self.rows], colours)
 
     def onSort(self, event):
@@ -278,7 +298,7 @@ class CNPanel(TaskPanel):
             return self.write_message("Check the groups of a series in the list at the left")
         x = self.wids["series_x"].GetStringSelection()
         against = None if x == SCAN_NUMBER else x
-        return self.when_answered(groups, lambda: show_series(self, groups, against, then))
+        return self.when_answered(groups, lambda good: show_series(self, good, against, then))
 
     def onPicked(self, dgroup):
         """A point of the series: its group becomes the current one."""
@@ -291,24 +311,35 @@ class CNPanel(TaskPanel):
         if len(groups) != 2:
             return self.write_message(f"Check the two groups to compare in the list at the left: {len(groups)} are")
         command = f"plot_cn_compare({', '.join(dgroup.groupname for dgroup in groups)})"
-        return self.when_answered(groups, lambda: host.show_figure(self, "cn_compare", command))
+        return self.when_answered(groups, lambda good: host.show_figure(self, "cn_compare", command), least=2)
 
     def onFirstShell(self, event=None):
-        fit_first_shell(self.parent)
+        dgroup = self.current()
+        if dgroup is None:
+            return self.write_message("Read data first: there is no current group")
+        return self.when_answered([dgroup], lambda good: host.guarded(self.parent, lambda event: fit_first_shell(self.parent))(None))
 
     def onStructure(self, event=None):
         """From the nearest known site that is chosen to its structure, in Larix's own CIF browser."""
-        dgroup = self.controller.get_group()
-        found = None if dgroup is None else self.answers.current(dgroup)
+        dgroup = self.current()
+        found = None if dgroup is None else self.answer(dgroup)
         if found is None:
             return self.write_message("Predict the current group first: there is no nearest known site")
         row = event.GetRow() if isinstance(event, wx.grid.GridEvent) else max(0, self.wids["sites"].GridCursorRow)
         return browse_structure(self, found.neighbours[row], found.element)
 
-    def when_answered(self, groups, action):
-        """Ask about those of the groups that have no answer, a few at a time, then do this."""
-        unanswered = [dgroup for dgroup in groups if not self.answers.current(dgroup)]
-        return self.predict(unanswered, then=action) if unanswered else action()
+    def when_answered(self, groups, action, least=1):
+        """Ask about those of the groups that have no answer, a few at a time, then do this with all that have one."""
+
+        def go():
+            good = [dgroup for dgroup in groups if self.answer(dgroup)]
+            if len(good) >= least:
+                return action(good)
+            bad = next(dgroup for dgroup in groups if dgroup not in good)
+            return self.write_message(f"{bad.filename}: {self.stored(bad)[1]}")
+
+        unanswered = [dgroup for dgroup in groups if not self.answer(dgroup)]
+        return self.predict(unanswered, then=go) if unanswered else go()
 
     def plot(self, dgroup=None, why=False, **kws):
         """|chi(R)| and the answer; `why`, tens of predictions, also what carried it: not at each choice of a group."""
@@ -333,8 +364,8 @@ class CNPanel(TaskPanel):
 
     def onReport(self, event=None):
         """The answer of the current group, as a paragraph for a paper's supplement."""
-        dgroup = self.controller.get_group()
-        if dgroup is None or self.answers.current(dgroup) is None:
+        dgroup = self.current()
+        if dgroup is None or self.answer(dgroup) is None:
             return self.write_message("Predict the current group first: there is no answer to report")
         text = host.evaluate(self, f"cn_report({dgroup.groupname})")
         if isinstance(text, Exception):

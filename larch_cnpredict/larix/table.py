@@ -11,6 +11,7 @@ from .. import composition
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
+from ..request import Request
 from ..result import MEANING, ONE_SITE, Prediction, safe_cells
 
 AUTO, SCAN_NUMBER = "<Auto>", "<Scan number>"
@@ -78,10 +79,25 @@ def composition_asked(text: str, in_header: str) -> dict[str, str]:
     return {"elements" if several else "formula": text.strip()}
 
 
+def as_typed(asked: Request | None) -> dict[str, str]:
+    """What would stand on the tab for what was asked."""
+    if asked is None:
+        return {}
+    given = {"absorber": asked.element, "formula": asked.elements or asked.formula, "s02": asked.reference}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def unlike(asked: Request, before: Request) -> str:
+    """What stands on the tab otherwise than when this was asked before."""
+    titles = {"element": "Absorber", "formula": "Formula", "elements": "Formula", "reference": "s02"}
+    there = [title for name, title in titles.items() if getattr(asked, name) != getattr(before, name)]
+    return " and ".join(dict.fromkeys(there))
+
+
 def s02_asked(text: str) -> Any:
     """The option of `predict_cn` for what stands at s02: None, a number, or what `predict_cn` says is none."""
     try:
-        return float(text) if text.strip() else None
+        return float(text.replace(",", ".")) if text.strip() else None
     except ValueError:
         return text.strip()
 
