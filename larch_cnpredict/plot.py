@@ -94,6 +94,11 @@ def short(name: str, most: int = 30) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 + 1 :]}"
 
 
+def chir_label(kweight: float) -> str:
+    """k^w chi(k) dk is in Å^-(w+1)."""
+    return rf"$|\chi(R)| \rm\,(\AA^{{-{kweight + 1:g}}})$"
+
+
 def check_figure(figure: Any) -> None:
     """Refuse what cannot be drawn into."""
     if not isinstance(figure, Figure | None):
@@ -115,8 +120,8 @@ def draw_chir(axes: Axes, spectrum: Spectrum, colour: str = BLUE, label: str | N
     """|chi(R)| as the models read it."""
     shown = spectrum.r <= R_SHOWN
     axes.plot(spectrum.r[shown], spectrum.chir_mag[shown], color=colour, linewidth=2, label=label)
-    top, unit = 1.08 * spectrum.chir_mag[shown].max() or 1.0, spectrum.xftf["kweight"] + 1
-    axes.set(xlim=(0, R_SHOWN), ylim=(0, top), xlabel=r"$R \rm\,(\AA)$", ylabel=rf"$|\chi(R)| \rm\,(\AA^{{-{unit}}})$")
+    top, ylabel = 1.08 * spectrum.chir_mag[shown].max() or 1.0, chir_label(spectrum.xftf["kweight"])
+    axes.set(xlim=(0, R_SHOWN), ylim=(0, top), xlabel=r"$R \rm\,(\AA)$", ylabel=ylabel)
     axes.grid(color=GRID)
 
 

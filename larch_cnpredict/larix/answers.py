@@ -43,10 +43,6 @@ class Answers:
             failure = f"Stale, predict again: data or settings have changed since {found.headline} was predicted"
         return found, failure
 
-    def current(self, group: Any) -> Prediction | None:
-        found, problem = self.stored(group)
-        return None if problem else found
-
     def _is_stale(self, group: Any) -> bool:
         """`is_stale` transforms anew: for a table of hundreds, once for each change of a group."""
         stamp = stamp_of(group)

@@ -9,8 +9,8 @@ from larch.wxxas.config import CVar
 from .display import TIPS
 from .host import guarded, say
 from .pages import show_card, show_guide
-from .panel import DESCRIPTION, PANEL, TITLE, CNPanel
-from .table import AUTO, TRANSFORMS, model_choices
+from .panel import DESCRIPTION, TITLE, CNPanel
+from .table import AUTO, PANEL, TRANSFORMS, model_choices
 
 MODES = ("all", "xas", "exafs")
 SETTINGS = (

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from ..plot import R_SHOWN, RED, draw_nearest, draw_probabilities, shade, short
+from ..plot import R_SHOWN, RED, chir_label, draw_nearest, draw_probabilities, shade, short
 from ..result import Prediction
 from ..spectrum import read_spectrum
 
@@ -36,8 +36,8 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
     commands: list[str] = []
     for group in groups:
         found = tab.answer(group)
-        label = short(group.filename, 24) + (f": {found.headline}" if found else "")
-        commands.append(chir_command(group, title, label=label, new=not commands, delay_draw=True))
+        words = short(group.filename, 24) + (f": {found.headline}" if found else "")
+        commands.append(chir_command(group, title, label=words, new=not commands, delay_draw=True))
     panel = tab.controller.get_display(win=1).panel
     with drawn_once(panel, groups[0]):
         tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
@@ -54,7 +54,7 @@ def drawn_once(panel: Any, group: Any) -> Iterator[None]:
         yield
     finally:
         panel.conf.relabel = relabel
-        relabel(**labels | {"ylabel": unit(group), "delay_draw": True})
+        relabel(**labels | {"ylabel": label(group), "delay_draw": True})
         panel.canvas.draw = draw
         draw()
 
@@ -65,10 +65,10 @@ def chir_command(group: Any, title: str, **options: Any) -> str:
     return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN:g}, win=1, title={title!r}{text})"
 
 
-def unit(group: Any) -> str:
-    """k^w chi(k) dk is in Å^-(w+1); Larch's own label forgets that the integral over k adds one."""
+def label(group: Any) -> str:
+    """Larch's own label forgets that the integral over k adds one to the power."""
     made = getattr(getattr(group, "callargs", None), "xftf", None) or {}
-    return rf"$|\chi(R)| \rm\,(\AA^{{-{int(2 if made.get('kweight') is None else made['kweight']) + 1}}})$"
+    return chir_label(2 if made.get("kweight") is None else made["kweight"])
 
 
 def draw_nothing(panel: Any, title: str) -> None:
