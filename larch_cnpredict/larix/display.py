@@ -230,6 +230,15 @@ def on_key(tab, event) -> None:
         event.Skip()
 
 
+def show_options(wids, options) -> None:
+    """What stands on the tab for a group; a field that is being typed into has it already, and keeps its cursor."""
+    for name, value in options.items():
+        if isinstance(wids[name], wx.Choice):
+            wids[name].SetStringSelection(value)
+        elif wids[name].Value != value:
+            wids[name].ChangeValue(value)
+
+
 def show_progress(wids, batch) -> None:
     for name in ("predict_one", "predict_sel"):
         wids[name].Enable(batch is None)

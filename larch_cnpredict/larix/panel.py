@@ -48,9 +48,6 @@ class CNPanel(TaskPanel):
     # --- what Larix calls
 
     def fill_form(self, dgroup, newgroup=False):
-        for name, value in asked.options(dgroup).items():
-            set_text = getattr(self.wids[name], "ChangeValue", None) or self.wids[name].SetStringSelection
-            set_text(value)
         self.refresh()
 
     def process(self, dgroup=None, **kws):
@@ -157,7 +154,7 @@ class CNPanel(TaskPanel):
         if dgroup is not None:
             texts = {name: self.wids[name].Value for name in ("formula", "s02")}
             asked.keep(dgroup, absorber=self.wids["absorber"].StringSelection, **texts)
-            self.refresh()
+            self.seen = None  # to be shown when idle: keys may come faster than a table of hundreds is made
 
     def onCopyOption(self, name):
         """Absorber, formula or s02 of the current group, for all selected ones."""
@@ -217,7 +214,8 @@ class CNPanel(TaskPanel):
 
     def refresh(self):
         self.seen = self.state()
-        dgroup = self.current()
+        if (dgroup := self.current()) is not None:
+            display.show_options(self.wids, asked.options(dgroup))
         display.show_answer(self.wids, getattr(dgroup, "filename", ""), *self.stored(dgroup))
         self.rows = [table.row(dgroup.filename, *self.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()

@@ -689,6 +689,8 @@ def beside_others(larix, path, folder):
     out["bars"] = len(axes.child_axes)
     larix.choose(page.wids["absorber"], "Cu")
     larix.click(page.wids["copy_absorber"])
+    larix.click(page.wids["predict_sel"])  # or what is exported had to be asked about first
+    finished(larix, page)
     out["absorbers"] = [options_of(larix, name)["absorber"] for name in names]
     save_settings(larix, page)
     larix.choose(page.wids["conf_choice"], "default")
@@ -777,6 +779,7 @@ def taken_back(larix, path):
     larix.select(names[0])
 
     def seen():
+        larix.settle()
         red = [wids["table"].GetCellTextColour(i, 0) == get_color("title_red") for i in range(3)]
         return texts(page) | {"rows": [row[2] for row in cells(wids["table"])], "red": red}
 
@@ -794,8 +797,9 @@ def taken_back(larix, path):
     out["copied"] = seen()
     wids["s02"].SetValue("")
     larix.click(wids["copy_s02"])
-    larix.larch.eval(f"predict_cn({larix.group(names[1]).groupname}, formula='Cu')")
     larix.select(names[1])
+    larix.larch.eval(f"predict_cn({larix.group(names[1]).groupname}, formula='Cu')")
+    larix.settle()
     out["by a command"] = [wids["formula"].Value, texts(page)["answer"]]
 
     larix.select(names[0])
@@ -1048,7 +1052,9 @@ def odd_names(larix, path):
         larix.click(page.wids[button])
     larix.check(names[:2])
     larix.click(page.wids["compare"])
-    return out | {"windows": [key for key in larix.frame.subframes if key.startswith("cn_")], "buffer": larix.buffer()}
+    windows = larix.frame.subframes
+    out["legend"] = [text.get_text() for text in windows["cn_compare"].canvas.figure.axes[0].get_legend().texts]
+    return out | {"windows": [key for key in windows if key.startswith("cn_")], "buffer": larix.buffer()}
 
 
 def meddling(larix, path, groups):

@@ -415,7 +415,7 @@ def test_every_button_entry_and_option(shared, project, tmp_path):
     folder = tmp_path / "files"
     folder.mkdir()
     seen = shared("everything", path=project, folder=folder)
-    assert len(seen["pressed"]) == len(set(seen["pressed"])) > 60
+    assert len(seen["pressed"]) == len(set(seen["pressed"])) > 45
     assert [name for name in seen["dead"] if ": " not in name] == []  # a choice is seen at the next prediction
     assert len(seen["files"]) == 3  # two buttons and an entry of the menu export
     assert min(seen["files"]) > 200
@@ -434,6 +434,7 @@ def test_odd_names(shared, project):
     for name, answer, report in seen["reports"]:
         assert re.fullmatch(r"CN \d+", answer)
         assert report.startswith(f"{name}: Cu K-edge EXAFS")
+    assert max(map(len, seen["legend"])) < 60  # or nothing would be left of the axes beside it
     assert sorted(seen["windows"]) == ["cn_compare", "cn_series"]
     _, ours = seen["buffer"].split("predict_cn(", 1)  # Larix itself stumbles over one of these when it copies a group
     assert "Error" not in ours
