@@ -1084,14 +1084,14 @@ def stale_everywhere(larix, path):
     name = names[-1]
     plot = larix.controller.get_display(win=1).panel
     out = {}
-    for what, change in (("ek0", 8), ("rbkg", 0.5), ("fft_kmax", -3)):
+    for what, value in (("ek0", larix.group(name).e0 + 8), ("rbkg", 1.5), ("fft_kmax", 9)):
         larix.select(name)
         larix.click(page.wids["predict_one"])
         finished(larix, page)
         shown = [texts(page)["answer"], len(plot.axes.child_axes)]
         exafs = larix.tab("exafs")
         exafs.last_process_time = 0  # it takes no notice of what comes half a second after it
-        exafs.wids[what].SetValue(exafs.wids[what].GetValue() + change)
+        exafs.wids[what].SetValue(value)
         exafs.onProcess()
         cn_tab(larix)
         larix.click(page.wids["plot_one"])

@@ -418,7 +418,7 @@ def test_every_button_entry_and_option(shared, project, tmp_path):
     assert len(seen["pressed"]) == len(set(seen["pressed"])) > 45
     assert [name for name in seen["dead"] if ": " not in name] == []  # a choice is seen at the next prediction
     assert len(seen["files"]) == 3  # two buttons and an entry of the menu export
-    assert min(seen["files"]) > 200
+    assert min(seen["files"]) > 100  # the first says that nothing has been asked with the s02 that was copied
     assert "please report this" not in seen["buffer"]
     for command in ("predict_cn(", "explain(", "plot_cn_series(", "plot_cn_compare(", "cn_report("):
         assert command in seen["buffer"]
