@@ -57,9 +57,9 @@ def install_larix(_larch: Any = None) -> None:
     try:
         from larch.wxxas.config import LARIX_PANELS
 
-        from .larix import menu, panel
+        from .larix import menu, table
 
-        if panel.PANEL not in LARIX_PANELS:  # init.lar and an entry point may both ask
+        if table.PANEL not in LARIX_PANELS:  # init.lar and an entry point may both ask
             menu.install(_larch)
     except Exception as error:  # noqa: BLE001  (said, and Larix goes on)
         _say(_larch, error)

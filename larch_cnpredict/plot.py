@@ -14,7 +14,7 @@ from .result import ONE_SITE, Prediction
 from .spectrum import Spectrum
 
 BLUE, RED = "#1f77b4", "#d62728"  # the first two line colours of Larch's own plots
-DARK, GREY, GRID = "#555555", "#c8c8c8", "#e5e5e5"
+DARK, GREY, GRID = "#555555", (0.5, 0.5, 0.5, 0.45), "#e5e5e5"
 NOTABLE = 0.5  # where ln p falls by less than this, the shade stays paler, whatever the largest is
 DEEPEST = 0.55  # opacity of the darkest shade, through which lines are seen
 R_SHOWN = 6.0  # Å
@@ -76,7 +76,7 @@ def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = 
         figure = emptied(figure, (9, 4.5))
         axes = figure.subplot_mosaic([["chir", "cn"], ["lost", "cn"]], width_ratios=(3, 2), height_ratios=(2, 1))
         for (name, answer, spectrum, made), colour, side in zip(both, (BLUE, RED), (-0.2, 0.2), strict=True):
-            draw_chir(axes["chir"], spectrum, colour, f"{name}: {answer.headline}")
+            draw_chir(axes["chir"], spectrum, colour, f"{short(name)}: {answer.headline}")
             lost = 100 * (1 - np.exp(-np.clip(made.importance, 0, None)))
             axes["lost"].plot(made.importance_r, lost, color=colour, linewidth=2)
             draw_probabilities(axes["cn"], answer, colour, side)
@@ -87,6 +87,16 @@ def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = 
         axes["lost"].grid(color=GRID)
         axes["cn"].set_title("coloured: 90 % prediction sets", fontsize="small")
     return figure
+
+
+def short(name: str, most: int = 30) -> str:
+    """A name that a legend or a title has room for."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 + 1 :]}"
+
+
+def chir_label(kweight: float) -> str:
+    """k^w chi(k) dk is in Å^-(w+1)."""
+    return rf"$|\chi(R)| \rm\,(\AA^{{-{kweight + 1:g}}})$"
 
 
 def check_figure(figure: Any) -> None:
@@ -113,8 +123,8 @@ def draw_chir(axes: Axes, spectrum: Spectrum, colour: str = BLUE, label: str | N
     """|chi(R)| as the models read it."""
     shown = spectrum.r <= R_SHOWN
     axes.plot(spectrum.r[shown], spectrum.chir_mag[shown], color=colour, linewidth=2, label=label)
-    top, unit = 1.08 * spectrum.chir_mag[shown].max() or 1.0, spectrum.xftf["kweight"] + 1
-    axes.set(xlim=(0, R_SHOWN), ylim=(0, top), xlabel=r"$R \rm\,(\AA)$", ylabel=rf"$|\chi(R)| \rm\,(\AA^{{-{unit}}})$")
+    top, ylabel = 1.08 * spectrum.chir_mag[shown].max() or 1.0, chir_label(spectrum.xftf["kweight"])
+    axes.set(xlim=(0, R_SHOWN), ylim=(0, top), xlabel=r"$R \rm\,(\AA)$", ylabel=ylabel)
     axes.grid(color=GRID)
 
 

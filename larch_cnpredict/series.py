@@ -109,9 +109,10 @@ def draw_series(axes: Axes, series: Series) -> None:
     for (kind, in_domain), rows in sorted(kinds.items(), reverse=True):
         marker, colour = STYLES.get(kind, STYLES[KINDS[0]])
         artist = axes.scatter(series.x[rows], mean[rows], marker=marker, edgecolors=colour, picker=True, pickradius=5)
-        artist.set_facecolor(colour if in_domain else "white")
+        artist.set_facecolor(colour if in_domain else axes.get_facecolor())
         artist.set_label(kind if in_domain else f"outside what the models know ({kind})")
         series.points.append((artist, rows))
+    axes.locator_params("x", integer=bool((series.x == series.x.round()).all()))
     axes.set_ylabel("mean coordination number")
     axes.grid(color=GRID)
     axes.set_axisbelow(True)

@@ -26,7 +26,8 @@ class Answers:
         self.failures.setdefault(group.groupname, (message, group, getattr(group, "chir_mag", None)))
 
     def answered(self, group: Any) -> None:
-        self.checked.setdefault(group.groupname, (stamp_of(group), False))
+        if group.groupname not in self.checked:  # or each step of a batch would look at all that are done
+            self.checked[group.groupname] = (stamp_of(group), False)
 
     def stored(self, group: Any) -> tuple[Prediction | None, str]:
         """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
@@ -41,10 +42,6 @@ class Answers:
         if not failure and self._is_stale(group):
             failure = f"Stale, predict again: data or settings have changed since {found.headline} was predicted"
         return found, failure
-
-    def current(self, group: Any) -> Prediction | None:
-        found, problem = self.stored(group)
-        return None if problem else found
 
     def _is_stale(self, group: Any) -> bool:
         """`is_stale` transforms anew: for a table of hundreds, once for each change of a group."""

@@ -36,8 +36,8 @@ def wake_models() -> None:
     gc.collect()  # or Python does it in the middle of the first plot: a quarter of a second
 
 
-def show_series(tab, groups, x, then) -> None:
-    """Draw groups that have answers, against `x` (None: scan numbers); `then`: what is done with its Series."""
+def show_series(tab, groups, wanted, x, then) -> None:
+    """Draw the groups that have answers, of all `wanted`, against `x` (None: scan numbers); `then` gets the Series."""
 
     def show(made=None):
         token = found_before.set(made)
@@ -46,6 +46,7 @@ def show_series(tab, groups, x, then) -> None:
         found_before.reset(token)
         if figure is None:
             return
+        tab.write_message(f"Series of {len(figure.cn_series.groups)} of {wanted}")
         figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
         if then:
             then(figure.cn_series)

@@ -71,7 +71,7 @@ class Batch:
         if self.cancelled:
             return f"Cancelled: {self.done} of {groups} done"
         text = f"Predicted the coordination number of {len(self.answered)} of {groups}"
-        text += f", {len(self.failed)} failed: see the table" if self.failed else ""
+        text += f", {len(self.failed)} failed" + (": see the table" if self.total > 1 else "") if self.failed else ""
         return text + (f", {self.removed} removed meanwhile" if self.removed else "")
 
     def _there(self, groups: list[Any]) -> list[Any]:

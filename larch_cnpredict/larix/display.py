@@ -2,14 +2,19 @@
 
 import wx
 import wx.grid
-from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_font, pack
+from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_color, get_font, pack
 
 from ..features import ELEMENTS
-from .foil import measure_foil
-from .host import guarded
-from .table import AUTO, COLUMNS, SCAN_NUMBER, SITES, TRANSFORMS
+from .answers import NOT_YET
+from .host import NO_GROUP, guarded
+from .next_step import measure_foil
+from .table import AUTO, COLUMNS, HINT, SCAN_NUMBER, SITES, TRANSFORMS, answer_texts, site_row
+
+COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blue", "outside": "title_red"}
+COLOURS |= {NOT_YET: "text", NO_GROUP: "text"}  # what else is a problem is as red
 
 SAMPLE = "CN 16"  # what the place of the answer always has room for
+TABLE_LOW, SITES_LOW, SITES_HIGH = 90, 66, 130  # px
 USUAL = 79  # px that ten digits take at the text size for which widths are written here
 TIPS = {
     "predict_one": "Predict the coordination number of the current group (Enter)",
@@ -67,8 +72,11 @@ def build(tab, config, models) -> None:
         roomy(name, Button(panel, label, action=guarded(tab.parent, action)), width)
 
     def entry(name, width, action):
-        wids[name] = wx.TextCtrl(panel, size=(scaled(width), -1))
+        wids[name] = wx.TextCtrl(panel, size=(scaled(width), wids["predict_one"].BestSize.height))
         wids[name].Bind(wx.EVT_TEXT, action)
+
+    def copy(name):
+        button(f"copy_{name}", "Copy", 50, lambda event: tab.onCopyOption(name))
 
     def choice(name, choices, width, action):
         roomy(name, Choice(panel, choices=list(choices), action=action), width)
@@ -110,14 +118,14 @@ def build(tab, config, models) -> None:
     button("first_shell", "Fit First Shell", 130, tab.onFirstShell)
     line("series", "against:", "series_x", "compare", "first_shell")
     choice("absorber", (AUTO, *ELEMENTS), 90, tab.onOption)
-    button("copy_absorber", "Copy Absorber to Selected Groups", 185, lambda event: tab.onCopyOption("absorber"))
-    entry("formula", 150, tab.onOption)
-    button("copy_formula", "Copy Formula", 100, lambda event: tab.onCopyOption("formula"))
-    line("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
+    copy("absorber")
+    entry("formula", 120, tab.onOption)
+    copy("formula")
     entry("s02", 60, tab.onOption)
-    button("foil_s02", "Take s02 from This Foil", 185, lambda event: measure_foil(tab))
-    button("copy_s02", "Copy s02 to Selected Groups", 185, lambda event: tab.onCopyOption("s02"))
-    line("s02, where it is known:", "s02", "foil_s02", "copy_s02")
+    button("foil_s02", "From Foil", 80, lambda event: measure_foil(tab))
+    copy("s02")
+    of_group = ("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
+    line(*of_group, "s02:", "s02", "foil_s02", "copy_s02")
     choice("model", models, 110, None)
     choice("transform", TRANSFORMS, 140, None)
     choice("conf_choice", tab.configs, 110, tab.onConfigSelect)
@@ -133,7 +141,7 @@ def build(tab, config, models) -> None:
     line("status")
     wids["details"] = wx.TextCtrl(panel, size=(scaled(750), 88), style=wx.TE_MULTILINE | wx.TE_READONLY)
     line("details")
-    wids["sites"] = make_grid(panel, SITES, scaled, 130)
+    wids["sites"] = make_grid(panel, SITES, scaled, SITES_HIGH)
     wids["sites"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, guarded(tab.parent, tab.onStructure))
     button("structure", "Find Structure", 110, tab.onStructure)
     line("sites", "structure")
@@ -145,7 +153,7 @@ def build(tab, config, models) -> None:
     button("report", "Copy Report on Current Group", 185, tab.onReport)
     line("table_title", "copy", "export", "export_series", "report")
     panel.pack()
-    wids["table"] = make_grid(tab, COLUMNS, scaled, 170)
+    wids["table"] = make_grid(tab, COLUMNS, scaled, TABLE_LOW)
     wids["table"].Bind(wx.EVT_SIZE, lambda event: widen_last(wids["table"], scaled, event))
     wids["table"].Bind(wx.grid.EVT_GRID_COL_SORT, tab.onSort)
     wids["table"].Bind(wx.grid.EVT_GRID_CELL_LEFT_DCLICK, tab.onShowRow)
@@ -154,9 +162,20 @@ def build(tab, config, models) -> None:
         wids[name].SetToolTip(words)
     tab.Bind(wx.EVT_CHAR_HOOK, lambda event: on_key(tab, event))
     sizer = wx.BoxSizer(wx.VERTICAL)
-    sizer.Add(panel, 0, LEFT, 3)
+    sizer.Add(panel, 0, wx.LEFT, 3)
     sizer.Add(wids["table"], 1, wx.EXPAND | wx.LEFT | wx.BOTTOM, 3)
     pack(tab, sizer)
+    tab.parent.nb.SetMinSize((700, 400))  # Larix's is 700 high: on a lower screen the end of each tab is out of sight
+    tab.Bind(wx.EVT_SIZE, lambda event: share_height(panel, wids["sites"], event))
+
+
+def share_height(panel, sites, event) -> None:
+    """Where the tab is low, the nearest sites show fewer lines, or the table below them would have no room."""
+    event.Skip()
+    sites.InvalidateBestSize()
+    others = panel.BestSize.height - sites.MinHeight + TABLE_LOW + 3
+    sites.SetMinSize((sites.MinWidth, min(max(event.GetSize().height - others, SITES_LOW), SITES_HIGH)))
+    sites.InvalidateBestSize()
 
 
 def share_line(answer, numbers) -> None:
@@ -209,6 +228,44 @@ def on_key(tab, event) -> None:
         tab.onPredictOne()
     else:
         event.Skip()
+
+
+def show_options(wids, options) -> None:
+    """What stands on the tab for a group; a field that is being typed into has it already, and keeps its cursor."""
+    for name, value in options.items():
+        if isinstance(wids[name], wx.Choice):
+            wids[name].SetStringSelection(value)
+        elif wids[name].Value != value:
+            wids[name].ChangeValue(value)
+
+
+def show_progress(wids, batch) -> None:
+    for name in ("predict_one", "predict_sel"):
+        wids[name].Enable(batch is None)
+    wids["cancel"].Enable(batch is not None)
+    wids["progress"].SetRange(batch.total if batch else 1)
+    wids["progress"].SetValue(batch.done if batch else 0)
+
+
+def show_answer(wids, name, found, problem) -> None:
+    """The answer for the current group, or why there is none."""
+    answer, numbers, status, sites = "CN –", name, problem, []
+    colour, details = COLOURS.get(problem, "title_red"), HINT if problem in COLOURS else problem
+    if found is not None and not problem:
+        colour, (answer, numbers, status, details) = COLOURS[found.verdict], answer_texts(found)
+        sites = [site_row(site) for site in found.neighbours]
+    for widget, label in (("answer", answer), ("numbers", numbers), ("status", status)):
+        wids[widget].SetLabel(label)
+        wids[widget].SetToolTip(label)
+        wids[widget].SetForegroundColour(get_color(colour))
+    share_line(wids["answer"], wids["numbers"])
+    wids["details"].ChangeValue(details)
+    fill(wids["sites"], sites)
+
+
+def show_table(grid, rows) -> None:
+    colours = [get_color(COLOURS.get(row["verdict"] or row["Status"], "title_red")) for row in rows]
+    fill(grid, [[row[column] for column in COLUMNS] for row in rows], colours)
 
 
 def fill(grid, rows, colours=None) -> None:

@@ -10,6 +10,7 @@ from matplotlib import rc_context, rcParams
 from ..errors import CNPredictError
 from .table import as_text
 
+NO_GROUP = "No current group: read data, or choose one in the list at the left"
 NONE_SELECTED = "No groups selected: check them in the list at the left"
 
 
@@ -85,8 +86,8 @@ def copy(tab, text, message) -> None:
         tab.write_message(message)
 
 
-def save(tab, rows, columns, name):
-    """A table to a file that the user chooses."""
+def save(tab, rows, name):
+    """A table to a file that the user chooses; of groups that have no answer there are fewer cells."""
     if not rows:
         return tab.write_message(NONE_SELECTED)
     path = FileSave(tab, "Save Coordination Numbers", name, wildcard="CSV Files (*.csv)|*.csv")
@@ -94,6 +95,7 @@ def save(tab, rows, columns, name):
     if not path or (Path(path).exists() and Popup(tab, *question, style=wx.YES_NO) != wx.ID_YES):
         return None
     try:
+        columns = max(rows, key=len)
         Path(path).write_text(as_text(rows, columns, "excel"), encoding="utf-8")
     except OSError as err:
         problem = f"{path} could not be written ({err.strerror}): choose another folder"

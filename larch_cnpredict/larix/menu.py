@@ -9,8 +9,8 @@ from larch.wxxas.config import CVar
 from .display import TIPS
 from .host import guarded, say
 from .pages import show_card, show_guide
-from .panel import DESCRIPTION, PANEL, TITLE, CNPanel
-from .table import AUTO, TRANSFORMS, model_choices
+from .panel import DESCRIPTION, TITLE, CNPanel
+from .table import AUTO, PANEL, TRANSFORMS, model_choices
 
 MODES = ("all", "xas", "exafs")
 SETTINGS = (
@@ -63,7 +63,8 @@ def _attach(tries: int) -> None:
     frames = [window for window in wx.GetTopLevelWindows() if type(window).__name__ == "LarixFrame"]
     ready = [frame for frame in frames if getattr(frame, "statusbar", None)]
     for frame in ready:
-        if frame.menubar.FindMenu(TITLE) == wx.NOT_FOUND:
+        if not hasattr(frame, "cn_attached"):
+            frame.cn_attached = True  # also where it fails: once is enough
             try:
                 _add_tab(frame)
                 _add_menu(frame)

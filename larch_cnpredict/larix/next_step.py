@@ -1,4 +1,4 @@
-"""From an answer on, in Larix: the first shell in the FEFF Fitting tab, a known site in the CIF browser."""
+"""Fits and structures in Larix: first shell in the FEFF Fitting tab, known site in the CIF browser, s02 of a foil."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from xraydb import chemparse
 
 from larch_cnpredict import first_shell
 
-from . import host
+from ..errors import CNPredictError
+from ..reference import read_reference
+from ..spectrum import spectrum_name
+from . import host, table
 
 # in the tab's own manner: N, deltar and sigma2 are named after the path, s02 and e0 are shared with others
 NAMES = {"s02": "s02", "N": "N_{}", "e0": "e0", "deltar": "delr_{}", "sigma2": "sigma2_{}"}
 
 
-def fit_first_shell(frame) -> None:
-    """Add the first shell of the current group to the FEFF Fitting tab. FEFF takes some seconds, then the tab is shown.
+def fit_first_shell(frame, group) -> None:
+    """Add the first shell of a group to the FEFF Fitting tab. FEFF takes some seconds, then the tab is shown.
 
     FEFF's files stay where Larix keeps its own FEFF runs, as saved fits name them. What the user has set already stays.
     """
-    group = frame.controller.get_group()
-    if group is None:
-        return frame.write_message("No Group to fit: import one first")
     frame.write_message(f"FEFF makes the first shell of {group.filename} ...")
     with wx.BusyCursor():
         shell = first_shell(group, folder=Path(user_larchdir) / "feff")
@@ -54,6 +54,8 @@ def browse_structure(tab, site: dict, absorber: str) -> None:
         wanted = fractions(formula)
         there = find_cifs(contains_elements=list(wanted), strict_contains=True)
         same = [cif.ams_id for cif in there if fractions(cif.formula) == wanted]
+        if not same and not number.startswith("mp-"):
+            return frame.write_message(f"{site['site']}, {formula}, has no structure in Larix's CIF browser")
         if not same:
             return host.copy(tab, number, f"Larix's CIF browser has no {formula}: copied {number} (Materials Project)")
         frame.onCIFBrowse()
@@ -78,3 +80,19 @@ def fractions(formula: str) -> dict[str, float]:
     """Share of each element, the same for Cu2O and O Cu2."""
     amounts = chemparse(formula.replace(" ", ""))
     return {symbol: round(amount / sum(amounts.values()), 3) for symbol, amount in sorted(amounts.items())}
+
+
+def measure_foil(tab) -> None:
+    """Fit the first shell of the current group, a metal foil, and put its s02 where s02 is asked for."""
+    dgroup = tab.current()
+    if dgroup is None:
+        return tab.write_message(host.NO_GROUP)
+    tab.write_message(f"FEFF makes the metal, and {dgroup.filename} is fitted ...")
+    with wx.BusyCursor():
+        _, problem = host.make_chi(tab, dgroup)
+        try:
+            found = read_reference(dgroup)
+        except CNPredictError as error:
+            return tab.write_message(problem or table.in_words_of_the_tab(str(error), spectrum_name(dgroup)))
+    tab.wids["s02"].SetValue(f"{found.s02:.2f}")
+    return tab.write_message(f"{dgroup.filename}: s02 = {found.s02:.2f}. Check the samples, then press Copy beside it")

@@ -5,29 +5,24 @@ from typing import Any
 
 import wx
 import wx.grid
-from larch import Group
 from larch.larchlib import read_config
 from larch.site_config import user_larchdir
-from larch.wxlib import get_color, set_widget_value
+from larch.wxlib import set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
 
-from ..composition import header_formula
 from ..request import Request
 from ..scans import series_names
 from ..spectrum import spectrum_name
-from . import host, plots, table
-from .answers import NOT_YET, Answers
+from . import asked, display, host, plots, table
+from .answers import Answers
 from .aside import aside, show_series, wake_models
 from .batch import Batch, count
-from .display import build, fill, share_line
 from .next_step import browse_structure, fit_first_shell
-from .table import AUTO, COLUMNS, CSV_COLUMNS, HINT, SCAN_NUMBER, TRANSFORMS, model_choices
+from .table import COLUMNS, PANEL, SCAN_NUMBER, TRANSFORMS, model_choices
 
-PANEL = "cnpredict"
 TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
-COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blue", "outside": "title_red"}
-NO_GROUP = "No group: read data first"
+NOT_OF_A_SERIES = ("athena_params.", "config.")  # names of settings that Larix keeps, of which there are many
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
 
@@ -47,21 +42,18 @@ class CNPanel(TaskPanel):
         self.Bind(wx.EVT_SHOW, lambda event: wx.CallAfter(host.show_all_tabs, parent.nb))
 
     def build_display(self):
-        build(self, self.get_defaultconfig(), model_choices())
+        display.build(self, self.get_defaultconfig(), model_choices())
         self.show_progress()
 
     # --- what Larix calls
 
     def fill_form(self, dgroup, newgroup=False):
-        for name, value in self.options(dgroup).items():
-            set_text = getattr(self.wids[name], "ChangeValue", None) or self.wids[name].SetStringSelection
-            set_text(value)
         self.refresh()
 
     def process(self, dgroup=None, **kws):
         """At every choice of a group: predict only where Preferences ask for it, and after the choice is shown."""
         dgroup = dgroup or self.controller.get_group()
-        if self.controller.config[PANEL]["auto_predict"] and not self.answers.current(dgroup):
+        if self.controller.config[PANEL]["auto_predict"] and not self.answer(dgroup):
             wx.CallAfter(self.predict, [dgroup])
 
     def onPanelExposed(self, **kws):
@@ -80,10 +72,8 @@ class CNPanel(TaskPanel):
     # --- predicting
 
     def onPredictOne(self, event=None):
-        dgroup = self.controller.get_group()
-        if dgroup is None:
-            return self.write_message("Read data first: there is no current group")
-        return self.predict([dgroup])
+        dgroup = self.current()
+        return self.write_message(host.NO_GROUP) if dgroup is None else self.predict([dgroup])
 
     def onPredictSelected(self, event=None):
         groups = self.selected()
@@ -94,17 +84,18 @@ class CNPanel(TaskPanel):
         if not host.is_open(self):  # closed since this was asked for
             return None
         if self.batch:
-            return self.write_message("Still predicting: wait or cancel")
+            self.doing = "Still predicting, wait or cancel"  # stands before each count of what is done from now on
+            return self.show_progress()
         for dgroup in groups:
             self.answers.forget(dgroup)
         self.batch = Batch(
             groups,
             self.request,
             exists=lambda dgroup: host.exists(self.controller, dgroup),
-            process=lambda dgroup: host.make_chi(self, dgroup),
+            process=self.make_ready,
             evaluate=lambda command: host.evaluate(self, command),
         )
-        self.then = then
+        self.then, self.doing = then, "Predicting coordination numbers"
         self.show_progress()
         return wx.CallLater(1, self.onBatch, self.batch)
 
@@ -114,9 +105,10 @@ class CNPanel(TaskPanel):
             return
         try:
             batch.step()
-        except Exception as err:  # noqa: BLE001  (said; the batch must not look as if it were running)
+        except Exception as err:  # noqa: BLE001  (said, and nothing after it; the batch must not look as if it ran on)
             host.say(self.parent, err)
             batch.cancel()
+            self.batch = None
         for dgroup, problem in batch.failed:
             self.answers.failed(dgroup, table.in_words_of_the_tab(problem, spectrum_name(dgroup)))
         for dgroup in batch.answered:
@@ -139,46 +131,41 @@ class CNPanel(TaskPanel):
         self.show_progress()
         self.write_message(batch.summary)
         if self.then and not batch.cancelled:
-            self.then()
-        elif batch.answered == [self.controller.get_group()] and self.wids["plot_on_choose"].IsChecked():
-            self.plot(why=True)
+            self.then(None)
+        elif [*batch.groups] == [self.current()] and self.wids["plot_on_choose"].IsChecked():
+            self.plot(why=bool(batch.answered))
+
+    def make_ready(self, dgroup):
+        """See that the group can be asked about: whether that was work, and what is wrong with it or with its s02."""
+        s02 = self.request(dgroup).reference
+        if isinstance(s02, str):
+            return False, f"s02 {s02!r} is no number: write one such as 0.85, or leave it empty"
+        return host.make_chi(self, dgroup)
 
     def request(self, dgroup) -> Request:
-        options = self.options(dgroup)
-        return Request(
-            element=None if options["absorber"] == AUTO else options["absorber"],
-            model=self.wids["model"].GetStringSelection(),
-            transform=TRANSFORMS[self.wids["transform"].GetStringSelection()],
-            reference=table.s02_asked(options["s02"]),
-            **table.composition_asked(options["formula"], in_header=header_formula(dgroup)),
-        )
+        transform = TRANSFORMS[self.wids["transform"].GetStringSelection()]
+        return asked.request(dgroup, self.wids["model"].GetStringSelection(), transform)
 
     # --- settings
 
     def onOption(self, event=None):
         """Absorber, formula and s02 are of the group, and kept with it."""
-        dgroup = self.controller.get_group()
+        dgroup = self.current()
         if dgroup is not None:
             texts = {name: self.wids[name].Value for name in ("formula", "s02")}
-            self.keep(dgroup, absorber=self.wids["absorber"].StringSelection, **texts)
+            asked.keep(dgroup, absorber=self.wids["absorber"].StringSelection, **texts)
+            self.seen = None  # to be shown when idle: keys may come faster than a table of hundreds is made
 
     def onCopyOption(self, name):
         """Absorber, formula or s02 of the current group, for all selected ones."""
         groups, widget = self.selected(), self.wids[name]
         value = widget.StringSelection if isinstance(widget, wx.Choice) else widget.Value
+        if not groups:
+            return self.write_message(host.NONE_SELECTED)
         for dgroup in groups:
-            self.keep(dgroup, **{name: value})
+            asked.keep(dgroup, **{name: value})
+        self.refresh()
         self.write_message(f"{table.TITLES[name]} {value or 'none'}: copied to {count(len(groups))}")
-
-    def keep(self, dgroup, **options):
-        if not hasattr(dgroup, "config"):
-            dgroup.config = Group(__name__="larix config")
-        setattr(dgroup.config, PANEL, self.options(dgroup) | options)
-
-    @staticmethod
-    def options(dgroup) -> dict[str, str]:
-        kept = getattr(getattr(dgroup, "config", None), PANEL, None) or {}
-        return {"absorber": AUTO, "formula": header_formula(dgroup), "s02": ""} | kept
 
     def onConfigSelect(self, event=None):
         name = self.wids["conf_choice"].GetStringSelection()
@@ -197,6 +184,24 @@ class CNPanel(TaskPanel):
 
     # --- showing
 
+    def current(self):
+        """The current group, unless it has been removed from the list: Larix keeps it among its variables."""
+        dgroup = self.controller.get_group()
+        return dgroup if dgroup is not None and host.exists(self.controller, dgroup) else None
+
+    def stored(self, dgroup):
+        """Its answer, and why it is not to be shown: also where something else stands on the tab than was asked."""
+        if dgroup is None:
+            return None, host.NO_GROUP
+        found, problem = self.answers.stored(dgroup)
+        if found and not problem and (unlike := asked.unlike(dgroup, self.request(dgroup), found.request)):
+            problem = f"Predict again: {unlike} changed since {found.headline} was predicted"
+        return found, problem
+
+    def answer(self, dgroup):
+        found, problem = self.stored(dgroup)
+        return None if problem else found
+
     def selected(self):
         names = [self.controller.file_groups.get(name) for name in self.controller.filelist.GetCheckedStrings()]
         groups = [getattr(self.controller.symtable, name, None) for name in names if name]
@@ -204,13 +209,15 @@ class CNPanel(TaskPanel):
 
     def state(self):
         """What the display depends on, as far as it can be seen cheaply."""
-        larix = self.controller
-        return larix.symtable._sys.last_eval_time, larix.groupname, larix.filelist.GetCheckedStrings()
+        larix, files = self.controller, self.controller.filelist
+        return larix.symtable._sys.last_eval_time, larix.groupname, files.Items, files.GetCheckedStrings()
 
     def refresh(self):
         self.seen = self.state()
-        self.show_answer()
-        self.rows = [table.row(dgroup.filename, *self.answers.stored(dgroup)) for dgroup in self.selected()]
+        if (dgroup := self.current()) is not None:
+            display.show_options(self.wids, asked.options(dgroup))
+        display.show_answer(self.wids, getattr(dgroup, "filename", ""), *self.stored(dgroup))
+        self.rows = [table.row(dgroup.filename, *self.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()
         self.show_series_names()
 
@@ -220,41 +227,19 @@ class CNPanel(TaskPanel):
         names = {dgroup.groupname for dgroup in groups}
         if names != self.of_series:
             self.of_series, chosen = names, choice.GetStringSelection()
-            choice.SetItems([SCAN_NUMBER, *sorted(series_names(groups), key=lambda name: "." in name)])
+            known = [name for name in series_names(groups) if not name.startswith(NOT_OF_A_SERIES)]
+            choice.SetItems([SCAN_NUMBER, *sorted(known, key=lambda name: "." in name)])
             choice.SetStringSelection(chosen) or choice.SetSelection(0)
 
     def show_progress(self):
-        batch, wids = self.batch, self.wids
-        for name in ("predict_one", "predict_sel"):
-            wids[name].Enable(batch is None)
-        wids["cancel"].Enable(batch is not None)
-        wids["progress"].SetRange(batch.total if batch else 1)
-        wids["progress"].SetValue(batch.done if batch else 0)
-        if batch and batch.running:
-            self.write_message(f"Predicting coordination numbers: {batch.done} of {count(batch.total)}")
-
-    def show_answer(self):
-        wids, dgroup = self.wids, self.controller.get_group()
-        found, problem = self.answers.stored(dgroup) if dgroup is not None else (None, NO_GROUP)
-        first_sight = problem in (NOT_YET, NO_GROUP)
-        answer, numbers, status, sites = "CN –", getattr(dgroup, "filename", ""), problem, []
-        colour, details = ("text", HINT) if first_sight else ("title_red", problem)
-        if found is not None and not problem:
-            colour, (answer, numbers, status, details) = COLOURS[found.verdict], table.answer_texts(found)
-            sites = [table.site_row(site) for site in found.neighbours]
-        for name, label in (("answer", answer), ("numbers", numbers), ("status", status)):
-            wids[name].SetLabel(label)
-            wids[name].SetToolTip(label)
-            wids[name].SetForegroundColour(get_color(colour))
-        share_line(wids["answer"], wids["numbers"])
-        wids["details"].ChangeValue(details)
-        fill(wids["sites"], sites)
+        display.show_progress(self.wids, self.batch)
+        if self.batch:
+            self.write_message(f"{self.doing}: {self.batch.done} of {count(self.batch.total)}")
 
     def show_table(self):
         if self.sorting:
             self.rows = table.in_order(self.rows, *self.sorting)
-        colours = [get_color(COLOURS.get(row["verdict"], "text")) for row in self.rows]
-        fill(self.wids["table"], [[row[column] for column in COLUMNS] for row in self.rows], colours)
+        display.show_table(self.wids["table"], self.rows)
 
     def onSort(self, event):
         column = list(COLUMNS)[event.GetCol()]
@@ -275,10 +260,10 @@ class CNPanel(TaskPanel):
         """The selected groups as a series, in a window of its own; `then`: what is done with its figure."""
         groups = self.selected()
         if len(groups) < 2:
-            return self.write_message("Check the groups of a series in the list at the left")
+            return self.write_message(f"Check two or more groups in the list: {len(groups)} checked")
         x = self.wids["series_x"].GetStringSelection()
         against = None if x == SCAN_NUMBER else x
-        return self.when_answered(groups, lambda: show_series(self, groups, against, then))
+        return self.when_answered(groups, lambda good: show_series(self, good, count(len(groups)), against, then))
 
     def onPicked(self, dgroup):
         """A point of the series: its group becomes the current one."""
@@ -289,34 +274,42 @@ class CNPanel(TaskPanel):
         """Two groups over each other, in a window of its own."""
         groups = self.selected()
         if len(groups) != 2:
-            return self.write_message(f"Check the two groups to compare in the list at the left: {len(groups)} are")
+            return self.write_message(f"Check two groups in the list: {len(groups)} checked")
         command = f"plot_cn_compare({', '.join(dgroup.groupname for dgroup in groups)})"
-        return self.when_answered(groups, lambda: host.show_figure(self, "cn_compare", command))
+        return self.when_answered(groups, lambda good: host.show_figure(self, "cn_compare", command), least=2)
 
     def onFirstShell(self, event=None):
-        fit_first_shell(self.parent)
+        dgroup = self.current()
+        if dgroup is None:
+            return self.write_message(host.NO_GROUP)
+        return self.when_answered([dgroup], lambda good: fit_first_shell(self.parent, dgroup))
 
     def onStructure(self, event=None):
         """From the nearest known site that is chosen to its structure, in Larix's own CIF browser."""
-        dgroup = self.controller.get_group()
-        found = None if dgroup is None else self.answers.current(dgroup)
+        found = self.answer(self.current())
         if found is None:
             return self.write_message("Predict the current group first: there is no nearest known site")
         row = event.GetRow() if isinstance(event, wx.grid.GridEvent) else max(0, self.wids["sites"].GridCursorRow)
         return browse_structure(self, found.neighbours[row], found.element)
 
-    def when_answered(self, groups, action):
-        """Ask about those of the groups that have no answer, a few at a time, then do this."""
-        unanswered = [dgroup for dgroup in groups if not self.answers.current(dgroup)]
-        return self.predict(unanswered, then=action) if unanswered else action()
+    def when_answered(self, groups, action, least=1):
+        """Ask about those of the groups that have no answer, a few at a time, then do this with all that have one."""
+
+        def go(event):
+            good = [dgroup for dgroup in groups if self.answer(dgroup)]
+            if len(good) >= least:
+                return action(good)
+            bad = next(dgroup for dgroup in groups if dgroup not in good)
+            return self.write_message(f"{bad.filename}: {self.stored(bad)[1]}")
+
+        unanswered, then = [dgroup for dgroup in groups if not self.answer(dgroup)], host.guarded(self.parent, go)
+        return self.predict(unanswered, then) if unanswered else then(None)
 
     def plot(self, dgroup=None, why=False, **kws):
         """|chi(R)| and the answer; `why`, tens of predictions, also what carried it: not at each choice of a group."""
-        dgroup = dgroup or self.controller.get_group()
+        dgroup = dgroup or self.current()
         if dgroup is None:
-            return self.write_message(NO_GROUP)
-        if getattr(dgroup, "chir_mag", None) is None:
-            self.write_message("This group has no chi(R) yet")
+            return self.write_message(host.NO_GROUP)
         plots.plot_one(self, dgroup, why)
         return self.controller.set_focus()
 
@@ -329,12 +322,14 @@ class CNPanel(TaskPanel):
         return self.controller.set_focus()
 
     def onCopy(self, event=None):
-        host.copy(self, table.as_text(self.rows, COLUMNS, "excel-tab"), f"Copied {len(self.rows)} rows")
+        if not self.rows:
+            return self.write_message(host.NONE_SELECTED)
+        return host.copy(self, table.as_text(self.rows, COLUMNS, "excel-tab"), f"Copied {len(self.rows)} rows")
 
     def onReport(self, event=None):
         """The answer of the current group, as a paragraph for a paper's supplement."""
-        dgroup = self.controller.get_group()
-        if dgroup is None or self.answers.current(dgroup) is None:
+        dgroup = self.current()
+        if self.answer(dgroup) is None:
             return self.write_message("Predict the current group first: there is no answer to report")
         text = host.evaluate(self, f"cn_report({dgroup.groupname})")
         if isinstance(text, Exception):
@@ -343,7 +338,7 @@ class CNPanel(TaskPanel):
 
     def onExport(self, event=None):
         self.refresh()
-        host.save(self, self.rows, CSV_COLUMNS, "coordination.csv")
+        host.save(self, [row["csv"] for row in self.rows], "coordination.csv")
 
     def onExportSeries(self, event=None):
-        self.onSeries(then=lambda series: host.save(self, series.rows(), series.rows()[0], "series.csv"))
+        self.onSeries(then=lambda series: host.save(self, series.rows(), "series.csv"))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from ..plot import R_SHOWN, RED, draw_nearest, draw_probabilities, shade
+from ..plot import R_SHOWN, RED, chir_label, draw_nearest, draw_probabilities, shade, short
 from ..result import Prediction
 from ..spectrum import read_spectrum
 
@@ -22,10 +22,10 @@ def plot_one(tab: Any, group: Any, why: bool) -> None:
     panel = tab.controller.get_display(win=1).panel
     if getattr(group, "chir_mag", None) is None:
         return draw_nothing(panel, f"{group.filename}: no chi(R) yet")
-    found = tab.answers.current(group)
+    found = tab.answer(group)
     explain = f"\nexplain({group.groupname})" if why and found and not hasattr(group.cn_predict, "nearest") else ""
     with drawn_once(panel, group):
-        tab.larch_eval(chir_command(group, short(group.filename)) + explain)
+        tab.larch_eval(chir_command(group, short(group.filename, 50)) + explain)
         if found is not None:
             draw_answer(panel, group, found)
     return None
@@ -35,18 +35,13 @@ def plot_several(tab: Any, groups: list, title: str) -> None:
     """Plot groups over each other, each with its number."""
     commands: list[str] = []
     for group in groups:
-        found = tab.answers.current(group)
-        label = short(group.filename) + (f": {found.headline}" if found else "")
-        commands.append(chir_command(group, title, label=label, new=not commands, delay_draw=True))
+        found = tab.answer(group)
+        words = short(group.filename, 24) + (f": {found.headline}" if found else "")
+        commands.append(chir_command(group, title, label=words, new=not commands, delay_draw=True))
     panel = tab.controller.get_display(win=1).panel
     with drawn_once(panel, groups[0]):
         tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
         panel.conf.draw_legend(show=len(groups) <= LEGEND)
-
-
-def short(name: str) -> str:
-    """What has room above the plot: Larch makes the axes smaller until the title fits."""
-    return name if len(name) <= 50 else f"{name[:24]}…{name[-24:]}"
 
 
 @contextmanager
@@ -59,7 +54,7 @@ def drawn_once(panel: Any, group: Any) -> Iterator[None]:
         yield
     finally:
         panel.conf.relabel = relabel
-        relabel(**labels | {"ylabel": unit(group), "delay_draw": True})
+        relabel(**labels | {"ylabel": label(group), "delay_draw": True})
         panel.canvas.draw = draw
         draw()
 
@@ -70,10 +65,10 @@ def chir_command(group: Any, title: str, **options: Any) -> str:
     return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN:g}, win=1, title={title!r}{text})"
 
 
-def unit(group: Any) -> str:
-    """k^w chi(k) dk is in Å^-(w+1); Larch's own label forgets that the integral over k adds one."""
+def label(group: Any) -> str:
+    """Larch's own label forgets that the integral over k adds one to the power."""
     made = getattr(getattr(group, "callargs", None), "xftf", None) or {}
-    return rf"$|\chi(R)| \rm\,(\AA^{{-{int(made.get('kweight') or 2) + 1}}})$"
+    return chir_label(2 if made.get("kweight") is None else made["kweight"])
 
 
 def draw_nothing(panel: Any, title: str) -> None:
@@ -81,7 +76,7 @@ def draw_nothing(panel: Any, title: str) -> None:
     for inset in list(panel.axes.child_axes):
         inset.remove()
     panel.clear()
-    panel.set_title(short(title))
+    panel.set_title(short(title, 50))
     panel.canvas.draw()
 
 

@@ -7,23 +7,18 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .. import composition
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
 from ..result import MEANING, ONE_SITE, Prediction, safe_cells
 
+PANEL = "cnpredict"  # under which Larix keeps what is the tab's
 AUTO, SCAN_NUMBER = "<Auto>", "<Scan number>"
 TITLES = {"absorber": "Absorber", "formula": "Formula", "s02": "s02"}  # of what is kept with a group
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
 COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}
 SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
-# heading: the cell of `Prediction.row` that is there
-CSV_COLUMNS = {"Group": "", "Absorber": "absorber", "CN": "cn", "Probability": "p", "90 % set": ""}
-CSV_COLUMNS |= {"Mean CN": "cn_mean", "Mean low": "cn_mean_low", "Mean high": "cn_mean_high", "Kind of sample": "kind"}
-CSV_COLUMNS |= {"Mixture": "mixture", "Status": "", "Model": "model", "Version": "model_version", "Notes": "notes"}
-ONE_NUMBER = ("CN", "Probability", "90 % set")  # what is left empty where the sample has no one number
 # column: what it is sorted by, where that is not its text
 KEYS: dict[str, Callable[[dict], Any]] = {
     "CN": lambda row: row["CN"],
@@ -38,17 +33,18 @@ HINT = (
 )
 
 # what an error says to a script: what it says on the tab
-_OWN = {value: f"Fourier transform: {name}" for name, value in TRANSFORMS.items()}
+_OWN = {value: name for name, value in TRANSFORMS.items()}
 WORDS = (
     (r"pass (it|the right element), as in predict_cn\(group, element='Fe'\)", r"choose \1 at Absorber"),
     (r"pass element='(\w+)'", r"choose \1 at Absorber"),
     (r"(?:pass|use) model='(\w+)'", r"choose the model \1"),
     (r"the model '(\w+)'", r"the model \1"),
-    (r"pass transform='(\w+)'", lambda match: f"choose {_OWN[match[1]]}"),
-    (r"transform='(\w+)'", lambda match: _OWN[match[1]]),
+    (r"pass transform='(\w+)'", lambda match: f"choose {_OWN[match[1]]} at Fourier transform"),
+    (r"leave out transform='\w+'|transform='\w+' needs both", "choose another Fourier transform"),
+    (r"transform='(\w+)'", lambda match: f"the Fourier transform {_OWN[match[1]]}"),
+    (r"write (it|them) as in (formula|elements)='.*'", "write it like Na2CrO4, or only the elements: Na Cr O"),
     (r"(?:formula|elements)=", "Formula "),
     (r"reference=(.*) must be .* an s02 from", r"s02 \1 must be a number from"),
-    (r"predict_cn takes .* not ('.*'): there is no group of that name", r"s02 \1 is no number"),
     (
         r"has no (\w+), the absorber of (.*): correct one of the two",
         r"has no \1, the absorber: correct Formula or Absorber",
@@ -67,25 +63,6 @@ def model_choices() -> list[str]:
         return ["default"]
 
 
-def composition_asked(text: str, in_header: str) -> dict[str, str]:
-    """The option of `predict_cn` for what stands at Formula; none where it is the header's, which it reads itself."""
-    if text.strip() == in_header:
-        return {}
-    try:
-        several = len(composition.read("elements", text, "", re.split(r"\W", text.strip())[0]).amounts) > 1
-    except CNPredictError:
-        several = False
-    return {"elements" if several else "formula": text.strip()}
-
-
-def s02_asked(text: str) -> Any:
-    """The option of `predict_cn` for what stands at s02: None, a number, or what `predict_cn` says is none."""
-    try:
-        return float(text) if text.strip() else None
-    except ValueError:
-        return text.strip()
-
-
 def in_words_of_the_tab(message: str, name: str) -> str:
     """An error's message without Python, and without the group's name, which stands beside it."""
     for python, words in WORDS:
@@ -95,15 +72,13 @@ def in_words_of_the_tab(message: str, name: str) -> str:
 
 def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
     """One line of the table: numbers only where there is no problem, that is, where they are the group's own now."""
-    out: dict[str, Any] = dict.fromkeys((*COLUMNS, *CSV_COLUMNS, "verdict"), "") | {"Group": name, "Status": problem}
-    if found is not None and not problem:
-        cells = found.row()
-        out |= {heading: cells[key] for heading, key in CSV_COLUMNS.items() if key}
-        out |= {"90 % set": found.set_text, "Mean": found.mean_text, "verdict": found.verdict, "found": found}
-        out["Kind"] = found.kind.split(" or ")[0]
-        out |= dict.fromkeys(ONE_NUMBER if found.kind != ONE_SITE else (), "")
-        out["Status"] = f"outside: {found.reason}" if found.reason else found.verdict
-    return out
+    out: dict[str, Any] = dict.fromkeys((*COLUMNS, "verdict"), "") | {"Group": name, "Status": problem}
+    if found is None or problem:
+        return out | {"csv": {"group": name, "notes": problem}}  # as the command line has it
+    out |= {"Absorber": f"{found.element} {found.edge}", "Mean": found.mean_text, "Kind": found.kind.split(" or ")[0]}
+    out |= {"CN": found.cn, "90 % set": found.set_text} if found.kind == ONE_SITE else {}
+    out["Status"] = f"outside: {found.reason}" if found.reason else found.verdict
+    return out | {"verdict": found.verdict, "found": found, "csv": {"group": name, **found.row()}}
 
 
 def in_order(rows: list[dict], column: str, rising: bool) -> list[dict]:

@@ -21,6 +21,16 @@ def cells(grid):
     return [[grid.GetCellValue(i, j) for j in range(grid.NumberCols)] for i in range(grid.NumberRows)]
 
 
+def said(larix):
+    return larix.frame.statusbar.GetStatusText(0)
+
+
+def options_of(larix, name):
+    from larch_cnpredict.larix import asked
+
+    return asked.options(larix.group(name))
+
+
 def finished(larix, page):
     larix.wait(lambda: page.batch is None)
     larix.settle()
@@ -110,17 +120,10 @@ def changes(larix, path):
     seen = {"fresh": texts(page)}
     group = larix.group(names[-1])
     name = group.groupname
-    for what, command, back in (
-        ("chi", f"{name}.chi[60:80] *= 2", f"{name}.chi[60:80] /= 2"),
-        ("autobk", f"autobk({name}, rbkg=1.4, kweight=2)", None),
-    ):
+    for what, command in (("chi", f"{name}.chi[60:80] *= 2"), ("chi back", f"{name}.chi[60:80] /= 2")):
         larix.larch.eval(command)
         larix.settle()
         seen[what] = texts(page) | {"row": cells(page.wids["table"])[-1]}
-        if back:
-            larix.larch.eval(back)
-            larix.settle()
-            seen[what + " back"] = texts(page)
     larix.click(page.wids["predict_one"])
     finished(larix, page)
     seen["again"] = texts(page)
@@ -139,7 +142,7 @@ def refused(larix, path):
     before = sorted(vars(larix.group(strange)))
     page = predict(larix)
     out = {"one": texts(page), "buffer": larix.buffer(), "before": before, "after": sorted(vars(larix.group(strange)))}
-    out["statusbar"] = larix.frame.statusbar.GetStatusText(0)
+    out["statusbar"] = said(larix)
     predict(larix, "Predict CN for Selected")
     out["rows"] = cells(page.wids["table"])
     # overruled, it is answered, and says so
@@ -206,9 +209,12 @@ def many(larix, path, groups):
 
     larix.wait(lambda: done() >= 10)
     larix.select(names[3], settle=False)  # a user goes on working, and so does the batch
-    shown = texts(page)
+    shown, done_before = texts(page), done()
+    page.onPredictOne()
+    larix.wait(lambda: done() > done_before)
+    out = {"refused": said(larix)}
     larix.click(page.wids["cancel"])
-    out = {"shown": shown, "cancelled": done(), "message": larix.frame.statusbar.GetStatusText(0)}
+    out |= {"shown": shown, "cancelled": done(), "message": said(larix)}
     larix.elapse(200)
     larix.settle()
     out |= {"later": done(), "buttons": page.wids["predict_sel"].IsEnabled()}
@@ -298,6 +304,8 @@ def works(larix, path):
     names = larix.read_athena(path)
     larix.tab("exafs")
     larix.select(names[0])
+    larix.wx.Frame(larix.frame).Show()  # at any new window it is looked whether it is one of Larix
+    larix.elapse(300)
     out = {"chir": hasattr(larix.group(names[0]), "chir_mag"), "tabs": list(larix.frame.get_panels())}
     bar = larix.frame.menubar
     if bar.FindMenu("CN") != larix.wx.NOT_FOUND:
@@ -333,7 +341,7 @@ def break_predicting():
 # --- for the documentation
 
 
-SIZES = (1050, 850), (1280, 900), (1920, 1080)
+SIZES = (1050, 850), (1366, 720), (1920, 1080)
 
 
 def resize(larix, plot, width, height):
@@ -358,12 +366,10 @@ def screenshots(larix, path, folder):
         larix.click(page.wids["plot_one"])
         plot.Raise()
         larix.screenshot(os.path.join(folder, f"larix_{width}x{height}.png"), larix.frame, plot)
-        room = larix.frame.nb.GetScreenRect()
-        for name, widget in page.wids.items():
-            rect = widget.GetScreenRect()
-            wide = isinstance(widget, larix.wx.StaticText) and widget.GetTextExtent(widget.Label).width > rect.width
-            if not room.Contains(rect) or wide:
-                cut.append(f"{name} at {width}")
+        room = larix.frame.nb.Parent.GetScreenRect()
+        outside = [name for name, widget in page.wids.items() if not room.Contains(widget.GetScreenRect())]
+        low = ["table"] if page.wids["table"].Size.height < 90 else []
+        cut += [f"{name} at {width}" for name in outside + clipped(larix, page) + low]
     return cut
 
 
@@ -440,16 +446,15 @@ def drag_sash(larix, page, by):
 
 def clipped(larix, page):
     """What does not have the room that its words need."""
-    wide = [n for n, w in page.wids.items() if isinstance(w, larix.wx.StaticText) and w.BestSize.width > w.Size.width]
-    kinds = larix.wx.Button, larix.wx.Choice, larix.wx.CheckBox
-    small = [n for n, w in page.wids.items() if isinstance(w, kinds) and w.BestSize.width > w.Size.width]
-    small = [n for n in small if n != "series_x"]  # of names that are not ours, some are long
-    short = [
-        n
-        for n, w in page.wids.items()
-        if isinstance(w, larix.wx.StaticText) and w.GetTextExtent(w.Label).width > w.Size.width
-    ]
-    return sorted({*wide, *small, *short})
+    kinds = larix.wx.StaticText, larix.wx.Button, larix.wx.Choice, larix.wx.CheckBox
+
+    def needed(widget):
+        words = widget.GetTextExtent(widget.Label).width if isinstance(widget, larix.wx.StaticText) else 0
+        return max(words, widget.BestSize.width)
+
+    shown = {name: widget for name, widget in page.wids.items() if isinstance(widget, kinds)}
+    shown.pop("series_x")  # of names that are not ours, some are long
+    return [name for name, widget in shown.items() if needed(widget) > widget.Size.width]
 
 
 def room(larix, path):
@@ -564,10 +569,19 @@ def leaving(larix, path, groups):
     group.filename = "renamed"
     larix.controller.file_groups["renamed"] = larix.controller.file_groups.pop(names[-2])
     finished(larix, page)
-    out = {"message": larix.frame.statusbar.GetStatusText(0), "renamed": hasattr(group, "cn_predict")}
+    out = {"message": said(larix), "renamed": hasattr(group, "cn_predict")}
     larix.click(page.wids["predict_one"])
     finished(larix, page)
-    return out | {"one": larix.frame.statusbar.GetStatusText(0)}
+    out["one"] = said(larix)
+
+    def step():
+        raise ZeroDivisionError("broken on purpose")
+
+    larix.click(page.wids["predict_one"], settle=False)
+    page.batch.step = step
+    finished(larix, page)
+    larix.elapse(100)
+    return out | {"broken": said(larix)}
 
 
 def second(larix, path=None):
@@ -675,7 +689,9 @@ def beside_others(larix, path, folder):
     out["bars"] = len(axes.child_axes)
     larix.choose(page.wids["absorber"], "Cu")
     larix.click(page.wids["copy_absorber"])
-    out["absorbers"] = [page.options(larix.group(name))["absorber"] for name in names]
+    larix.click(page.wids["predict_sel"])  # or what is exported had to be asked about first
+    finished(larix, page)
+    out["absorbers"] = [options_of(larix, name)["absorber"] for name in names]
     save_settings(larix, page)
     larix.choose(page.wids["conf_choice"], "default")
     out["default"] = settings(page)
@@ -686,10 +702,10 @@ def beside_others(larix, path, folder):
         for button in ("export", "export_series"):
             with larix.answering(where / "cn.csv", larix.wx.ID_OK, seen=(asked := [])):
                 larix.click(page.wids[button])
-            out["popups"].append([str(where / "cn.csv"), asked[-1], larix.frame.statusbar.GetStatusText(0)])
+            out["popups"].append([str(where / "cn.csv"), asked[-1], said(larix)])
     kept, panel.CONFIG_FILE = panel.CONFIG_FILE, Path("/sys/kernel/mine.conf")
     save_settings(larix, page)
-    panel.CONFIG_FILE, out["not kept"] = kept, larix.frame.statusbar.GetStatusText(0)
+    panel.CONFIG_FILE, out["not kept"] = kept, said(larix)
     toolbar = larix.frame.subframes["cn_series"].canvas.toolbar
     with larix.answering(where / "cn.png", larix.wx.ID_OK, seen=(asked := [])):
         toolbar.save_figure()
@@ -752,17 +768,87 @@ def closed_in_the_middle(larix, path, groups):
     return lambda: {"alive": bool(page), "window": bool(window)}  # when its main loop has ended
 
 
+def taken_back(larix, path):
+    """Answers after something else is asked on the tab, after a failure, and of a group that is removed."""
+    from larch.wxlib import get_color
+
+    names = larix.read_athena(path)
+    larix.check(names)
+    page = predict(larix, "Predict CN for Selected")
+    wids, plot, windows = page.wids, larix.controller.get_display(win=1).panel, larix.frame.subframes
+    larix.select(names[0])
+
+    def seen():
+        larix.settle()
+        red = [wids["table"].GetCellTextColour(i, 0) == get_color("title_red") for i in range(3)]
+        return texts(page) | {"rows": [row[2] for row in cells(wids["table"])], "red": red}
+
+    out = {"fresh": seen(), "bars": [len(plot.axes.child_axes)]}
+    larix.choose(wids["absorber"], "Ni")
+    out["Absorber"] = seen()
+    larix.choose(wids["absorber"], "<Auto>")
+    for field, name, text in (("Formula", "formula", "CuO"), ("s02", "s02", "0,85")):
+        wids[name].SetValue(text)
+        out[field] = seen()
+        wids[name].SetValue("")
+    out["typed back"] = seen()
+    wids["s02"].SetValue("0.85")
+    larix.click(wids["copy_s02"])
+    out["copied"] = seen()
+    wids["s02"].SetValue("")
+    larix.click(wids["copy_s02"])
+    larix.select(names[1])
+    larix.larch.eval(f"predict_cn({larix.group(names[1]).groupname}, formula='Cu')")
+    larix.settle()
+    out["by a command"] = [wids["formula"].Value, texts(page)["answer"]]
+
+    larix.select(names[0])
+    out["refused"] = []
+    for text in (larix.group(names[1]).groupname, "7"):
+        wids["s02"].SetValue(text)
+        larix.click(wids["predict_one"])
+        finished(larix, page)
+        out["refused"].append(texts(page)["status"])
+    out["bars"].append(len(plot.axes.child_axes))
+    out["failed"], out["said"] = seen(), [said(larix)]
+    larix.click(wids["series"])
+    finished(larix, page)
+    out["series"] = [group.filename for group in windows["cn_series"].canvas.figure.cn_series.groups]
+    out["said"].append(said(larix))
+    larix.check(names[:2])
+    larix.click(wids["compare"])
+    finished(larix, page)
+    out["said"].append(said(larix))
+    out["compared"] = "cn_compare" in windows
+
+    larix.check([])
+    out["nothing"] = []
+    for button in ("copy_absorber", "copy", "export", "predict_sel"):
+        larix.click(wids[button])
+        out["nothing"].append(said(larix))
+
+    larix.select(names[2])
+    out["before removal"] = texts(page)["answer"]
+    larix.controller.filelist.SetStringSelection(names[2])
+    with larix.answering(larix.wx.ID_YES):
+        larix.frame.onRemoveGroup()
+    larix.settle()
+    out["removed"] = texts(page)
+    for button in ("predict_one", "plot_one", "first_shell", "foil_s02", "report"):
+        larix.click(wids[button])
+        out["nothing"].append(said(larix))
+    return out | {"names": names, "against": wids["series_x"].Items, "buffer": larix.buffer()}
+
+
 def next_step(larix, path):
     """From the answer to Larix's own fit of the first shell."""
-    from larch_cnpredict.larix.next_step import fit_first_shell
-
     name = next(name for name in larix.read_athena(path) if name.startswith("CuO"))
+    tab = cn_tab(larix)
     larix.select(name)
-    larix.menu("CN", "Predict CN for Current")
-    finished(larix, larix.frame.nb.GetCurrentPage())
-    fit_first_shell(larix.frame)
-    larix.settle()
-    page, message = larix.frame.nb.GetCurrentPage(), larix.frame.statusbar.GetStatusText(0)
+    tab.wids["formula"].SetValue("CuO")
+    larix.click(tab.wids["first_shell"])
+    finished(larix, tab)
+    page, message = larix.frame.nb.GetCurrentPage(), said(larix)
     group, table = larix.group(name), larix.larch.symtable
     params, (title,) = table._feffit_params, page.paths_data
     out = {
@@ -772,6 +858,7 @@ def next_step(larix, path):
         "amplitude": page.get_pathpage(title).get_expressions()["amp"],
         "start": params.N_O.value,
         "mean": group.cn_predict.cn_mean,
+        "formula": group.cn_predict.request["formula"],
         "bounds": [params.N_O.min, params.N_O.max],
         "file": Path(page.paths_data[title]).exists(),
     }
@@ -784,7 +871,8 @@ def next_step(larix, path):
     transform = result.datasets[0].transform
     out |= {name: getattr(transform, name) for name in ("kmin", "kmax", "window", "rmax")} | {"rfactor": result.rfactor}
     larix.larch.eval("_feffit_params.s02.value = 0.7")
-    fit_first_shell(larix.frame)
+    larix.menu("CN", "Fit First Shell")
+    finished(larix, tab)
     return out | {"s02_again": larix.larch.symtable._feffit_params.s02.value}
 
 
@@ -795,7 +883,7 @@ def figures(larix, path, folder):
     out = {"names": names, "too few": []}
     for button in ("series", "compare", "export_series", "report"):
         larix.click(page.wids[button])
-        out["too few"].append(larix.frame.statusbar.GetStatusText(0))
+        out["too few"].append(said(larix))
     for kelvin, name in zip((300, 20, 100), names, strict=True):
         larix.larch.eval(f"{larix.group(name).groupname}.temperature = '{kelvin} K'")
     larix.check(names)
@@ -902,8 +990,7 @@ def everything(larix, path, folder):
 
     def to_be_seen():
         windows = [key for key, window in larix.frame.subframes.items() if window and window.IsShown()]
-        said = larix.frame.statusbar.GetStatusText(0)
-        return larix.buffer(), said, larix.frame.nb.GetSelection(), windows
+        return larix.buffer(), said(larix), larix.frame.nb.GetSelection(), windows
 
     def press(name, gesture):
         larix.frame.write_message(" ")
@@ -925,13 +1012,6 @@ def everything(larix, path, folder):
             for item in widget.Items:
                 press(f"{name}: {item}", lambda widget=widget, item=item: larix.choose(widget, item))
             larix.choose(widget, widget.Items[0])
-    for model in page.wids["model"].Items:
-        for transform in page.wids["transform"].Items:
-            larix.choose(page.wids["model"], model)
-            larix.choose(page.wids["transform"], transform)
-            press(f"{model}, {transform}", lambda: larix.click(page.wids["predict_one"]))
-    larix.choose(page.wids["model"], "default")
-    larix.choose(page.wids["transform"], "<Auto>")
     bar = larix.frame.menubar
     for item in bar.GetMenu(bar.FindMenu("CN")).MenuItems:
         larix.tab("xasnorm")
@@ -972,7 +1052,9 @@ def odd_names(larix, path):
         larix.click(page.wids[button])
     larix.check(names[:2])
     larix.click(page.wids["compare"])
-    return out | {"windows": [key for key in larix.frame.subframes if key.startswith("cn_")], "buffer": larix.buffer()}
+    windows = larix.frame.subframes
+    out["legend"] = [text.get_text() for text in windows["cn_compare"].canvas.figure.axes[0].get_legend().texts]
+    return out | {"windows": [key for key in windows if key.startswith("cn_")], "buffer": larix.buffer()}
 
 
 def meddling(larix, path, groups):
@@ -990,7 +1072,7 @@ def meddling(larix, path, groups):
     assert page.batch
     finished(larix, page)
     rows = {row[0]: row for row in cells(page.wids["table"])}
-    out = {"message": larix.frame.statusbar.GetStatusText(0), "rbkg": larix.group(again).rbkg}
+    out = {"message": said(larix), "rbkg": larix.group(again).rbkg}
     return out | {"strange": rows[strange], "frozen": rows[frozen], "again": rows[again], "rows": list(rows.values())}
 
 
@@ -999,20 +1081,19 @@ def stale_everywhere(larix, path):
     names = larix.read_athena(path)
     larix.check(names)
     page = predict(larix, "Predict CN for Selected")
-    name, group = names[-1], larix.group(names[-1])
+    name = names[-1]
     plot = larix.controller.get_display(win=1).panel
     out = {}
-    for what, command in (
-        ("e0", "autobk({0}, e0={0}.e0+8, rbkg=1, kweight=2)\nxftf({0}, kmin=3, kmax=12, dk=1, window='hanning')"),
-        ("rbkg", "autobk({0}, rbkg=1.5, kweight=2)\nxftf({0}, kmin=3, kmax=12, dk=1, window='hanning')"),
-        ("kmax", "xftf({0}, kmin=3, kmax=9, dk=1, window='hanning')"),
-    ):
+    for what, value in (("ek0", larix.group(name).e0 + 8), ("rbkg", 1.5), ("fft_kmax", 9)):
         larix.select(name)
         larix.click(page.wids["predict_one"])
         finished(larix, page)
         shown = [texts(page)["answer"], len(plot.axes.child_axes)]
-        larix.larch.eval(command.format(group.groupname))
-        larix.settle()
+        exafs = larix.tab("exafs")
+        exafs.last_process_time = 0  # it takes no notice of what comes half a second after it
+        exafs.wids[what].SetValue(value)
+        exafs.onProcess()
+        cn_tab(larix)
         larix.click(page.wids["plot_one"])
         out[what] = {"before": shown, "after": [texts(page)["answer"], len(plot.axes.child_axes)]}
         out[what] |= {"status": texts(page)["status"], "row": cells(page.wids["table"])[-1]}
@@ -1044,7 +1125,7 @@ def formulas(larix, path, xdi, session):
     larix.check(names[1:])
     field.SetValue("Ni Cu")
     larix.click(page.wids["copy_formula"])
-    out["copied"] = [page.options(larix.group(name))["formula"] for name in names]
+    out["copied"] = [options_of(larix, name)["formula"] for name in names]
 
     larix.frame.onRead(xdi)
     larix.settle()
@@ -1069,28 +1150,19 @@ def foil_s02(larix, path, foil, oxide):
     page, out = cn_tab(larix), {}
     field = page.wids["s02"]
 
-    def said():
-        return larix.frame.statusbar.GetStatusText(0)
-
     larix.select(foil)
     larix.click(page.wids["foil_s02"])
-    out["taken"] = [field.Value, said()]
+    out["taken"] = [field.Value, said(larix)]
     larix.check(names)
     larix.click(page.wids["copy_s02"])
-    out["copied"] = [said(), *(page.options(larix.group(name))["s02"] for name in names)]
+    out["copied"] = [said(larix), *(options_of(larix, name)["s02"] for name in names)]
     larix.click(page.wids["predict_sel"])
     finished(larix, page)
     out["asked"] = [larix.group(name).cn_predict.request["reference"] for name in names]
     out["details"] = texts(page)["details"]
     larix.select(oxide)
     larix.click(page.wids["foil_s02"])
-    out["no foil"] = [field.Value, said()]
-    out["no number"] = []
-    for wrong in ("high", "7"):
-        field.SetValue(wrong)
-        larix.click(page.wids["predict_one"])
-        finished(larix, page)
-        out["no number"].append(texts(page)["status"])
+    out["no foil"] = [field.Value, said(larix)]
     return out | {"buffer": larix.buffer()}
 
 
@@ -1120,7 +1192,7 @@ def structures(larix, path):
     page = cn_tab(larix)
     larix.select(name)
     larix.click(page.wids["structure"])
-    out = {"too early": larix.frame.statusbar.GetStatusText(0)}
+    out = {"too early": said(larix)}
     larix.click(page.wids["predict_one"])
     finished(larix, page)
     sites = page.wids["sites"]
@@ -1129,7 +1201,11 @@ def structures(larix, path):
     strange = next(i for i, formula in enumerate(rows) if formula not in ("Cu", "Cu3Au"))  # minerals that Larix has
     sites.SetGridCursor(strange, 0)
     larix.click(page.wids["structure"])
-    out |= {"strange": out["sites"][strange], "copied": pasted(larix), "said": larix.frame.statusbar.GetStatusText(0)}
+    out |= {"strange": out["sites"][strange], "copied": pasted(larix), "said": said(larix)}
+    from larch_cnpredict.larix.next_step import browse_structure
+
+    browse_structure(page, {"formula": "Cu C6 N6", "site": "complex Cu 30 site 0"}, "Cu")
+    out["complex"] = [pasted(larix), said(larix)]
     out["opened"] = "cif_feff" in larix.frame.subframes
     box = sites.CellToRect(rows.index("Cu"), 1)
     robot, point = larix.wx.UIActionSimulator(), sites.CalcScrolledPosition(box.x + 20, box.y + box.height // 2)
@@ -1138,7 +1214,7 @@ def structures(larix, path):
     larix.real(larix.wx.EVT_LEFT_DCLICK, robot.MouseDblClick)
     browser = larix.frame.subframes["cif_feff"]
     out |= {"shown": browser.ciflist.GetStringSelection(), "cif": browser.wids["cif_text"].Value}
-    out |= {"feff": browser.wids["feff_text"].Value, "message": larix.frame.statusbar.GetStatusText(0)}
+    out |= {"feff": browser.wids["feff_text"].Value, "message": said(larix)}
     browser.Close()
     larix.settle()
     larix.menu("CN", "Find Structure")  # also where its window was closed

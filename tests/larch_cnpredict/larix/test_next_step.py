@@ -11,6 +11,7 @@ def test_the_first_shell_is_ready_to_fit(shared, project):
     assert seen["page"] == "FeffitPanel"
     assert seen["title"].startswith("Cu_O1")
     assert seen["amplitude"] == "N_O * s02"
+    assert seen["formula"] == "CuO"  # as it stood on the tab, where nothing had been asked before
     assert seen["start"] == pytest.approx(seen["mean"])
     assert seen["bounds"][0] < seen["fitted"]["N_O"] < seen["bounds"][1]
     assert seen["distance"] == pytest.approx(1.955, abs=0.04)
@@ -28,6 +29,8 @@ def test_the_structure_of_a_known_site(shared, athena, raw):
     site, formula, *_ = seen["strange"]
     assert seen["copied"] == site.split()[0]
     assert seen["said"] == f"Larix's CIF browser has no {formula}: copied {seen['copied']} (Materials Project)"
+    copied, said = seen["complex"]
+    assert (copied, "has no structure" in said) == (seen["copied"], True)  # it is in no database
     assert not seen["opened"]
     assert seen["shown"].startswith("Cu: Copper")
     assert "Copper" in seen["cif"]

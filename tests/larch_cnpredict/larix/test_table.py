@@ -24,14 +24,14 @@ def test_row_of_an_answer(answer):
     row = table.row("CuO", answer, "")
     assert (row["Group"], row["Absorber"], row["CN"]) == ("CuO", "Cu K", answer.cn)
     assert row["Mean"] == answer.mean_text
-    assert row["Probability"] == round(answer.p, 4)
     assert row["verdict"] == answer.verdict
+    assert row["csv"] == {"group": "CuO", **answer.row()}
 
 
 def test_row_of_a_problem_has_no_number(answer):
     row = table.row("CuO", answer, "Stale")
     assert [row[column] for column in table.COLUMNS] == ["CuO", "", "", "", "", "", "Stale"]
-    assert row["Notes"] == row["Probability"] == ""
+    assert row["csv"] == {"group": "CuO", "notes": "Stale"}
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,10 @@ def test_rows_without_a_number_come_last_either_way(answer):
 
 
 def test_csv_runs_nothing_in_a_spreadsheet(answer):
-    text = table.as_text(rows(answer, **{"=1+1": "", "-x": "bad", "fine": ""}), table.CSV_COLUMNS, "excel")
-    assert [row["Group"] for row in csv.DictReader(io.StringIO(text))] == ["'=1+1", "'-x", "fine"]
-    assert [row["CN"] for row in csv.DictReader(io.StringIO(text))] == [str(answer.cn), "", str(answer.cn)]
+    made = [row["csv"] for row in rows(answer, **{"=1+1": "", "-x": "bad", "fine": ""})]
+    text = table.as_text(made, made[0], "excel")
+    assert [row["group"] for row in csv.DictReader(io.StringIO(text))] == ["'=1+1", "'-x", "fine"]
+    assert [row["cn"] for row in csv.DictReader(io.StringIO(text))] == [str(answer.cn), "", str(answer.cn)]
 
 
 def failures(measured):
@@ -73,17 +74,25 @@ def failures(measured):
     yield only_r, {"transform": "own", "model": "phase"}
     yield Group(filename="scan", k=k, chi=chi, e0=8979.0), {"transform": "own"}
     yield Group(filename="scan", k=k[:100], chi=chi[:100], e0=8979.0), {}
+    yield Group(filename="scan", k=k, chi=chi, e0=8979.0), {"formula": "rust"}
+    yield Group(filename="scan", k=k, chi=chi, e0=8979.0), {"elements": "Na Cr"}
+    yield Group(filename="scan", k=k, chi=chi, e0=8979.0), {"reference": 7.0}
 
 
 def test_errors_are_in_the_words_of_the_tab(measured):
-    seen = 0
     for group, options in failures(measured):
-        try:
+        with pytest.raises(errors.CNPredictError) as caught:
             predict_cn(group, **options)
-        except errors.CNPredictError as error:
-            words = table.in_words_of_the_tab(str(error), "'scan'")
-            seen += 1
-            for python in ("predict_cn", "element=", "transform=", "model=", "autobk"):
-                assert python not in words, words
-            assert not words.startswith("'scan'")
-    assert seen >= 7
+        words = table.in_words_of_the_tab(str(caught.value), "'scan'")
+        for python in (
+            "predict_cn",
+            "element=",
+            "transform=",
+            "model=",
+            "autobk",
+            "formula=",
+            "elements=",
+            "reference=",
+        ):
+            assert python not in words, words
+        assert not words.startswith("'scan'")

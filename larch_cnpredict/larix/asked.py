@@ -1,0 +1,76 @@
+"""What is asked about a group: what stands on the tab for it, which is kept with the group. No wx."""
+
+import re
+from typing import Any
+
+from larch import Group
+
+from .. import composition
+from ..errors import CNPredictError
+from ..request import Request
+from .table import AUTO, PANEL, TITLES
+
+
+def options(dgroup: Any) -> dict[str, str]:
+    """What stands on the tab for this group."""
+    asked = Request.stored(getattr(dgroup, "cn_predict", None))  # by a command, or in another Larix
+    header = composition.header_formula(dgroup)
+    return {"absorber": AUTO, "formula": header, "s02": ""} | (as_typed(asked) if asked else {}) | kept(dgroup)
+
+
+def kept(dgroup: Any) -> dict[str, str]:
+    return getattr(getattr(dgroup, "config", None), PANEL, None) or {}
+
+
+def keep(dgroup: Any, **changed: str) -> None:
+    if not hasattr(dgroup, "config"):
+        dgroup.config = Group(__name__="larix config")
+    setattr(dgroup.config, PANEL, kept(dgroup) | changed)
+
+
+def request(dgroup: Any, model: str, transform: str) -> Request:
+    """The options of `predict_cn` for what stands on the tab."""
+    typed = options(dgroup)
+    return Request(
+        element=None if typed["absorber"] == AUTO else typed["absorber"],
+        model=model,
+        transform=transform,
+        reference=s02_asked(typed["s02"]),
+        **composition_asked(typed["formula"], in_header=composition.header_formula(dgroup)),
+    )
+
+
+def as_typed(asked: Request) -> dict[str, str]:
+    """What would stand on the tab for what was asked."""
+    given = {"absorber": asked.element, "formula": asked.elements or asked.formula, "s02": asked.reference}
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+def unlike(dgroup: Any, asked: Request, before: Request) -> str:
+    """What is asked of the group otherwise than before, by its name on the tab."""
+    header = composition.header_formula(dgroup)
+
+    def told(one: Request) -> tuple[Any, ...]:
+        return one.element, (one.elements, header if one.formula is None else one.formula), one.reference
+
+    pairs = zip(TITLES.values(), told(asked), told(before), strict=True)
+    return " and ".join(title for title, now, then in pairs if now != then)
+
+
+def composition_asked(text: str, in_header: str) -> dict[str, str]:
+    """The option of `predict_cn` for what stands at Formula; none where it is the header's, which it reads itself."""
+    if text.strip() == in_header:
+        return {}
+    try:
+        several = len(composition.read("elements", text, "", re.split(r"\W", text.strip())[0]).amounts) > 1
+    except CNPredictError:
+        several = False
+    return {"elements" if several else "formula": text.strip()}
+
+
+def s02_asked(text: str) -> float | str | None:
+    """The number that stands at s02, None where nothing does, or what is no number: `predict_cn` would look it up."""
+    try:
+        return float(text.replace(",", ".")) if text.strip() else None
+    except ValueError:
+        return text.strip()

@@ -1,0 +1,36 @@
+"""What stands on the tab, and whether an answer is to it, without wx."""
+
+from dataclasses import replace
+
+import pytest
+from larch import Group
+
+from larch_cnpredict.larix import asked
+from larch_cnpredict.predict import predict_cn
+from larch_cnpredict.request import Request
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"formula": "CuO"}, {"elements": "Cu O"}, {"formula": ""}, {"element": "Cu", "reference": 0.9}]
+)
+def test_what_a_command_asked_stands_on_the_tab(measured, options):
+    group = measured("CuO")
+    before = predict_cn(group, **options).request
+    now = asked.request(group, "default", "auto")
+    assert asked.unlike(group, now, before) == ""
+    asked.keep(group, s02="0,8")
+    assert asked.unlike(group, asked.request(group, "default", "auto"), before) == "s02"
+
+
+def test_what_is_unlike_is_named_as_on_the_tab():
+    before = Request(element="Cu", formula="CuO", reference=0.9)
+    assert asked.unlike(Group(), Request(elements="Cu O"), before) == "Absorber and Formula and s02"
+    assert asked.unlike(Group(), replace(before, model="forest"), before) == ""
+    header = Group(attrs={"sample": {"stoichiometry": "CuO"}})
+    assert asked.unlike(header, replace(before, formula=None), before) == ""
+    assert asked.unlike(header, replace(before, formula=""), before) == "Formula"
+
+
+@pytest.mark.parametrize(("text", "s02"), [("", None), (" 0.85", 0.85), ("0,85", 0.85), ("tifoil", "tifoil")])
+def test_s02_as_it_is_typed(text, s02):
+    assert asked.s02_asked(text) == s02
