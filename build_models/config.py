@@ -54,7 +54,6 @@ class Run:
 
     out: Path = says(Path("models-build"), "folder of everything that is made")
     limit: NonNegativeInt = says(0, "structures (way feff) or documents (way xas) at most; 0: all")
-    rare_first: NonNegativeInt = says(0, "stage simulate takes so many sites, those most unlike [order] skip; 0: all")
     seed: NonNegativeInt = says(20251101, "of every random choice")
     workers: NonNegativeInt = says(0, "processes; 0: one for each core")
     shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")

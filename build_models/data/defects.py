@@ -152,12 +152,8 @@ def build(config: Config, sites: list[Site], failures: pa.Table) -> Path:
             rng = np.random.default_rng([config.seed, 4, number[name]])
             rows += of_paths(sites[number[name]].row, scattering, config, rng)
     rows.sort(key=lambda row: str(row["material_id"]))
-    path = config.out / "defects.parquet"
-    made_with = table.made_with_feff(config) | {"failures": str(len(failures))}
-    table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), made_with)
-    print(f"{path}: {len(rows)} spectra of {len(rows) // 3} sites")
-    table.say_failures(failures, len(sites) - len(failures))
-    return path
+    spectra, words = pa.Table.from_pylist(rows, schema=table.SCHEMA), f" of {len(rows) // 3} sites"
+    return table.finish(config.out / "defects.parquet", spectra, table.made_with_feff(config), failures, words)
 
 
 def of_paths(row: dict, scattering: Paths, config: Config, rng: np.random.Generator) -> list[dict]:

@@ -20,7 +20,7 @@ from pymatgen.core import Structure
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, FeffSettings
-from build_models.data import choose, feff, paths, table
+from build_models.data import feff, paths, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
 from build_models.data.structures import iterate, to_row, to_structure
@@ -43,20 +43,19 @@ def simulate(config: Config) -> None:
     feff.sweep_scratch()
     labels = table.read_shards(config.out / "label")
     labels = labels.filter(pc.equal(labels["reason"], ""))
-    known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
-    rare, path = config.run.rare_first, config.out / "structures.parquet"
-    order = choose.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
-    done = known | table.keys(config.out / "simulate")
-    todo = table.by_material(key for key in order if key not in done)
-    rows = {row["material_id"]: row for row in iterate(path, config.limit) if row["material_id"] in todo}
-    sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows) if material_id in rows)
+    done = table.keys(config.out / "simulate").union(*map(table.keys_of, config.order.skip))
+    todo = table.by_material(key for key in table.key_list(labels) if key not in done)
+    rows = iterate(config.out / "structures.parquet", config.limit)
+    sites = ((row, todo[row["material_id"]]) for row in rows if row["material_id"] in todo)
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
 
-def spectra(config: Config, stage: str, sites: Iterable[tuple[dict, list[int]]], total: int) -> None:
-    """chi(k) of these sites of the rows of a table of structures."""
-    keep = config.run.keep_paths
-    tasks = ((row, (row, todo, config.feff, keep)) for row, todo in sites)
+def spectra(
+    config: Config, stage: str, sites: Iterable[tuple[dict, list[int]]], total: int, scatter: Callable = feff.run_paths
+) -> None:
+    """chi(k) of these sites of the rows of a table of structures, from the paths that `scatter` gives."""
+    keep = config.run.keep_paths and scatter is feff.run_paths
+    tasks = ((row, (row, todo, config.feff, keep, scatter)) for row, todo in sites)
     in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total)
 
 
@@ -87,14 +86,16 @@ def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
         return [table.failure(row["material_id"], f"{type(error).__name__}: {error}")]
 
 
-def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: bool = False) -> list[dict]:
+def _feff_task(
+    row: dict, sites: list[int], settings: FeffSettings, keep_paths: bool = False, scatter: Callable = feff.run_paths
+) -> list[dict]:
     structure = to_structure(row)
     rows = []
     for site_index in sites:
         start, reason = time.perf_counter(), ""
         chi: dict = {}
         try:
-            scattering = feff.run_paths(structure, site_index, settings)
+            scattering = scatter(structure, site_index, settings)
             chi = table.chi_columns(feff.variants(scattering, settings))
             if keep_paths:
                 chi["paths"] = paths.dump(scattering)

@@ -27,22 +27,14 @@ LEVELS = np.arange(0.5, 0.996, 0.005)
 
 @dataclass(frozen=True)
 class Untold:
-    """Spectra as the networks read those of which nothing is told."""
+    """Copies of which nothing is told: sites as the networks of samples read them, or samples as families of sites."""
 
-    spectra: Copies
-
-    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
-        return np.pad(self.spectra.inputs(reads, copy, rows), ((0, 0), (0, TOLD)))
-
-
-@dataclass(frozen=True)
-class Bare:
-    """Samples as families of sites read them, which are told nothing."""
-
-    samples: Copies
+    copies: Copies
+    columns: bool  # those of what is told are there, empty
 
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
-        return self.samples.inputs(reads, copy, rows)[:, :-TOLD]
+        x = self.copies.inputs(reads, copy, rows)
+        return np.pad(x, ((0, 0), (0, TOLD))) if self.columns else x[:, :-TOLD]
 
 
 def network(reads: str) -> Network:

@@ -50,16 +50,6 @@ def render(template: str, manifest: Mapping[str, Any], metrics: Mapping[str, Any
     )
 
 
-def card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """The card of one model version."""
-    return render("card.md.jinja", manifest, metrics) + "\n"
-
-
-def fill_readme(path: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-    """Put the figures between the markers of README.md."""
-    fill_page(path, render("figures.md.jinja", manifest, metrics))
-
-
 def fill_page(path: Path, text: str) -> None:
     """Put text between the markers of a page."""
     content = path.read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from build_models.learn import held_out, samples, train
-from build_models.learn.held_out import Fits
+from build_models.learn import samples, train
+from build_models.learn.train import Fits
 from build_models.report import scores
 from build_models.run import Run
 from build_models.spectra.copies import Asked
@@ -48,14 +48,14 @@ def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
 
     Of a particle they have seen neither its metals nor its shape.
     """
-    fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"))
+    fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"), True)
     tests: dict[str, tuple[Asked, np.ndarray]]
     tests = {"samples": (this.samples("test"), this.anchors.fold), "sites": (single, this.held("prototype"))}
     if this.defects is not None:
-        tests["defects"] = (samples.Untold(this.spectra("defects")), this.held_defects)
+        tests["defects"] = (samples.Untold(this.spectra("defects"), True), this.held_defects)
     every = np.ones(len(fold), bool)
     fits = {reads: Fits(train.fit_samples, reads, this.samples("train"), this.recipe, every, tests)}
-    return held_out.predict(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
+    return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
 
 
 def out_of_fold(

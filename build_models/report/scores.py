@@ -27,10 +27,10 @@ def describe(data: Dataset) -> dict[str, Any]:
     }
 
 
-def by_absorber(data: Dataset, score: Callable[[np.ndarray], dict[str, float]]) -> dict[str, dict[str, float]]:
-    """A score over all sites ('all'), and over those of each absorber."""
-    out = {"all": score(np.arange(len(data)))}
-    return out | {e: score(np.flatnonzero(data.elements == e)) for e in ELEMENTS if (data.elements == e).any()}
+def by_absorber(data: Dataset, score: Callable, **said: Any) -> dict[str, dict[str, float]]:
+    """A score of what is said, over all sites ('all'), and over those of each absorber."""
+    rows = {"all": np.arange(len(data))} | {e: np.flatnonzero(data.elements == e) for e in ELEMENTS}
+    return {name: score(data, some, **said) for name, some in rows.items() if len(some)}
 
 
 def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float]:

@@ -69,13 +69,9 @@ def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augm
     chi = data.variants[rows, 0].astype(np.float32)
     real = np.flatnonzero(~ideal)
     if len(real):
-        chi[real] = _measured(data, rows[real], kend[real], rng, how)
+        chi[real] = in_the_sample(data, rows[real], rng, how)
+        chi[real] = at_the_beamline(chi[real], data.elements[rows[real]], kend[real], rng, how)
     return chi, kmax, kend
-
-
-def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.Generator, how: Augmentation):
-    """What happens to chi(k) on its way to the user, in the order in which it happens."""
-    return at_the_beamline(in_the_sample(data, rows, rng, how), data.elements[rows], kend, rng, how)
 
 
 def in_the_sample(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> np.ndarray:

@@ -16,12 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
-from tqdm import tqdm
 
 from build_models.data.particles import BULK
 from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
-from build_models.spectra.copies import Copies, write_inputs
+from build_models.spectra.copies import Copies, missing, write_inputs
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset, folds
 from larch_cnpredict.composition import elements_of
 from larch_cnpredict.features import K_GRID
@@ -233,16 +232,11 @@ def _siblings(data, groups):
 
 def make(folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, count: int, seed: int) -> Copies:
     """Samples of all anchors, again and again: what the folder does not hold yet. Rows of a copy are anchors."""
-    finished = folder / "done"
-    if not finished.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
-            rng = np.random.default_rng([seed, copy])
-            chi, kmax, kend, told, mean, kind = draw(anchors, apart, rng, how)
-            write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend, told)
-            np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
-            np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
-        finished.touch()
+    for copy in missing(folder, count):
+        chi, kmax, kend, told, mean, kind = draw(anchors, apart, np.random.default_rng([seed, copy]), how)
+        write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend, told)
+        np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
+        np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
     return Copies(folder, count, anchors.data.single_kinds)
 
 
