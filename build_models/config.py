@@ -116,7 +116,6 @@ class Train:
     single: Names = says((), "tables of single scattering (parquet), see stage single, to learn from too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stages defects and complexes")
-    keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
     unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
                                       "with `measured`: those of it")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")

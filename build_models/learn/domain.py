@@ -67,8 +67,8 @@ def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.nd
 
 def _magnitudes(data: Dataset, rng: np.random.Generator, how: Augmentation):
     chi, kmax, kend = augment(data, np.arange(len(data)), rng, how)
-    x = features.from_chi("magnitude", chi, data.elements, kmax, kend)
-    return x[:, : len(features.R_POOLED)], (chi, kmax, kend)
+    magnitude = np.abs(features.chir(chi, features.windows(kmax, kend), 2))
+    return features.pooled(features.larch_r(), magnitude), (chi, kmax, kend)
 
 
 def _thresholds(data, held_out, realistic, spectra, arrays):
