@@ -160,22 +160,16 @@ class Config:
         """The spectra tables: those that are named, or what stage `table` made."""
         return [Path(path) for path in self.train.tables] or [self.out / "spectra.parquet"]
 
-    def hash(self, *sections: str) -> str:
-        """Short hash of the named sections: two outputs with one hash were made with the same settings."""
-        return hashlib.sha256(self._json(sections).encode()).hexdigest()[:12]
-
     def provenance(self, *sections: str) -> dict[str, str]:
-        """What an output file says about how it was made."""
+        """What an output file says about how it was made; of one `config_hash` are outputs of the same settings."""
+        said = json.dumps({name: asdict(getattr(self, name)) for name in sections or RESULT_SECTIONS}, sort_keys=True)
         return {
-            "config": self._json(sections),
-            "config_hash": self.hash(*sections),
+            "config": said,
+            "config_hash": hashlib.sha256(said.encode()).hexdigest()[:12],
             "versions": json.dumps(versions()),
             "seed": str(self.seed),
             "commit": commit(),
         }
-
-    def _json(self, sections: tuple[str, ...]) -> str:
-        return json.dumps({name: asdict(getattr(self, name)) for name in sections or RESULT_SECTIONS}, sort_keys=True)
 
     def toml(self) -> str:
         """The whole configuration as a file that `load` reads."""

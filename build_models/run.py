@@ -131,10 +131,6 @@ class Run:
         """Those that figures are about."""
         return self.learnt.take(np.flatnonzero(~self.learnt.data.extra))
 
-    def sample_rows(self, unseen: bool) -> np.ndarray:
-        """Anchors to train on, all or without the unseen formulas."""
-        return np.flatnonzero(~np.isin(self.learnt.data.formulas, self.unseen_formulas if unseen else []))
-
     def samples(self, name: str) -> Copies:
         """Mixtures, particles and single sites: 'train', and 'test', other draws of what figures are about."""
         training = name == "train"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from build_models.learn.calibrate import COVERAGE, FEWEST
-from build_models.learn.families import Network
+from build_models.learn.families import Network, Recipe
 from build_models.spectra.copies import Copies
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.result import KINDS
@@ -37,10 +37,11 @@ class Untold:
         return np.pad(x, ((0, 0), (0, TOLD))) if self.columns else x[:, :-TOLD]
 
 
-def network(reads: str) -> Network:
-    """Networks to be fitted to the copies of `spectra.samples.make`."""
+def fit_networks(reads: str, spectra: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Network:
+    """The networks, fitted to some anchors of the copies of `spectra.samples.make`."""
     members, hidden = SIZES[reads]
-    return Network(reads, "convolutional", members, HEADS, hidden)
+    recipe = replace(recipe, epochs=EPOCHS)
+    return Network(reads, "convolutional", members, HEADS, hidden).fit(spectra, rows, recipe, seed)
 
 
 def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Stage `train`: every family fitted to the whole table; and what models say of what they were fitted without."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from build_models.data import work
 from build_models.data.table import replacing
 from build_models.learn import composition, domain, families, samples
 from build_models.run import Run
-from build_models.spectra.copies import Asked, Copies, Seen
+from build_models.spectra.copies import Asked, Seen
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
 DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers where none is named, by what it reads
@@ -46,14 +46,10 @@ def fit_missing(run: Run) -> None:
         of_feff = run.data.take(every[~run.data.single[every]])
         files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
-            learnt = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
-            files[_path(run, f"samples-{reads}", unseen)] = (fit_samples, *learnt)
+            rows = np.flatnonzero(~np.isin(run.learnt.data.formulas, run.unseen_formulas if unseen else []))
+            learnt = (reads, run.samples("train"), rows, run.recipe, run.seed)
+            files[_path(run, f"samples-{reads}", unseen)] = (samples.fit_networks, *learnt)
     run_jobs(run, files, "train")
-
-
-def fit_samples(reads: str, spectra: Copies, rows: np.ndarray, recipe: families.Recipe, seed: int) -> families.Network:
-    """The networks of samples, fitted to some anchors."""
-    return samples.network(reads).fit(spectra, rows, replace(recipe, epochs=samples.EPOCHS), seed)
 
 
 def _names(unseen: bool) -> list[str]:

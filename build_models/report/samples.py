@@ -54,7 +54,7 @@ def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
     if this.defects is not None:
         tests["defects"] = (samples.Untold(this.spectra("defects"), True), this.held_defects)
     every = np.ones(len(fold), bool)
-    fits = {reads: Fits(train.fit_samples, reads, this.samples("train"), this.recipe, every, tests)}
+    fits = {reads: Fits(samples.fit_networks, reads, this.samples("train"), this.recipe, every, tests)}
     return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
 
 
