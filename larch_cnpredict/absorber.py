@@ -8,7 +8,7 @@ import xraydb
 from larch import Group
 from larch.xafs import find_e0
 
-from .errors import AbsorberConflictError, UnknownAbsorberError, UnsupportedEdgeError, UnsupportedElementError
+from .errors import AbsorberConflictError, UnknownAbsorberError, UnsupportedAbsorberError
 from .features import EDGE, ELEMENTS
 
 # A measured edge lies this near the tabulated one (chemical shift, choice of e0, a monochromator out of calibration).
@@ -47,9 +47,9 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
     if near and element is None:
         why += f" (pass element={near!r} if it is {near} K)"
     if shell.upper() != EDGE:
-        raise UnsupportedEdgeError(name, symbol, shell, why)
+        raise UnsupportedAbsorberError(name, f"the {symbol} {shell} edge{why}", ", ".join(ELEMENTS))
     if symbol not in ELEMENTS:
-        raise UnsupportedElementError(name, symbol, why, ", ".join(ELEMENTS))
+        raise UnsupportedAbsorberError(name, f"{symbol}{why}", ", ".join(ELEMENTS))
     if e0 is not None and not _is_near(e0, k_edge(symbol)):
         there = " ".join(at_e0) if at_e0 else "no known element"
         if element is None:

@@ -1,7 +1,7 @@
 """What a sample is made of, as the user or the header of its data says, and as the models read it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -73,10 +73,7 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
 
 def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -> np.ndarray:
     """What the models read of compositions, (n, 142): fractions by atomic number, absorber, statistics of elements."""
-    shares = np.zeros((len(compositions), NOBLE[-1] + 1))
-    for row, amounts in zip(shares, compositions, strict=True):
-        for symbol, amount in amounts.items():
-            row[_number(symbol)] = amount
+    shares = _by_number(compositions)
     shares /= shares.sum(1, keepdims=True)
     places, there = _places(), shares[:, :, None] > 0
     mean = shares @ places
@@ -87,12 +84,15 @@ def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -
     return np.column_stack(columns).astype(np.float32)
 
 
-def elements_of(compositions: Sequence[Iterable[str]]) -> np.ndarray:
+def elements_of(compositions: Sequence[dict[str, float]]) -> np.ndarray:
     """Which elements there are, by atomic number: (n, 119), a mask."""
-    out = np.zeros((len(compositions), NOBLE[-1] + 1), bool)
-    for row, symbols in zip(out, compositions, strict=True):
-        for symbol in symbols:
-            row[_number(symbol)] = True
+    return _by_number(compositions) > 0
+
+
+def _by_number(compositions: Sequence[dict[str, float]]) -> np.ndarray:
+    out = np.zeros((len(compositions), NOBLE[-1] + 1))
+    for row, amounts in zip(out, compositions, strict=True):
+        row[[_number(symbol) for symbol in amounts]] = list(amounts.values())
     return out
 
 

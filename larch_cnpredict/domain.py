@@ -24,7 +24,7 @@ SURE = 0.8  # of answers less probable than this nobody is misled, and their spe
 # where the nearest has two, these are right in 32 of 100; where five of six agree in 84, and one in eight is found.
 AGREE, ASKED = 5, 6
 KNOWN = ("site", "formula", "cn", "shell")  # arrays: what a `Prediction` says of known sites
-SHELLS = ("shell_counts", "shell_distances")  # arrays that earlier models do not have
+SHELLS = ("shell_counts", "shell_distances")  # arrays, of the same sites
 HALF_PEAK = 0.25  # Å: a peak of |chi(R)| with kmax near 12 Å^-1 is about twice as wide at half its height
 REASONS = {
     "distance": "no training spectrum of {element} looks like it",
@@ -72,8 +72,6 @@ def known_magnitude(arrays: Arrays, element: str, site: str) -> np.ndarray:
 
 def resolved_shells(components: np.ndarray, arrays: Arrays, element: int, cn: int) -> list[dict[str, Any]]:
     """The two shells that the nearest known sites with this number agree on, as `Prediction.cn_shells` has them."""
-    if SHELLS[0] not in arrays:
-        return []
     rows = nearest(components, arrays, element, ASKED, cn)[0][0]
     counts, distances = (arrays[name][rows] for name in SHELLS)
     for i in range(len(rows) - AGREE + 1):  # of those that agree, the nearest

@@ -59,12 +59,8 @@ class AbsorberConflictError(AbsorberError):
     )
 
 
-class UnsupportedElementError(AbsorberError):
-    sentence = "{} is {}{}: the models know the K edges of {} only."
-
-
-class UnsupportedEdgeError(AbsorberError):
-    sentence = "{} is the {} {} edge{}: the models know K edges only."
+class UnsupportedAbsorberError(AbsorberError):
+    sentence = "{} is {}: the models know the K edges of {} only."
 
 
 class CompositionError(CNPredictError):
@@ -96,16 +92,8 @@ class OptionError(CNPredictError):
             raise cls(option, given, allowed)
 
 
-class UnknownModelError(OptionError):
-    """A model name that is not shipped."""
-
-
 class ModelFileError(CNPredictError):
-    sentence = "Model file {} {}: reinstall larch-cnpredict, or build these models again."
-
-
-class MissingModelsError(CNPredictError):
-    sentence = "The folder of models {} {}: reinstall larch-cnpredict, or name another folder."
+    sentence = "{} {}: reinstall larch-cnpredict, or name another folder of models."  # a file or the folder
 
 
 class ResultError(CNPredictError):

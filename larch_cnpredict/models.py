@@ -38,7 +38,7 @@ def default_folder() -> Path:
         return Path(os.environ[FOLDER_VARIABLE]).expanduser()
     shipped = list_models()
     if not shipped:
-        raise errors.MissingModelsError("plugin_data", "holds none")
+        raise errors.ModelFileError("plugin_data", "holds none")
     return shipped[-1]
 
 
@@ -50,7 +50,7 @@ def card_text() -> str:
 def load_models(folder: str | Path | None = None, model: str = "default") -> "Models":
     """The models of a folder, by default the newest shipped version, if this model is one of them; read once."""
     loaded = _load(Path(folder).expanduser() if folder else default_folder())
-    errors.UnknownModelError.check("model", model, ["default", *loaded.families])
+    errors.OptionError.check("model", model, ["default", *loaded.families])
     return loaded
 
 
@@ -59,7 +59,7 @@ class Models:
 
     def __init__(self, folder: Path):
         if not folder.is_dir():
-            raise errors.MissingModelsError(folder, "is missing")
+            raise errors.ModelFileError(folder, "is missing")
         self.folder = folder
         path = folder / "manifest.json"
         try:
@@ -92,17 +92,12 @@ class Models:
         out[:, np.searchsorted(self.classes, entry["classes"])] = self._run(entry, x)
         return out
 
-    @property
-    def told(self) -> bool:
-        """Whether the networks of samples can be told s02 and elements; those before 2026.11.9 cannot."""
-        return bool(self.manifest.get("told"))
-
     def of_samples(self, reads: str, x: np.ndarray, told: np.ndarray) -> np.ndarray:
         """What the networks of samples say, see `samples.describe`: (n, 64), for the inputs of n spectra.
 
         `told` are the columns of `samples.told_columns`.
         """
-        return self._run(self.manifest["samples"][reads], np.hstack([x, told]) if self.told else x)
+        return self._run(self.manifest["samples"][reads], np.hstack([x, told]))
 
     def _run(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
         name = str(entry["file"])
@@ -127,7 +122,8 @@ class Models:
         for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
             raise errors.ModelFileError(path, f"has no calibrated family {name}")
         heads = {"mean": samples.GRID.tolist(), "kind": list(KINDS)}
-        if manifest["features"] != features.fingerprint() or manifest["sample_heads"] != heads:
+        inputs = manifest["features"] == features.fingerprint() and manifest.get("told")  # before 2026.11.9 none was
+        if not inputs or manifest["sample_heads"] != heads:
             raise errors.ModelFileError(path, "is of models for other inputs (transform, grids) than this version's")
 
     def _checked(self, entry: dict[str, Any]) -> bytes:

@@ -1,8 +1,7 @@
 """predict_cn: the way of a spectrum from group to answer, from top to bottom."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,27 @@ import numpy as np
 from larch import isgroup
 
 from . import composition, domain, features, samples, uncertainty
-from .errors import CNPredictError, InputError, MissingArrayError, OptionError, UnsupportedElementError, boundary
+from .errors import (
+    CNPredictError,
+    FoilError,
+    InputError,
+    MissingArrayError,
+    OptionError,
+    UnsupportedAbsorberError,
+    boundary,
+)
 from .models import Models, load_models
 from .reading import compare
 from .reference import read_reference
 from .request import Request
-from .result import ONE_SITE, Prediction, is_stale, write
+from .result import LIKELY, ONE_SITE, Prediction, is_stale, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
 
 CONTRADICTION = (
     "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
     "is the sample what it is taken for?"
 )
+LOWERED = "p of CN {} is {:.2f} for a sample that is known to be one site; as a whole this one is read as mean {}"
 
 
 def predict_cn(
@@ -106,8 +114,6 @@ def predict_cn(
             reference=s02,
         )  # fmt: skip
         loaded = load_models(request.models, request.model)
-        if known and not loaded.told:
-            raise OptionError("reference", s02, f"left out: the models {loaded.version} were never told s02")
         numbers = (int, float, np.number)
         several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
         groups = list(group) if several else [group]
@@ -115,8 +121,8 @@ def predict_cn(
         for i, one in enumerate(groups):
             try:
                 groups[i], spectrum = read(one, request, loaded, _larch, chir_mag=chir_mag, k=k, chi=chi)
-                if known:
-                    known.check(spectrum)
+                if known and known.absorber not in (None, spectrum.element):
+                    raise FoilError(known.name, f"it is of {known.absorber}, and {spectrum.name} of {spectrum.element}")
                 out.append(spectrum)
             except CNPredictError as error:
                 if errors == "raise":
@@ -155,7 +161,7 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
     with boundary(spectrum_name(group)):
         spectrum = read_spectrum(group, request, **arrays)
         if spectrum.element not in models.absorbers:  # of models that somebody built from a few structures
-            raise UnsupportedElementError(spectrum.name, spectrum.element, "", ", ".join(models.absorbers))
+            raise UnsupportedAbsorberError(spectrum.name, spectrum.element, ", ".join(models.absorbers))
         if request.model != "default" and models.reads(request.model) == "complex" and spectrum.chi is None:
             missing = "k and chi" + (" that transform='own' would read" if request.transform == "own" else "")
             what_to_do = f"the model {request.model!r} reads them; use model='default'"
@@ -166,84 +172,81 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
 def predict_spectra(
     asked: Sequence[Spectrum], request: Request, models: Models, lowered: bool = True
 ) -> list[Prediction]:
-    """All spectra in one batch through the models, and with them what e0 or rbkg may have changed.
+    """All spectra through the models, and with them what e0 or rbkg may have changed.
 
     `lowered`: whether p is lowered where the sample as a whole does not agree, see `uncertainty.with_sample`.
     """
-    if not asked:
-        return []
     spectra = [*asked, *(other for spectrum in asked for other in spectrum.others)]
-    elements, inputs = [spectrum.element for spectrum in spectra], model_inputs(spectra)
+    answers: dict[int, Prediction] = {}
+    for reads in ("magnitude", "complex"):  # without chi(k), and with it
+        if rows := [i for i, one in enumerate(spectra) if (one.chi is None) == (reads == "magnitude")]:
+            alike = _predict_alike([spectra[i] for i in rows], reads, request, models, lowered)
+            answers |= dict(zip(rows, alike, strict=True))
+    return compare(asked, [answers[i] for i in range(len(spectra))])
 
-    def by_spectrum(family: str, rows: list[int]) -> np.ndarray:
-        p = models.probabilities(family, inputs[models.reads(family)][rows])
-        return uncertainty.temper(p, models.calibration[family]["power"])
 
-    def by_composition(kind: str, rows: list[int]) -> np.ndarray:
-        amounts = [spectra[i].composition.amounts for i in rows]  # type: ignore[union-attr]
-        return models.probabilities(kind, composition.inputs(amounts, [elements[i] for i in rows]))
+def _predict_alike(
+    spectra: list[Spectrum], reads: str, request: Request, models: Models, lowered: bool
+) -> list[Prediction]:
+    """Spectra that all have chi(k), or none of them, in one batch."""
+    # 'default' is the best family that can read the spectra
+    family = models.manifest["default"][reads] if request.model == "default" else request.model
+    fitted, prior = models.calibration[family], np.array(models.calibration[family]["prior"])  # how common in training
+    elements, inputs = [one.element for one in spectra], model_inputs(spectra)
+    alone = uncertainty.temper(models.probabilities(family, inputs[models.reads(family)]), fitted["power"])
+    joint, says = alone.copy(), np.zeros_like(alone)
+    made_of = [one.composition.amounts if one.composition else {} for one in spectra]
+    if told := [i for i, amounts in enumerate(made_of) if amounts]:
+        kind = spectra[told[0]].composition.kind  # type: ignore[union-attr]  # one for all: the request's, or headers'
+        known = composition.inputs([made_of[i] for i in told], [elements[i] for i in told])
+        says[told] = models.probabilities(kind, known)
+        joint[told] = uncertainty.combined(alone[told], says[told], prior, fitted[kind]["weights"])
+    # what the networks of samples are told beside the spectra: s02, and what the samples are made of
+    s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
+    beside = samples.told_columns(s02, composition.elements_of(made_of))
 
-    def of_samples(reads: str, rows: list[int], known: np.ndarray) -> list[samples.Sample]:
-        says = models.of_samples(reads, inputs[reads][rows], known[rows])
-        return samples.describe(says, [elements[i] for i in rows], models.calibration["samples"][reads])
+    def of_samples(beside: np.ndarray) -> list[samples.Sample]:
+        said = models.of_samples(reads, inputs[reads], beside)
+        return samples.describe(said, elements, models.calibration["samples"][reads])
 
     def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
         """Who is not sure of the sample as a whole is not sure of its number."""
         return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()])) if lowered else p
 
-    reads = ["magnitude" if s.chi is None else "complex" for s in spectra]
-    # 'default' is the best family that can read the spectrum
-    families = [models.manifest["default"][kind] if request.model == "default" else request.model for kind in reads]
-    alone = _by_kind(families, by_spectrum)
-    told = _by_kind([s.composition.kind if s.composition else None for s in spectra], by_composition)
-    beside = told_of(spectra, request)
-    described = _by_kind(reads, partial(of_samples, known=beside))
-    blind = [kind if beside[i].any() and models.told else None for i, kind in enumerate(reads)]
-    untold = _by_kind(blind, partial(of_samples, known=np.zeros_like(beside)))
-    joint = dict(alone)
-    for i, known in told.items():
-        fitted = models.calibration[families[i]]
-        weights = fitted[spectra[i].composition.kind]["weights"]  # type: ignore[union-attr]
-        joint[i] = uncertainty.combined(alone[i], known, np.array(fitted["prior"]), weights)
-    spoken = [spoken_of(joint[i], described[i]) for i in range(len(spectra))]
-
-    every = np.array([joint[i] for i in range(len(spectra))])
-    numbers = models.classes[every.argmax(1)]
-    verdicts = domain.judge(spectra, inputs, models.domain, every.max(1) >= domain.SURE, numbers)
+    described = of_samples(beside)
+    untold = of_samples(np.zeros_like(beside)) if beside.any() else described
+    numbers, sure = models.classes[joint.argmax(1)], joint.max(1) >= domain.SURE
+    verdicts = domain.judge(spectra, inputs, models.domain, sure, numbers)
     out = []
-    for i, (spectrum, family, (reasons, found)) in enumerate(zip(spectra, families, verdicts, strict=True)):
-        p, sample, fitted = joint[i], described[i], models.calibration[family]
-        prior = np.array(fitted["prior"])  # how common a number is in training
-        doubts, notes, without = [*spectrum.doubts, *reasons], spectrum.notes, []
+    for i, (spectrum, sample, (reasons, found)) in enumerate(zip(spectra, described, verdicts, strict=True)):
+        doubts, notes, without, calibrated = [*spectrum.doubts, *reasons], spectrum.notes, [], fitted
+        said = spoken_of(joint[i], sample)
         if spectrum.composition:
-            fitted, text = fitted[spectrum.composition.kind], spectrum.composition.text
-            guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], untold.get(i, sample)).tolist()
+            calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
+            guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], untold[i]).tolist()
             nothing = "it" if request.reference is None else "it and s02"
             notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {max(without):.2f})", *notes]
-            if uncertainty.agreement(alone[i], told[i]) < fitted["agreement"]:
-                doubts.append(CONTRADICTION.format(text, models.classes[told[i].argmax()], guess, max(without)))
-        if request.reference is not None and i in untold:
-            low, high = untold[i].interval
-            by_itself = f"mean {untold[i].mean:.1f} [{low:.1f}, {high:.1f}]"
-            notes = [f"with s02 = {request.reference:.2f}; with nothing told beside the spectrum: {by_itself}", *notes]
+            if uncertainty.agreement(alone[i], says[i]) < calibrated["agreement"]:
+                doubts.append(CONTRADICTION.format(text, models.classes[says[i].argmax()], guess, max(without)))
+        if request.reference is not None:
+            by_itself = f"with nothing told beside the spectrum: mean {untold[i].mean_text}"
+            notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
+        if sample.kind == ONE_SITE and joint[i].max() >= LIKELY > said.max():
+            notes = [LOWERED.format(numbers[i], joint[i].max(), sample.mean_text), *notes]
         if doubts or sample.kind != ONE_SITE:
             found["cn_shells"] = []
-        threshold = fitted["thresholds"][spectrum.element] * np.sqrt(prior)
+        threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(prior)
         read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
         given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
         answer = Prediction(
             **read_as,
             **found,
             cn=int(numbers[i]),
-            cn_mean=sample.mean,
-            cn_std=sample.std,
-            cn_mean_interval=sample.interval,
-            mixture=sample.mixture,
-            kind=sample.kind,
+            **{name: value for name, value in vars(sample).items() if name != "density"},
             classes=models.classes.tolist(),
-            probabilities=spoken[i].tolist(),
-            cn_set=uncertainty.prediction_set(p, models.classes, threshold),
-            cn_set_each=uncertainty.prediction_set(p, models.classes, np.array(fitted["each"])),
+            probabilities=said.tolist(),
+            cn_set=uncertainty.prediction_set(joint[i], models.classes, threshold),
+            cn_set_each=uncertainty.prediction_set(joint[i], models.classes, np.array(calibrated["each"])),
             composition=spectrum.composition.text if spectrum.composition else "",
             spectrum_probabilities=without,
             model=request.model,
@@ -254,14 +257,7 @@ def predict_spectra(
             request=replace(request, **given),
         )
         out.append(answer)
-    return compare(asked, out)
-
-
-def told_of(spectra: Sequence[Spectrum], request: Request) -> np.ndarray:
-    """What the networks of samples are told beside the spectra: s02, and what the samples are made of."""
-    s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
-    amounts = [s.composition.amounts if s.composition else {} for s in spectra]
-    return samples.told_columns(s02, composition.elements_of(amounts))
+    return out
 
 
 def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
@@ -275,15 +271,6 @@ def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
         kend = np.array([spectra[i].k[-1] for i in rows])  # type: ignore[index]
         phases[rows] = features.complex_features(chi, [elements[i] for i in rows], kmax[rows], kend)
     return {"magnitude": features.magnitude_features(r, chir_mag, elements, kmax), "complex": phases}
-
-
-def _by_kind(kinds: Sequence[str | None], run: Callable[[str, list[int]], Iterable[Any]]) -> dict[int, Any]:
-    """What `run` gives for the rows of each kind, by row: one run for each kind, none for None."""
-    out: dict[int, Any] = {}
-    for kind in {kind for kind in kinds if kind is not None}:
-        rows = [i for i, one in enumerate(kinds) if one == kind]
-        out |= dict(zip(rows, run(kind, rows), strict=True))
-    return out
 
 
 def resolve(group: Any, _larch: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from larch import Group
 from larch.xafs import autobk, pre_edge
 
-from .absorber import as_number, energy_and_mu
+from .absorber import E0_TOLERANCE, as_number, energy_and_mu
 from .features import K_GRID, KMAX_RANGE, transform
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ EDGE_WIDTH, EDGE_FOOT, TOO_LOW, TOO_HIGH = 5.0, 0.1, 9.5, 7.5  # eV, of the edge
 PEAK_DIP = 0.5  # a pre-edge peak falls to this share of itself before the edge; that of a metal does not
 E0_ERROR = 5.0  # eV: what e0 is off by now and then, where there is no mu(E) that could tell
 EV_PER_K2 = 3.81  # eV Å^2
+ALIKE = 0.2  # of the highest peak: autobk run again with the group's own settings gives the same to the last digit
+LARGEST = 1e6  # of chi: beyond it there is no sense in any arithmetic
+SEEN = 20.0  # eV: so far beyond the farthest edge that is looked for, mu(E) must be seen to tell it from a feature
 _AUTOBK = ("kmin", "kmax", "kweight", "kw", "dk", "win", "nclamp", "clamp_lo", "clamp_hi", "edge_step")
 _PRE_EDGE = ("step", "nnorm", "nvict", "npre", "pre1", "pre2", "norm1", "norm2")
 
@@ -50,32 +53,46 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     measured = energy_and_mu(group)
     if measured is None or e0 is None or own.rbkg is None:
         return own
-    first, edge = high_peaks(own.r, own.chir_mag).min(initial=np.inf), _misplaced(group, e0)
-    rbkg = RBKG_LOWER if own.rbkg > RBKG_LOWER + 0.05 and first < own.rbkg + RBKG_REACH else own.rbkg
-    if edge is None and rbkg == own.rbkg:
-        return own
+    with np.errstate(over="ignore"):  # a longer float's infinity is one that autobk refuses
+        data = tuple(values.astype(float).tobytes() for values in measured)
     settings = _given(group, "autobk", _AUTOBK), _given(group, "pre_edge", _PRE_EDGE)
-    step = as_number(getattr(group, "edge_step", None)) if edge is None else None
-    data = tuple(values.astype(float).tobytes() for values in measured)
-    background = _background(*data, edge or e0, step, rbkg, *settings)
-    if background is None or background[0][-1] < KMAX_RANGE[0]:
+    edge, step = _misplaced(group, e0), as_number(getattr(group, "edge_step", None))
+
+    def again(rbkg: float, edge: float | None) -> "Spectrum | None":
+        background = _background(*data, edge or e0, None if edge else step, rbkg, *settings)
+        if background is None or background[0][-1] < KMAX_RANGE[0]:
+            return None
+        (k, chi), kmax = background, min(own.kmax, background[0][-1])
+        r, chir_mag = transform(k, chi, kmax)
+        return replace(own, k=k, chi=chi, r=r, chir_mag=chir_mag, kmax=kmax, rbkg=rbkg, xftf=own.xftf | {"kmax": kmax})
+
+    best = own if edge is None else again(own.rbkg, edge)
+    if best is None:
+        return own
+    first = high_peaks(best.r, best.chir_mag).min(initial=np.inf)  # after e0, which moves it
+    if own.rbkg > RBKG_LOWER + 0.05 and first < own.rbkg + RBKG_REACH:
+        best = again(RBKG_LOWER, edge)
+    if best is None or best is own or not _alike(again(own.rbkg, None), own):
         return own
     changes = []  # now, before, why
     if edge is not None:
         why = f"the group's e0 = {e0:.1f} eV is not on the edge, which is steepest at {edge:.1f} eV"
         changes.append((f"e0 = {edge:.6g} eV", f"e0 = {e0:.6g} eV", why))
-    if rbkg != own.rbkg:
+    if best.rbkg != own.rbkg:
         why = f"the first peak of |chi(R)|, at {first:.2f} Å, is near the group's rbkg = {own.rbkg:g} Å"
-        changes.append((f"rbkg = {rbkg:.6g} Å", f"rbkg = {own.rbkg:.6g} Å", why))
-    now, before, reasons = zip(*changes, strict=True)
-    kmax = min(own.kmax, background[0][-1])
-    r, chir_mag = transform(*background, kmax)
-    note = f"read with a background of its own, {' and '.join(now)}, from a copy of mu(E): {'; '.join(reasons)}"
-    own_reading = replace(own, made=" and ".join(before))
-    return replace(
-        own, k=background[0], chi=background[1], r=r, chir_mag=chir_mag, kmax=kmax, rbkg=rbkg,
-        xftf=own.xftf | {"kmax": kmax}, notes=[note, *own.notes], made=" and ".join(now), others=(own_reading,),
-    )  # fmt: skip
+        changes.append((f"rbkg = {best.rbkg:.6g} Å", f"rbkg = {own.rbkg:.6g} Å", why))
+    now, before, reasons = map(" and ".join, zip(*changes, strict=True))
+    note = f"read with a background of its own, {now}, from a copy of mu(E): {reasons}"
+    return replace(best, notes=[note, *own.notes], made=now, others=(replace(own, made=before),))
+
+
+def _alike(again: "Spectrum | None", own: "Spectrum") -> bool:
+    """Whether the group's chi(k) is of its mu(E) at all: it may have been corrected, merged or deglitched since."""
+    if again is None:
+        return False
+    r, chir_mag = transform(own.k, own.chi, again.kmax)  # type: ignore[arg-type]
+    n = min(len(r), len(again.r))
+    return float(np.abs(again.chir_mag[:n] - chir_mag[:n]).max()) < ALIKE * float(chir_mag.max())
 
 
 def compare(asked: Sequence["Spectrum"], answers: list["Prediction"]) -> list["Prediction"]:
@@ -104,7 +121,7 @@ def _misplaced(group: Any, e0: float) -> float | None:
     energy, norm = group.energy, getattr(group, "norm", None)
     if not isinstance(norm, np.ndarray) or norm.dtype.kind != "f" or norm.shape != energy.shape:
         return None
-    near = slice(*np.searchsorted(energy, (e0 - 40, e0 + 50)))
+    near = slice(*np.searchsorted(energy, (e0 - E0_TOLERANCE - SEEN, e0 + E0_TOLERANCE + SEEN)))
     energy, norm = energy[near], norm[near]
     above = np.flatnonzero(norm >= 0.98)
     if len(energy) < 10 or not len(above) or not (np.diff(energy) > 0).all():
@@ -148,5 +165,5 @@ def _background(
             autobk(copy, ek0=e0, rbkg=rbkg, **dict(autobk_settings))
     except Exception:  # noqa: BLE001 - a spectrum without an edge fails in many ways, and the user's own reading is there
         return None
-    sound = hasattr(copy, "chi") and np.isfinite(copy.chi).all() and copy.chi.any()
+    sound = hasattr(copy, "chi") and 0 < np.abs(copy.chi).max() < LARGEST  # not where one is no number
     return (copy.k, copy.chi) if sound else None

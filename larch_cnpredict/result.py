@@ -5,6 +5,7 @@ bool, int, float, str, lists and dicts with string keys go into it.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
@@ -136,8 +137,7 @@ class Prediction:
     @property
     def mean_text(self) -> str:
         """The mean and its 90 % interval as text, such as '5.9 [5.6, 6.2]'."""
-        low, high = self.interval
-        return f"{self.cn_mean:.1f} [{low:.1f}, {high:.1f}]"
+        return mean_text(self.cn_mean, self.interval)
 
     @property
     def shells_text(self) -> str:
@@ -188,10 +188,6 @@ class Prediction:
 
     __repr__ = __str__
 
-    def to_group(self) -> Group:
-        """As a Larch Group of plain values."""
-        return Group(**plain(asdict(self)))
-
     @classmethod
     def from_group(cls, group: Group) -> "Prediction":
         """From `group.cn_predict`, also of a session or an earlier version; a ResultError where it is no result."""
@@ -205,6 +201,12 @@ class Prediction:
         except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
             raise ResultError(f"cannot be read ({error})") from error
         return made
+
+
+def mean_text(mean: float, interval: Sequence[float]) -> str:
+    """'5.9 [5.6, 6.2]'."""
+    low, high = interval
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def plain(value: Any) -> Any:
@@ -222,7 +224,7 @@ def plain(value: Any) -> Any:
 
 def write(group: Group, prediction: Prediction) -> None:
     """Put the prediction on the group as `group.cn_predict`, and a line into its journal."""
-    subgroup = prediction.to_group()  # first: if this fails, the group is as it was
+    subgroup = Group(**plain(asdict(prediction)))  # first: if this fails, the group is as it was
     if not hasattr(group, "journal"):
         group.journal = Journal()
     if isinstance(group.journal, Journal):

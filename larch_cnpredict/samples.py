@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .composition import NOBLE
-from .result import KINDS
+from .result import KINDS, mean_text
 
 ONE, SEVERAL, PARTICLE = range(len(KINDS))
 STEP = 0.25
@@ -24,12 +24,16 @@ _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 @dataclass(frozen=True)
 class Sample:
-    mean: float
-    std: float
-    interval: list[float]  # 90 %
-    mixture: float  # probability that the absorbers have more than one coordination number
+    cn_mean: float  # and what follows as in `Prediction`
+    cn_std: float
+    cn_mean_interval: list[float]
+    mixture: float
     kind: str
     density: np.ndarray  # of the mean, on `GRID`
+
+    @property
+    def mean_text(self) -> str:
+        return mean_text(self.cn_mean, self.cn_mean_interval)
 
     def near(self, number: int) -> float:
         """How probable it is that the mean is within 0.5 of a number."""

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from larch import Group, isgroup
 
-from . import errors
+from . import errors, reading
 from .absorber import as_number, find_absorber
 from .composition import Composition, find_composition
 from .features import EDGE, R_MAX
-from .reading import reread
 from .request import Request
 from .transform import OTHER_TRANSFORM, is_training, training_transform
 
 # Beyond these, an array is not what its name says, and neither are the results of any arithmetic with it.
-LARGEST = {"k": 100.0, "chi": 1e6, "r": 1e4, "chir_mag": 1e6}  # Å^-1, no unit, Å, Å^-3
+LARGEST = {"k": 100.0, "chi": reading.LARGEST, "r": 1e4, "chir_mag": 1e6}  # Å^-1, no unit, Å, Å^-3
 FEWEST = 20  # points of an array
 
 
@@ -83,7 +82,7 @@ def read_spectrum(
         composition=told,
         notes=[*found, *remarks, *notes],
     )
-    spectrum = reread(source, own)
+    spectrum = reading.reread(source, own)
     if spectrum.k is not own.k:  # what else it was read from
         digest.update(np.ascontiguousarray(spectrum.chi).tobytes())
     return replace(spectrum, fingerprint=digest.hexdigest()[:16])

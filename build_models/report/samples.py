@@ -68,5 +68,5 @@ def out_of_fold(
         fitted = samples.fit(says[rest], mean[rest], kind[rest], elements[rest])
         answers = describe(says[test], elements[test].tolist(), fitted)
         said[test] = [KINDS.index(answer.kind) for answer in answers]
-        intervals[test] = [answer.interval for answer in answers]
+        intervals[test] = [answer.cn_mean_interval for answer in answers]
     return said, intervals

@@ -58,7 +58,7 @@ class Anchors:
     def there(self) -> np.ndarray:
         """Which elements each is made of, by atomic number: (n, 119), a mask."""
         names = zip(self.data.elements.tolist(), self.data.formulas.tolist(), strict=True)
-        return elements_of([{absorber, *_symbols(formula)} for absorber, formula in names])
+        return elements_of([dict.fromkeys([absorber, *_symbols(formula)], 1.0) for absorber, formula in names])
 
     @classmethod
     def of(

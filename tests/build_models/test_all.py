@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from larch_cnpredict import predict_cn
-from larch_cnpredict.errors import UnsupportedElementError
+from larch_cnpredict.errors import UnsupportedAbsorberError
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.models import load_models
 
@@ -54,7 +54,7 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     foil, known = measured("Cu_foil"), models.manifest["absorbers"]
     here = {"transform": "own", "models": folder}
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here).model_version == "mine"
-    with pytest.raises(UnsupportedElementError):
+    with pytest.raises(UnsupportedAbsorberError):
         predict_cn(foil.r, foil.chir_mag, element=(set(ELEMENTS) - set(known)).pop(), **here)
     again = [*command[:3], "evaluate", *command[4:], "--config", str(tmp_path / "quick.toml")]
     run = partial(subprocess.run, cwd=ROOT, env=offline, capture_output=True, text=True, timeout=300)

@@ -51,8 +51,8 @@ BAD = [
     (lambda g: xftf(g, **{**TRAINING, "kmax": 4}), errors.RangeTooShortError, "was transformed up to k = 4 "),
     (_set(k=lambda g: g.k + 3.5), errors.RangeTooShortError, r"has chi\(k\) from k = 3.5"),
     (lambda g: (xftf(g, **{**TRAINING, "kmax": 4}), _delete("k", "chi")(g)), errors.TransformError, "kmax=4"),
-    (_set(element="Br"), errors.UnsupportedElementError, "Br"),
-    (_set(element="Pt", edge="L3"), errors.UnsupportedEdgeError, "L3"),
+    (_set(element="Br"), errors.UnsupportedAbsorberError, "Br"),
+    (_set(element="Pt", edge="L3"), errors.UnsupportedAbsorberError, "L3"),
 ]
 
 
@@ -101,11 +101,11 @@ def test_a_record_of_xftf_that_makes_no_sense(measured, odd):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"edge": 1}, errors.UnsupportedEdgeError),
-        ({"model": ["network"]}, errors.UnknownModelError),
-        ({"model": "magnitude"}, errors.UnknownModelError),
+        ({"edge": 1}, errors.UnsupportedAbsorberError),
+        ({"model": ["network"]}, errors.OptionError),
+        ({"model": "magnitude"}, errors.OptionError),
         ({"transform": "mine"}, errors.OptionError),
-        ({"element": float("inf")}, errors.UnsupportedElementError),
+        ({"element": float("inf")}, errors.UnsupportedAbsorberError),
         ({"models": 5}, errors.OptionError),
         ({"transform": ["auto"]}, errors.OptionError),
     ],

@@ -146,6 +146,6 @@ def test_a_group_that_cannot_be_explained_is_left_as_it_was(measured):
     before = contents(group)
     with pytest.raises(errors.BadArrayError):
         explain(group)
-    with pytest.raises(errors.UnknownModelError):
+    with pytest.raises(errors.OptionError):
         explain(measured("CuO"), model="oracle")
     assert contents(group) == before

@@ -62,8 +62,8 @@ def test_only_the_family_that_is_asked_is_read(folder, measured):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 1}, "has format 1, not 3: .*build these models again"),
-        ({"features": "0123456789abcdef"}, "is of models for other inputs.*build these models again"),
+        ({"format": 1}, "has format 1, not 3: .*name another folder of models"),
+        ({"features": "0123456789abcdef"}, "is of models for other inputs.*name another folder of models"),
         ({"default": {"complex": "phase", "magnitude": "other"}}, "no calibrated family other"),
         ({"classes": None}, "is no manifest of models .*classes"),
         ({"families": 5}, "is no manifest of models"),
@@ -95,7 +95,7 @@ def test_a_manifest_of_another_kind_is_refused(folder, change, reason):
 )
 def test_models_of_other_inputs_are_refused(folder, monkeypatch, name, value):
     monkeypatch.setattr(features, name, value)
-    with pytest.raises(errors.ModelFileError, match=r"is of models for other inputs.*build these models again"):
+    with pytest.raises(errors.ModelFileError, match=r"is of models for other inputs.*name another folder of models"):
         models.load_models(folder)
 
 
@@ -116,11 +116,11 @@ def test_the_newest_version_is_by_number(tmp_path, monkeypatch):
 
 
 def test_missing_models_are_said(tmp_path, monkeypatch):
-    with pytest.raises(errors.MissingModelsError, match="is missing: reinstall"):
+    with pytest.raises(errors.ModelFileError, match="is missing: reinstall"):
         models.load_models(tmp_path / "nothing")
     monkeypatch.setattr(models, "__file__", str(tmp_path / "models.py"))
     monkeypatch.delenv(models.FOLDER_VARIABLE, raising=False)
-    with pytest.raises(errors.MissingModelsError, match="plugin_data holds none: reinstall"):
+    with pytest.raises(errors.ModelFileError, match="plugin_data holds none: reinstall"):
         models.default_folder()
 
 

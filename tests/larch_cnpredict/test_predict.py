@@ -91,6 +91,19 @@ def test_default_is_one_family_at_its_temperature(measured, family, transform, m
     assert answer.probabilities == predict_cn(group, transform=transform, model=family).probabilities
 
 
+@pytest.mark.parametrize(("near", "said"), [(0.9, False), (0.3, True)])
+def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measured, monkeypatch, near, said):
+    group = measured("Cu_foil")
+    with monkeypatch.context() as apart:
+        apart.setattr(uncertainty, "with_sample", lambda p, near: p)
+        of_one_site = predict_cn(group).p
+    monkeypatch.setattr(samples.Sample, "near", lambda *given: near)
+    answer = predict_cn(group)
+    assert answer.p == pytest.approx(near * of_one_site, abs=1e-4)
+    note = f"p of CN 12 is {of_one_site:.2f} for a sample that is known to be one site; as a whole this one is read as "
+    assert [n for n in answer.notes if n.startswith("p of CN")] == ([f"{note}mean {answer.mean_text}"] if said else [])
+
+
 def test_a_batch_of_both_kinds_answers_as_one_by_one(measured):
     groups = measured("CuO"), measured("Cu_foil"), measured("Ni_foil")
     del groups[1].k, groups[1].chi

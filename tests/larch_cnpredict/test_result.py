@@ -216,7 +216,7 @@ def test_the_same_models_are_asked_again(measured, tmp_path):
     predict_cn(group, models=folder)
     shutil.rmtree(folder)
     models._load.cache_clear()
-    with pytest.raises(errors.MissingModelsError, match="mine is missing"):
+    with pytest.raises(errors.ModelFileError, match="mine is missing"):
         explain(group)
 
 
