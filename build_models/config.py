@@ -54,6 +54,7 @@ class Run:
 
     out: Path = says(Path("models-build"), "folder of everything that is made")
     limit: NonNegativeInt = says(0, "structures (way feff) or documents (way xas) at most; 0: all")
+    rare_first: NonNegativeInt = says(0, "stage simulate takes so many sites, those most unlike [order] skip; 0: all")
     seed: NonNegativeInt = says(20251101, "of every random choice")
     workers: NonNegativeInt = says(0, "processes; 0: one for each core")
     shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")
@@ -116,6 +117,7 @@ class Train:
     single: Names = says((), "tables of single scattering (parquet), see stage single, to learn from too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stages defects and complexes")
+    keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
     unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
                                       "with `measured`: those of it")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")

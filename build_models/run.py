@@ -101,7 +101,7 @@ class Run:
         more = [*self.config.train.particles, *self.config.train.defects]
         what += [table.sha256(Path(path)) for path in more]
         what += [SIZES, EPOCHS, COPIES, composition.MEMBERS, composition.EPOCHS, composition.DROPOUT]
-        what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)]
+        what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)] + [bool(self.config.train.keep)]
         what += [families.COMMON, families.FEWEST, samples.PARTICLES_EACH, samples.BULK_EACH]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]

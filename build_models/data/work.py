@@ -20,7 +20,7 @@ from pymatgen.core import Structure
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, FeffSettings
-from build_models.data import feff, paths, table
+from build_models.data import choose, feff, paths, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
 from build_models.data.structures import iterate, to_row, to_structure
@@ -43,10 +43,13 @@ def simulate(config: Config) -> None:
     feff.sweep_scratch()
     labels = table.read_shards(config.out / "label")
     labels = labels.filter(pc.equal(labels["reason"], ""))
-    done = table.keys(config.out / "simulate").union(*map(table.keys_of, config.order.skip))
-    todo = table.by_material(key for key in table.key_list(labels) if key not in done)
-    rows = iterate(config.out / "structures.parquet", config.limit)
-    sites = ((row, todo[row["material_id"]]) for row in rows if row["material_id"] in todo)
+    known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
+    rare, path = config.run.rare_first, config.out / "structures.parquet"
+    order = choose.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
+    done = known | table.keys(config.out / "simulate")
+    todo = table.by_material(key for key in order if key not in done)
+    rows = {row["material_id"]: row for row in iterate(path, config.limit) if row["material_id"] in todo}
+    sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows) if material_id in rows)
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
 

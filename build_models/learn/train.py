@@ -21,7 +21,7 @@ DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers
 
 def trained(run: Run, unseen: bool = False) -> dict[str, Any]:
     """The families fitted to the whole table, or the one that was fitted without the unseen formulas."""
-    return {name: load(run, name, unseen) for name in _names(unseen)}
+    return {name: load(run, name, unseen) for name in _names(run, unseen)}
 
 
 def load(run: Run, name: str, unseen: bool) -> Any:
@@ -35,16 +35,17 @@ def fit_missing(run: Run) -> None:
     spectra = run.spectra("shipped")
     for unseen in (False, True) if run.unseen_formulas else (False,):
         seen = ~(run.unseen & unseen)
-        for name in _names(unseen):
+        for name in _names(run, unseen):
             rows = np.flatnonzero(seen & run.learns(name))
             files[_path(run, name, unseen)] = (families.fit, name, spectra, rows, run.recipe, run.seed)
-        every = np.flatnonzero(seen & run.data.trainable)
-        real = every[~run.data.made_up[every]]
-        for kind in composition.KINDS:
-            fitted = (kind, run.compositions[kind], real, run.recipe, run.seed)
-            files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
-        of_feff = run.data.take(every[~run.data.single[every]])
-        files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
+        if unseen or not run.config.train.keep:
+            every = np.flatnonzero(seen & run.data.trainable)
+            real = every[~run.data.made_up[every]]
+            for kind in composition.KINDS:
+                fitted = (kind, run.compositions[kind], real, run.recipe, run.seed)
+                files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
+            of_feff = run.data.take(every[~run.data.single[every]])
+            files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
             rows = np.flatnonzero(~np.isin(run.learnt.data.formulas, run.unseen_formulas if unseen else []))
             learnt = (reads, run.samples("train"), rows, run.recipe, run.seed)
@@ -52,8 +53,10 @@ def fit_missing(run: Run) -> None:
     run_jobs(run, files, "train")
 
 
-def _names(unseen: bool) -> list[str]:
-    return [DEFAULT["complex"]] if unseen else [*families.FAMILIES]
+def _names(run: Run, unseen: bool) -> list[str]:
+    if unseen:
+        return [DEFAULT["complex"]]
+    return [] if run.config.train.keep else [*families.FAMILIES]
 
 
 def _path(run: Run, name: str, unseen: bool) -> Path:

@@ -6,11 +6,12 @@ Each fold of each family is one file, so that a run that was cut off goes on whe
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from build_models.config import Config
+from build_models.config import Config, ConfigError
 from build_models.data import defects
 from build_models.learn import calibrate, composition, families, train
 from build_models.learn.composition import KINDS
@@ -55,16 +56,29 @@ COMPARED: dict[str, dict[str, Trained]] = {
 def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the pictures."""
     this = Run.load(config)
+    of_kept = kept(Path(config.train.keep)) if config.train.keep else {}
     train.fit_missing(this)
-    metrics = of_sites(this)
+    metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
-    metrics["as_said"], metrics["misled"] = as_said(this), misled(this)
-    if this.defects is not None:
-        metrics["defects"] = of_defects(this)
+    if not of_kept:
+        metrics["as_said"], metrics["misled"] = as_said(this), misled(this)
+        if this.defects is not None:
+            metrics["defects"] = of_defects(this)
     if this.unseen.any():
         metrics["unseen"] = unseen(this)
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     print(f"{this.folder / 'metrics.json'}: all figures, for the card that stage export writes")
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """The figures and the calibration of finished models, but for those that networks of samples have a part in."""
+    try:
+        metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
+    for name in ("as_said", "misled", "defects"):
+        metrics.pop(name, None)
+    return metrics | {"calibration": manifest["calibration"]}
 
 
 def of_sites(this: Run) -> dict[str, Any]:
@@ -164,8 +178,8 @@ def as_said(this: Run) -> dict[str, Any]:
     predicted = cross_validate(this, HEADLINE)["shipped"]["realistic"]
     for reads, family in train.DEFAULT.items():
         p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
-        density = samples.cross_validate(this, reads)["sites"][~this.data.extra]
-        out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, density), data.cn)}
+        says = samples.cross_validate(this, reads)["sites"][~this.data.extra]
+        out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, says), data.cn)}
     return out
 
 

@@ -32,14 +32,15 @@ def run(config: Config) -> None:
     calibration = metrics["calibration"]
     staged, others = this.folder / "shipped", this.folder / "unseen"
     manifest = package.write(staged, this, calibration)
-    metrics["agreement"] = check(Models(staged), train.trained(this), this) | check_samples(Models(staged), this)
+    agreement = metrics["agreement"] if config.train.keep else check(Models(staged), train.trained(this), this)
+    metrics["agreement"] = agreement | check_samples(Models(staged), this)
     if config.train.measured:
         package.write(others, this, calibration, unseen=True)
         folder, folders = Path(config.train.measured), {"as shipped": staged, "formulas unseen": others}
         metrics["measured"] = {name: measured.score(folder, models) for name, models in folders.items()}
         metrics["samples"]["measured"] = {name: measured.mixtures(folder, models) for name, models in folders.items()}
     for name in ("confusion.png", "importance.png"):
-        shutil.copy(this.folder / name, staged / name)
+        shutil.copy(Path(config.train.keep or this.folder) / name, staged / name)
     (staged / "README.md").write_text(card.render("card.md.jinja", manifest, metrics) + "\n")
     (staged / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     shutil.rmtree(target, ignore_errors=True)

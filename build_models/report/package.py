@@ -28,16 +28,21 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
     folder.mkdir(parents=True)
     data = run.data.take(np.flatnonzero(~run.data.single & ~(run.unseen & unseen)))
     networks = {reads: train.load(run, f"samples-{reads}", unseen) for reads in samples.SIZES}
-    models = train.trained(run, unseen)
-    compositions = {kind: train.load(run, f"composition-{kind}", unseen) for kind in composition.KINDS}
-    entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
-    manifest = {
+    own = {
         "version": run.config.train.version,
         "date": datetime.date.today().isoformat(),
         "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
         "told": ["s02", "elements"],  # beside the spectrum, to the networks of samples
         "defects": [table.provenance(Path(path)) for path in run.config.train.defects],
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
+    }
+    if run.config.train.keep and not unseen:
+        return _manifest(folder, _kept(folder, run, own, calibration))
+    models = train.trained(run, unseen)
+    compositions = {kind: train.load(run, f"composition-{kind}", unseen) for kind in composition.KINDS}
+    entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
+    manifest = {
+        **own,
         "format": MANIFEST_FORMAT,
         "edge": features.EDGE,
         "absorbers": sorted(set(data.elements)),
@@ -60,9 +65,21 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
         **_domain(folder, run, train.load(run, "domain", unseen)),
     }
-    text = json.dumps(manifest, indent=1)
-    (folder / "manifest.json").write_text(text + "\n")
-    return json.loads(text)  # as whoever reads it has it: lists for tuples
+    return _manifest(folder, manifest)
+
+
+def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of finished models with other networks of samples; their files are copied, shells are new."""
+    finished = Path(run.config.train.keep)
+    manifest = json.loads((finished / "manifest.json").read_text())
+    for entry in [*manifest["families"].values(), *manifest["composition"].values()]:
+        shutil.copy(finished / entry["file"], folder / entry["file"])
+    but_samples = manifest.get("but_samples", manifest["version"])
+    with np.load(finished / manifest["domain"]["file"]) as known:
+        index = _domain(folder, run, dict(known))
+    learnt = [table.provenance(Path(path)) for path in (*run.config.train.extra, *run.config.train.single)]
+    said = {"but_samples": but_samples, "samples_learnt": learnt, "calibration": dict(calibration)}
+    return manifest | own | index | said
 
 
 def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
@@ -72,6 +89,12 @@ def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
     np.savez_compressed(folder / "domain.npz", allow_pickle=False, **arrays)
     entry = {"domain": _entry(folder / "domain.npz")}
     return entry | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
+
+
+def _manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    text = json.dumps(manifest, indent=1)
+    (folder / "manifest.json").write_text(text + "\n")
+    return json.loads(text)  # as whoever reads it has it: lists for tuples
 
 
 def _model(path: Path, model: Any) -> dict[str, Any]:

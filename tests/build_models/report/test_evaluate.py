@@ -8,7 +8,7 @@ import pytest
 
 from build_models import config
 from build_models.config import Config
-from build_models.learn import composition, families, held_out, train
+from build_models.learn import composition, families, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
@@ -51,7 +51,7 @@ def test_extra_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mon
         asked.append((fitted[2], tests["ideal"][1]))
         return {name: np.full((len(rows), 16), 1 / 16) for name, (_, rows) in tests.items()}
 
-    monkeypatch.setattr(held_out, "predict_fold", predict_fold)
+    monkeypatch.setattr(train, "predict_fold", predict_fold)
     monkeypatch.setattr(families, "LEARN_EXTRA", learns)
     some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120))
     predicted = evaluate.cross_validate(some, "prototype")
@@ -78,7 +78,7 @@ def test_single_scattering_is_trained_on_and_nothing_else(run):
 
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
-    monkeypatch.setattr(held_out, "predict_fold", None)
+    monkeypatch.setattr(train, "predict_fold", None)
     again = evaluate.cross_validate(Run(run.config, run.data), "formula")
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 
@@ -209,7 +209,7 @@ def test_defects_are_asked_about_where_their_structure_type_is_held_out(run, mon
         asked.append((fitted[2], tests["defects"][1]))
         return {name: np.full((len(rows), 16), rows.mean()) for name, (_, rows) in tests.items()}
 
-    monkeypatch.setattr(held_out, "predict_fold", predict_fold)
+    monkeypatch.setattr(train, "predict_fold", predict_fold)
     predicted = evaluate.cross_validate(this, "prototype")["shipped"]
     assert predicted["defects"]["forest"].shape == (12, 16)
     assert sorted(np.concatenate([rows for _, rows in asked])) == list(range(12))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from build_models import config
-from build_models.learn import held_out, train
+from build_models.learn import samples as networks
+from build_models.learn import train
 from build_models.learn.samples import Untold
 from build_models.report import samples, scores
 from build_models.run import Run
@@ -38,14 +39,14 @@ class Remembers:
 
 
 def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
-    monkeypatch.setattr(train, "fit_samples", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
+    monkeypatch.setattr(networks, "fit_networks", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
     says = samples.cross_validate(run, "magnitude")["samples"]
     assert (says[:, HEADS[0] - 1] == 1).all()
 
 
 def test_of_a_spectrum_nothing_is_told(run):
     spectra, rows = run.spectra("realistic"), np.array([3, 5])
-    asked = Untold(spectra).inputs("magnitude", 0, rows)
+    asked = Untold(spectra, True).inputs("magnitude", 0, rows)
     told = run.samples("test").inputs("magnitude", 0, rows)
     assert asked.shape == told.shape
     np.testing.assert_array_equal(asked[:, :-TOLD], spectra.inputs("magnitude", 0, rows))
@@ -65,7 +66,7 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
         asked.append((arguments[2], tests["samples"][1], tests["sites"][1]))
         return {test: np.zeros((len(rows), sum(HEADS))) for test, (_, rows) in tests.items()}
 
-    monkeypatch.setattr(held_out, "predict_fold", asked_for)
+    monkeypatch.setattr(train, "predict_fold", asked_for)
     assert len(samples.cross_validate(this, "magnitude")["samples"]) == len(tested)
     for seen, rows, sites in asked:
         assert learnt.data.extra[seen].any()
@@ -87,7 +88,7 @@ def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(r
         asked[i] = seen
         return {"samples": np.full((len(rows), sum(HEADS)), i, float)}
 
-    monkeypatch.setattr(held_out, "predict_fold", fold_of)
+    monkeypatch.setattr(train, "predict_fold", fold_of)
     says = samples.cross_validate(run, "magnitude")["samples"]
     assert sorted(asked) == [0, 1, 2, 3]
     for i, seen in asked.items():

@@ -65,7 +65,7 @@ def test_the_majority_does_not_see_its_own_fold(five):
 
 def test_every_absorber_has_its_own_line(five):
     guess = np.array([6, 6, 6, 12, 12])
-    lines = scores.by_absorber(five, lambda rows: scores.rates(five, rows, guess))
+    lines = scores.by_absorber(five, scores.rates, guess=guess)
     assert {name: line["accuracy"] for name, line in lines.items()} == {
         "all": pytest.approx(3 / 5),
         "Fe": pytest.approx(2 / 3),
