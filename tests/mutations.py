@@ -37,6 +37,9 @@ FAULTS = {
     "build_models/data/labels.py": [
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],
+    "build_models/data/structures.py": [
+        Fault("made-up sites are known by their names", 'f"{name} {content[:12]}"', "name", "test_defects.py"),
+    ],
     "build_models/learn/calibrate.py": [
         Fault("calibration sees the test fold", "== i), np.flatnonzero(fold != i)", "== i), np.arange(len(p))"),
         Fault("thresholds for 80 % where 90 % is said", "COVERAGE = 0.90", "COVERAGE = 0.80"),

@@ -7,6 +7,7 @@ a first shell is off by some 15 % (`python -m benchmarks.feff --paths`); beyond 
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, partial
@@ -98,7 +99,8 @@ def simulate(config: Config) -> Path:
     todo = missing(config)
     wanted = structures.iterate(config.out / "structures.parquet", config.limit)
     sites = ((row, todo[name]) for row in wanted if (name := row["material_id"]) in todo)
-    work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files))
+    digest = hashlib.sha256(" ".join(sorted(map(table.sha256, files))).encode()).hexdigest()[:12]
+    work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files), digest)
     return build(config, len(files))
 
 

@@ -128,8 +128,9 @@ def with_chi(rows: pa.Table, chi: pa.Table) -> pa.Table:
 
 def check_settings(folder: Path, metadata: dict[str, str]) -> None:
     """Refuse to add to the work of other settings: a table is of one kind or it says nothing."""
-    if not all(says(path, metadata, "config_hash", "database") for path in folder.glob("*.parquet")):
-        raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
+    for names, what in ((("config_hash", "database"), "other settings"), (("pairs",), "paths of other runs of FEFF")):
+        if not all(says(path, metadata, *names) for path in folder.glob("*.parquet")):
+            raise ConfigError(f"{folder} holds work that was done with {what}; choose another --out, or remove it")
 
 
 def says(path: Path, metadata: dict[str, str], *names: str) -> bool:

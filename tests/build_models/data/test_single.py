@@ -1,5 +1,6 @@
 """Single scattering from pairs of other crystals, against the real FEFF8L."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -105,6 +106,11 @@ def test_the_stage_makes_what_no_table_has_and_goes_on(make_config, capsys):
     single.simulate(config)
     assert set((config.out / "single").iterdir()) == shards  # nothing is done twice
     assert f"{len(rows)} spectra" in capsys.readouterr().out
+
+    (config.out / "defects").mkdir()
+    shutil.copy(paths.kept(config.out / "simulate")[0], config.out / "defects")
+    with pytest.raises(ConfigError, match="paths of other runs of FEFF"):
+        single.simulate(config)
 
     spectra = table.build(config)
     data = dataset.load([spectra], single=[path])
