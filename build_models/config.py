@@ -118,8 +118,8 @@ class Train:
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stages defects and complexes")
     keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
-    unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
-                                      "with `measured`: those of it")  # fmt: skip
+    unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see, "
+                                      "beside those of `measured`")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")
     epochs: PositiveInt = says(20, "networks see one copy of each site in an epoch, and begin again with the first")
     phase_epochs: PositiveInt = says(26, "those of `phase`, which has the most to learn from")
@@ -205,9 +205,16 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Mapping[str, An
 def _checked(given: dict[str, Any], where: str) -> Config:
     """A configuration whose values are of the right kind: no "6" for 6, as Python would take it."""
     try:
-        return TypeAdapter(Config).validate_json(json.dumps(given, default=str), strict=True)
+        config = TypeAdapter(Config).validate_json(json.dumps(given, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_sentence(error.errors()[0])}") from None
+    feff, theta = config.feff, config.feff.debye_temperatures
+    if feff.rpath > feff.cluster_radius:
+        limit = f"rpath = {feff.rpath:g} is beyond cluster_radius = {feff.cluster_radius:g}"
+        raise ConfigError(f"{where}: [feff] {limit}: FEFF would not see the atoms of such paths")
+    if list(theta) != sorted(set(theta)):
+        raise ConfigError(f"{where}: [feff] debye_temperatures = {list(theta)}: should rise")
+    return config
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

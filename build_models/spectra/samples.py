@@ -222,10 +222,14 @@ def _partners(anchors, apart, rng, count):
     return out
 
 
+def crystals(data: Dataset) -> np.ndarray:
+    """The name of the crystal that each site is of, or was before it became a defect."""
+    return np.array([_OF_CRYSTAL.split(site)[0] for site in data.sites])
+
+
 def _siblings(data, groups):
     """Other sites of the same group in the same crystal, by row, defects among them."""
-    crystal = [_OF_CRYSTAL.split(site)[0] for site in data.sites]
-    sites = pd.Series(np.arange(len(data))).groupby([groups, crystal])
+    sites = pd.Series(np.arange(len(data))).groupby([groups, crystals(data)])
     together = [rows.to_numpy() for _, rows in sites if len(rows) > 1 and " site " in data.sites[rows.iloc[0]]]
     return {row: rows[rows != row] for rows in together for row in rows}
 
