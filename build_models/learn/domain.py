@@ -18,7 +18,7 @@ FLAGGED = 0.005
 UNLIKE_FLAGGED = 0.02
 # Share of spectra with e0 on a pre-edge peak, for what is unlike EXAFS. With the share of training, 0.1, 24 % of the
 # tetrahedra of Ti, V, Cr and Mn with bonds below 1.95 Å were flagged where e0 lies there (127 held-out sites, of all
-# 4,318 4 %); with this, 2 % of both, and of the counterexamples 68 % are found where it were 66 %.
+# 4,318 4 %); with this, 2 % of both, and of the counterexamples 68 % are found where it would be 66 %.
 PRE_EDGE = 0.5
 TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.

@@ -57,7 +57,7 @@ def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarr
     held = holds(says, mean)
 
     def level(rows: np.ndarray) -> float:
-        enough = held[rows].mean(0) >= COVERAGE
+        enough = held[rows].sum(0) >= COVERAGE * max(rows.sum(), 1)
         return float(LEVELS[enough.argmax()] if enough.any() else LEVELS[-1])
 
     everything = np.ones(len(says), bool)

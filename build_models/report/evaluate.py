@@ -60,6 +60,7 @@ def run(config: Config) -> None:
     train.fit_missing(this)
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
+    metrics["levels_from"] = "nothing told"  # for the card: metrics of earlier models say neither this ...
     if not of_kept:
         metrics["as_said"], metrics["misled"] = as_said(this), misled(this)
         if this.defects is not None:
@@ -85,8 +86,10 @@ def of_sites(this: Run) -> dict[str, Any]:
     """Figures and calibration of the families, and the pictures."""
     data = this.scored
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": this.config.train.folds, "schemes": {}}
+    metrics["macro_f1_over"] = "classes"  # ... nor this
     metrics["data"]["extra"] = int((this.data.extra & ~this.data.single).sum())
     metrics["data"]["single"] = int(this.data.single.sum())
+    metrics["data"]["made_up"] = int((this.data.extra & this.data.made_up).sum())
     for scheme, fold in this.schemes.items():
         told, predicted = by_composition(this, scheme), cross_validate(this, scheme)
         fold = fold[~this.data.extra]
@@ -194,7 +197,8 @@ def misled(this: Run) -> dict[str, Any]:
     says = samples.cross_validate(this, "complex")["samples"][anchors.tested]
     p, said = _answers(this, "samples", says)
     fold = anchors.fold[anchors.tested, 0]
-    found, _ = samples.out_of_fold(says, mean, kind.astype(int), anchors.data.elements[anchors.tested], fold)
+    blank = np.asarray(~samples.told(this, np.flatnonzero(anchors.tested)).any(1))
+    found, _ = samples.out_of_fold(says, mean, kind.astype(int), anchors.data.elements[anchors.tested], fold, blank)
     several = kind != ONE
     wrong = (found == ONE) & (np.abs(CLASSES[p.argmax(1)] - mean) > 0.5)
     sure = {family: p.max(1) >= SURE, "said": said.max(1) >= SURE}

@@ -203,6 +203,35 @@ def test_where_the_data_come_from_is_read_and_not_typed(metrics, manifest):
     assert "without self-consistent potentials" in text
 
 
+def test_what_models_have_learnt_goes_by_what_was_counted(metrics, manifest):
+    """A table of complexes may have any name; metrics of earlier models did not count them."""
+    hint = "molecules and complexes in solution as a hint alone"
+    manifest["extra"] = [manifest["tables"][0] | {"file": "molecules.parquet"}]
+    for made_up, learnt in ((7, True), (0, False)):
+        metrics["data"]["made_up"] = made_up
+        text = card.render("card.md.jinja", manifest, metrics)
+        assert (hint in text) == learnt
+        assert ("families have learnt crystals alone" in text) != learnt
+
+
+def test_what_earlier_models_were_scored_and_calibrated_by_is_said_of_them_alone(metrics, manifest):
+    earlier = ("it can be 72.7 % at most", "fitted to all of them together")
+    assert all(words in card.render("card.md.jinja", manifest, metrics) for words in earlier)
+    metrics |= {"macro_f1_over": "classes", "levels_from": "nothing told"}
+    assert not any(words in card.render("card.md.jinja", manifest, metrics) for words in earlier)
+
+
+def test_where_there_are_none_nothing_is_said(metrics, manifest):
+    """No clear site of iron, no particle, and no mixture among the samples."""
+    headline = metrics["schemes"]["prototype"]["shipped"]["realistic"]["phase"]
+    headline["Fe"] = headline["Fe"] | {"clear": float("nan")}
+    metrics["misled"] = {"samples": 0, "phase": float("nan"), "said": float("nan")}
+    text = card.render("card.md.jinja", manifest | {"particles": []}, metrics)
+    assert "training has not seen: Ni 16.3 %; all absorbers" in text
+    assert "particles and bulk metals" not in text
+    assert "of 0 simulated" not in text
+
+
 def test_figures_go_between_the_markers_and_nowhere_else(metrics, manifest, tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"before\n{card.START}\nstale figures\n{card.END}\nafter\n")
@@ -223,7 +252,7 @@ def test_what_ships_says_what_its_metrics_say():
     """No figure on the card or in README is typed, and `shipped.toml` is what made the models."""
     folder = default_folder()
     manifest, metrics = (json.loads((folder / name).read_text()) for name in ("manifest.json", "metrics.json"))
-    assert (folder / "README.md").read_text() == card.render("card.md.jinja", manifest, metrics)
+    assert (folder / "README.md").read_text() == card.render("card.md.jinja", manifest, metrics) + "\n"
     readme = (EXAMPLES.parent / "README.md").read_text()
     figures = readme.split(card.START, 1)[1].split(card.END, 1)[0]
     assert figures.strip() == card.render("figures.md.jinja", manifest, metrics).strip()
@@ -262,7 +291,6 @@ def test_how_sure_answers_are_is_said_of_families_and_of_answers(manifest, metri
     del metrics["as_said"]
     for template in ("card.md.jinja", "figures.md.jinja"):
         assert "p of an answer" not in card.render(template, manifest, metrics)
-        "figures.md.jinja", manifest, metrics
 
 
 def test_sites_of_no_perfect_crystal_have_a_table_and_are_a_known_failure(manifest, metrics):

@@ -107,10 +107,22 @@ def test_levels_of_a_fold_come_from_the_others():
     says[:, HEADS[0] + ONE] = 1
     # in the first fold the truth lies in the lower half, where the shortest interval begins
     mean = np.where(fold == 0, rng.uniform(1, 8, n), rng.uniform(1, 16, n))
-    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), fold)
+    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), fold, np.ones(n, bool))
     width = intervals[:, 1] - intervals[:, 0]
     assert width[fold == 0] == pytest.approx(13.7, abs=0.5)  # nine tenths of what the second fold needs
     assert width[fold == 1].max() < 8.6
+
+
+def test_levels_are_those_of_samples_of_which_nothing_is_told():
+    rng, n = np.random.default_rng(0), 800
+    blank, says = np.arange(n) % 4 == 0, np.zeros((n, sum(HEADS)))
+    falling = np.linspace(1.1, 0.9, HEADS[0])
+    says[:, : HEADS[0]], says[:, HEADS[0] + ONE] = falling / falling.sum(), 1
+    mean = np.where(blank, rng.uniform(1, 16, n), 1.5)  # who is told more is nearer
+    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), np.arange(n) // 4 % 2, blank)
+    held = (intervals[:, 0] <= mean) & (mean <= intervals[:, 1])
+    assert held[blank].mean() == pytest.approx(0.9, abs=0.03)
+    assert held[~blank].all()
 
 
 def test_without_a_spectrum_the_mean_of_the_absorber_is_said():
