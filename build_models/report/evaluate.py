@@ -189,8 +189,8 @@ def as_said(this: Run) -> dict[str, Any]:
 def misled(this: Run) -> dict[str, Any]:
     """Of simulated mixtures and particles, how many get one number with p of 0.8 or more that is off from their mean.
 
-    Off by more than 0.5, and not said to be several; with p of the default family, and with p as it is said. No model
-    that is asked saw a structure type of the sample.
+    Off by more than 0.5, and not said to be several; with p of the default family, and with p as it is said. They are
+    held out as in `samples.cross_validate`.
     """
     anchors, family = this.anchors, train.DEFAULT["complex"]
     mean, kind = this.samples("test").truth(0)[anchors.tested].T

@@ -52,8 +52,8 @@ def told(this: Run, tested: np.ndarray) -> np.ndarray:
 def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
     """What networks that did not see its fold say of each sample, and of each site and defect, nothing told.
 
-    They have seen no particle of its metals and none of its shape; crystals of these metals, with other structure
-    types, they may have seen, and the bulk of no metal whose particle is asked about.
+    Of a particle they have seen no other one of the same metals, no bulk of these and nothing of its shape; crystals of
+    these metals they may have seen, and alloys of them with others.
     """
     fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"), True)
     tests: dict[str, tuple[Asked, np.ndarray]]
@@ -70,8 +70,8 @@ def out_of_fold(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kinds that are said, (n,), and intervals, (n, 2), with a calibration that comes from the other folds.
 
-    It is fitted to those of which nothing is told, a mask: so is most of what is asked, and who tells more is to lose
-    nothing of the 90 %.
+    It is fitted to those of which nothing is told, the mask `blank`: most who ask tell nothing, and where more is told
+    intervals hold a little more.
     """
     said, intervals = np.zeros(len(says), int), np.zeros((len(says), 2))
     for i in np.unique(fold):
