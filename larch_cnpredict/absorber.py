@@ -8,7 +8,7 @@ import xraydb
 from larch import Group
 from larch.xafs import find_e0
 
-from .errors import AbsorberConflictError, UnknownAbsorberError, UnsupportedAbsorberError
+from .errors import AbsorberConflictError, OptionError, UnknownAbsorberError, UnsupportedAbsorberError
 from .features import EDGE, ELEMENTS
 
 # A measured edge lies this near the tabulated one (chemical shift, choice of e0, a monochromator out of calibration).
@@ -24,10 +24,12 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
     e0 = edge_energy(group)
     at_e0 = edge_at(e0) if e0 is not None else None
     near = next((known for known in ELEMENTS if e0 is not None and _is_near(e0, k_edge(known))), None)
-    labelled, labelled_edge = _label(group, at_e0, near)
+    labelled, labelled_edge = _label(group, e0, near)
     notes, doubts, why = [], [], ""
     if element is not None:
-        symbol, shell = element_symbol(element) or f"{element!r:.40}", edge or EDGE
+        symbol, shell = element_symbol(element), edge or EDGE
+        if symbol is None:
+            raise OptionError("element", element, "an element, such as 'Fe'")
         if labelled and labelled != symbol:
             notes.append(f"absorber taken as {symbol}, as asked, though the group is labelled {labelled}")
     elif labelled:
@@ -58,19 +60,25 @@ def find_absorber(group: Group, name: str, element: Any = None, edge: Any = None
     return symbol, notes, doubts
 
 
-def _label(group: Group, at_e0: tuple[str, str] | None, near: str | None) -> tuple[str | None, str | None]:
+def _label(group: Group, e0: float | None, near: str | None) -> tuple[str | None, str | None]:
     """Element and edge of the metadata: the user's own, XDI, Larix and Athena, in this order.
 
-    `pre_edge` writes `guess_edge(e0)` to atsym and edge where nothing is there, and Larch to the z of Athena projects:
-    a guess from e0 is no label, nor is one from the e0 that Larch finds itself, where e0 was set later.
+    `pre_edge` writes `guess_edge(e0)`, however far that edge is, to atsym and edge where nothing is there, and Larch to
+    the z of Athena projects. A guess from e0 is no label, nor is one from Larch's own e0, where another was set.
     """
     params, xdi = getattr(group, "athena_params", None), xdi_section(group, "element")
     atsym, edge = element_symbol(getattr(group, "atsym", None)), _edge_name(getattr(group, "edge", None))
     athena = element_symbol(getattr(getattr(params, "bkg", None), "z", None))
     athena_edge = _edge_name(getattr(getattr(params, "fft", None), "edge", None))
-    guesses = [at_e0]
-    if near and atsym and atsym != near and (atsym, edge) != at_e0 and (automatic := _automatic_e0(group)) is not None:
-        guesses.append(edge_at(automatic))
+    guesses = [] if e0 is None else [_guess(e0)]
+    if (
+        near
+        and atsym
+        and atsym != near
+        and (atsym, edge) not in guesses
+        and (found := _automatic_e0(group)) is not None
+    ):
+        guesses.append(_guess(found))
     for symbol, shell in filter(None, guesses):
         atsym = None if atsym == symbol else atsym
         edge = None if edge == shell else edge
@@ -101,7 +109,8 @@ def element_symbol(value: Any) -> str | None:
 @lru_cache  # xraydb looks through all elements each time
 def _symbol_of(text: str) -> str | None:
     try:
-        symbol = xraydb.atomic_symbol(int(float(text)) if text[:1].isdigit() else text.capitalize())
+        number = float(text) if text[:1].isdigit() else 0.5
+        symbol = xraydb.atomic_symbol(int(number) if number.is_integer() else text.capitalize())
     except (ValueError, KeyError, AttributeError, IndexError, OverflowError, TypeError):
         return None
     return str(symbol)
@@ -156,10 +165,16 @@ def as_number(value: Any) -> float | None:
 
 def edge_at(e0: float) -> tuple[str, str] | None:
     """Larch's guess of element and edge from an energy in eV; None where none is near."""
+    guess = _guess(e0)
+    return guess if guess and _is_near(e0, k_edge(*guess)) else None
+
+
+def _guess(e0: float) -> tuple[str, str] | None:
+    """The same, however far it is."""
     if e0 > E0_HIGHEST:
         return None
     symbol, shell = xraydb.guess_edge(e0)
-    return (str(symbol), str(shell)) if _is_near(e0, k_edge(symbol, shell)) else None
+    return str(symbol), str(shell)
 
 
 def _is_near(e0: float, edge: float) -> bool:

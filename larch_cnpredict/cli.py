@@ -5,19 +5,27 @@ import contextlib
 import csv
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError, SeriesError
 
-COLUMNS = (
-    *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "in_domain"),
-    *("verdict", "cn_std", "cn_shells", "mixture", "model", "family", "model_version", "notes"),
+SHOWN = (  # of the rows, on a terminal; CSV has all there is in them
+    *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "verdict"),
 )
-SHOWN = COLUMNS[:11]
+QUALIFIES = ("the answer depends", "the header's")  # how notes begin that belong to an answer which is ok, too
+# what an error says to a script: what it says here
+WORDS = (
+    (r"predict_cn\(group, element='Fe'\)", "--element Fe"),
+    (r"\b(element|elements|formula|model)='([\w()]+)'", r"--\1 \2"),
+    (r"\b(element|elements|formula|model)=(?=['\"])", r"--\1 "),
+    (r"reference=(.*) must be a foil's group", r"--reference \1 must be a file of a foil"),
+    (r", or pass transform='own' to use chir_mag as it is", ""),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except CNPredictError as error:
-        print(f"larch-cnpredict: {error}", file=sys.stderr)
+        print(f"larch-cnpredict: {_in_words_of_options(str(error))}", file=sys.stderr)
         return 1
 
 
@@ -51,8 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
     command.description = "Each spectrum goes through pre_edge, autobk and xftf as far as that is still to do."
     option = command.add_argument
-    option("files", nargs="+", metavar="FILE", help="XDI, columns of energy and mu, Athena project, .larix")
-    option("--csv", metavar="FILE", type=Path, help="write the table, with notes, to a new CSV file")
+    columns = "columns labelled energy and mu (or i0 and i1, it or ifluor, or k and chi)"
+    option("files", nargs="+", metavar="FILE", help=f"Athena project, .larix, XDI or {columns}")
+    option("--csv", metavar="FILE", type=Path, help="write all of the table to a new CSV file, or print it as CSV: -")
     picture = "draw the mean coordination number along the spectra (.png, .pdf, ...)"
     option("--series", metavar="FILE", type=Path, help=picture)
     option("--x", help="what --series is drawn against, such as temperature or time, as the files name it")
@@ -61,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--formula", help="what all the samples are made of, such as Na2CrO4")
     option("--elements", help="the same where amounts are not known, such as 'Na Cr O'")
     option("--reference", metavar="FILE", help="a foil measured like the samples, which gives s02; or s02 itself")
-    option("--model", default="default", help="name of the model")
+    option("--model", default="default", help="default, phase, shells, network, bagging or forest")
     return parser
 
 
@@ -85,33 +94,37 @@ def _info(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from .result import safe_cells
-
-    outputs = [path for path in (args.csv, args.series) if path]
+    print_csv = args.csv == Path("-")
+    outputs = [path for path in (None if print_csv else args.csv, args.series) if path]
     for path in outputs:
         others = {Path(other).resolve() for other in (*args.files, args.reference or "", *outputs) if other is not path}
         _check_new_file(path, others, args.overwrite, picture=path is args.series)
-    if args.x and not args.series:
+    if args.x is not None and not args.series:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
         if args.reference is not None:
             asked["reference"] = _reference(args.reference)
         rows, groups = predict_files(args.files, **asked)
-    _print_table(rows)
+    for row in rows:
+        row["notes"] = _in_words_of_options(row["notes"])
+    if print_csv:
+        _write_csv(sys.stdout, rows, "\n")
+    else:
+        _print_table(rows)
     for path in outputs:
         try:
             if path is args.csv:
                 with path.open("w", newline="", encoding="utf-8") as file:
-                    writer = csv.DictWriter(file, COLUMNS, restval="")
-                    writer.writeheader()
-                    writer.writerows(map(safe_cells, rows))
+                    _write_csv(file, rows, "\r\n")
             elif groups:
                 from matplotlib.figure import Figure
 
                 from .series import plot_cn_series
 
                 plot_cn_series(groups, x=args.x, figure=Figure((8, 6))).savefig(path, dpi=150)
+            else:
+                print(f"larch-cnpredict: {path} is not written: no spectrum worked", file=sys.stderr)
         except OSError as error:
             raise FileError(path, f"it cannot be written ({error.strerror})") from error
     return 0 if any("cn" in row for row in rows) else 1
@@ -150,7 +163,7 @@ def _check_new_file(path: Path, others: set[Path], overwrite: bool, picture: boo
 
 
 def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Rows with the keys `COLUMNS` (of what fails without `cn`, with the reason in `notes`), and groups that worked.
+    """Rows with `file`, `group` and those of `Prediction.row` (where it fails `notes` alone), and groups that worked.
 
     `options` are those of `predict_cn`, which gets all groups at once.
     """
@@ -189,13 +202,32 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
     return rows, worked
 
 
+def _write_csv(file: TextIO, rows: Sequence[dict[str, Any]], line_end: str) -> None:
+    from .result import safe_cells
+
+    columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
+    writer = csv.DictWriter(file, columns, restval="", lineterminator=line_end)
+    writer.writeheader()
+    writer.writerows(map(safe_cells, rows))
+
+
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     cells = [[str(row.get(name, "")) for name in SHOWN] for row in rows]
     widths = [max(map(len, column)) for column in zip(SHOWN, *cells, strict=True)]
     for line, row in zip([list(SHOWN), *cells], [None, *rows], strict=True):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        if row and row.get("in_domain") != "yes":
-            print(f"    {row['notes']}")
+        notes = row["notes"] if row else ""
+        if row and row.get("verdict") == "ok":
+            notes = "; ".join(note for note in notes.split("; ") if note.startswith(QUALIFIES))
+        if notes:
+            print(f"    {notes}")
+
+
+def _in_words_of_options(message: str) -> str:
+    """What is said to those who write Python, to those who give options."""
+    for python, words in WORDS:
+        message = re.sub(python, words, message)
+    return message
 
 
 if __name__ == "__main__":

@@ -148,11 +148,11 @@ def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     chosen = [first, *others[: scores.shape[1] - 1]]
     als = McrAR(c_regr="NNLS", c_constraints=[ConstraintNorm()], st_constraints=[], max_iter=500, tol_increase=None)
     log = logging.getLogger("pymcr.mcr")
-    log.disabled = True  # it tells every user of Larch why it stopped
+    before, log.disabled = log.disabled, True  # it tells every user of Larch why it stopped
     try:
         als.fit(scores, ST=scores[chosen])
     finally:
-        log.disabled = False
+        log.disabled = before
     order = np.argsort(np.arange(len(scores)) @ als.C_opt_ / als.C_opt_.sum(0))  # as they come along the series
     return als.C_opt_[:, order], als.ST_opt_[order]
 

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import xraydb
 
-from .absorber import xdi_section
+from .absorber import element_symbol, xdi_section
 from .errors import CompositionError
 from .features import one_hot
 
 NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
-_HYDRATE = re.compile(r"\.(\d*)(?=\(?H2O\)?$)")  # CuSO4.5H2O: the point is no decimal point
-_READS = {"formula": "write it as in formula='Na2CrO4'", "elements": "write them as in elements='Na Cr O'"}
+_HYDRATE = re.compile(r"[.\s](\d*\.?\d*)(?=\(?[HD]2O\)?$)")  # CuSO4.5H2O: the point is no decimal point
+_SIGNS = str.maketrans("[]{}*•⋅‧∙₀₁₂₃₄₅₆₇₈₉", "()()·····0123456789")
+_READS = {
+    "formula": "write it as in formula='Na2CrO4', or where amounts are not known as in elements='Na Cr O'",
+    "elements": "write them as in elements='Na Cr O'",
+}
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,13 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
     """A formula (with brackets and hydrates), or names of elements apart; a CompositionError where it is neither."""
     try:
         if kind == "formula":
-            parts = _HYDRATE.sub(r"·\1", text.replace(" ", "").translate(str.maketrans("[]{}*•", "()()··"))).split("·")
-            parts = [re.sub(r"^(\d+)(.+)$", r"(\2)\1", part) for part in parts]  # 5H2O: (H2O)5
+            plain = text.strip().translate(_SIGNS)
+            plain = plain if "·" in plain else _HYDRATE.sub(r"·\1", plain)
+            parts = [re.sub(r"^(\d*\.?\d+)(.+)$", r"(\2)\1", part) for part in re.sub(r"\s", "", plain).split("·")]
             amounts = {symbol: float(n) for symbol, n in xraydb.chemparse("".join(parts)).items() if n > 0}
         else:
-            amounts = dict.fromkeys(filter(None, re.split(r"[\s,;-]+", text.title())), 1.0)
+            words = filter(None, re.split(r"[\s,;+-]+", text))
+            amounts = dict.fromkeys([element_symbol(word) or word for word in words], 1.0)
         numbers = [_number(symbol) for symbol in amounts]
     except (ValueError, KeyError, AttributeError, IndexError, RecursionError):
         numbers = []

@@ -19,7 +19,7 @@ Arrays = dict[str, np.ndarray]  # of domain.npz
 N_COMPONENTS = 24
 NOISE_R = (8.0, 10.0)  # Å: little but noise is left of chi(R) here
 RBKG_USUAL = 1.0  # Å; nobody is asked to go below
-SURE = 0.8  # of answers less probable than this nobody is misled, and their spectra are mostly noisy or unusual
+SURE = 0.8  # answers less probable than this mislead nobody, and their spectra are mostly noisy or unusual
 # Shells are said where so many of so many known sites agree on them. For known sites, without those of their formula:
 # where the nearest has two, these are right in 32 of 100; where five of six agree in 84, and one in eight is found.
 AGREE, ASKED = 5, 6
@@ -30,7 +30,7 @@ REASONS = {
     "distance": "no training spectrum of {element} looks like it",
     "residual": "chi(R) has features that no training spectrum has: look for glitches, a bad background, a wrong edge",
     "noise": "the noise is too high for the claim: |chi(R)| at 8 to 10 Å is {value:.0%} of the first shell's peak",
-    "unlike": "the answer is sure, but the phases and heights of chi(R) do not go together as in EXAFS of {element}: "
+    "unlike": "the models are sure, but phases and heights of chi(R) do not go together as in EXAFS of {element}: "
     "is the sign of chi right, was chi normalised by the edge step, is the background good?",
     "weak": "there is no first shell: the highest peak of |chi(R)| from 1 to 3.3 Å is {peak:.2g} Å^-3; "
     "was chi normalised, and k-weighted by 2?",

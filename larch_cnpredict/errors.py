@@ -24,12 +24,15 @@ class CNPredictError(Exception):
 
 
 class InputError(CNPredictError):
-    """Something that is neither a Larch group nor arrays was given."""
+    """Something that is no Larch group was given, or a name that no group has."""
 
-    def __init__(self, given: object, reason: str = ""):
-        kind = repr(given) if isinstance(given, str) else type(given).__name__
-        reason = f": {reason}" if reason else ""
-        super().__init__(f"predict_cn takes a Larch group, or arrays r and chir_mag, not {kind}{reason}.")
+    def __init__(self, given: object):
+        text = (
+            "{} is no Larch group: pass one on which autobk and xftf were run (predict_cn also takes r and chir_mag)."
+        )
+        if isinstance(given, str):
+            text = "There is no group of the name {!r}: pass a Larch group, or the name of one in the Larch session."
+        super().__init__(text.format(given if isinstance(given, str) else f"What was given, {type(given).__name__},"))
 
 
 class GroupAndArraysError(CNPredictError):
@@ -101,7 +104,7 @@ class ResultError(CNPredictError):
 
 
 class FoilError(CNPredictError):
-    sentence = "{} gives no s02: {}."  # a foil
+    sentence = "{} gives no s02: {}."  # of a foil
 
 
 class FeffError(CNPredictError):

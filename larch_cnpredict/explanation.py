@@ -72,12 +72,14 @@ def explain(
     group : Group, or its name
         as for predict_cn
     element, edge, model, transform, models
-        as for predict_cn; by default as they were when `group.cn_predict` was made
+        as for predict_cn; by default as they were when `group.cn_predict` was made, as formula, elements and reference
+        always are
 
     Returns
     -------
     Explanation : prediction, r, importance, cn_without, nearest, likenesses; print it for a summary in words. What
-        predict_cn writes to the group is written with three more arrays: importance_r (Å), importance and nearest
+        predict_cn writes to the group is written, in the place of what was there, with three more arrays: importance_r
+        (Å), importance and nearest
     """
     with boundary("what was given"):
         group = resolve(group, _larch)

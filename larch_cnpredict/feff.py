@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from contextlib import chdir, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 import numpy as np
 from larch import Group
 from larch.xafs import feff8l, feffpath
 from xraydb import atomic_number
 
-from .errors import FeffError
+from .errors import FeffError, FileError
+
+_RUNNING = Lock()  # the folder that FEFF runs in is the whole process's
 
 
 def feff_paths(
@@ -19,12 +22,15 @@ def feff_paths(
     """Single-scattering paths of FEFF8L among atoms at points (n, 3) in Å; the absorber is the one at the origin."""
     place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
     with place as where:
-        Path(where).mkdir(parents=True, exist_ok=True)
-        for old in Path(where).glob("feff0*.dat"):
-            old.unlink()
-        Path(where, "feff.inp").write_text(feff_input(symbols, points, rpath), encoding="ascii")
         try:
-            with chdir(where):  # and back, also where Larch's runner fails
+            Path(where).mkdir(parents=True, exist_ok=True)
+            for old in Path(where).glob("feff0*.dat"):
+                old.unlink()
+            Path(where, "feff.inp").write_text(feff_input(symbols, points, rpath), encoding="ascii")
+        except OSError as error:
+            raise FileError(where, f"FEFF's files cannot be written there ({error.strerror})") from error
+        try:
+            with _RUNNING, chdir(where):  # and back, also where Larch's runner fails
                 feff8l(folder=where, verbose=False)
             made = sorted(Path(where).glob("feff0*.dat"))
             # feffit knows paths by their labels

@@ -1,5 +1,6 @@
 """Data files to Larch groups that are ready for `predict_cn`: XDI, columns, Athena projects, `.larix` sessions."""
 
+import re
 from copy import copy
 from pathlib import Path
 
@@ -13,9 +14,18 @@ from .errors import FileError
 from .features import KMAX_DEFAULT, TRANSFORM
 from .spectrum import plain_name
 
-_MU = ("mu", "xmu", "mutrans", "mufluor", "mu_trans", "mu_fluor", "mud", "mud_tr", "norm", "normtrans", "flat")
-_TRANSMITTED = ("itrans", "it", "i1", "itr")
-_FLUORESCENCE = ("ifluor", "if", "ifl", "ifluo")
+# Labels, the first that is there counts; else a longer one, such as i1_counts or mu_e, where it alone begins with one.
+_MU = (
+    *("mu", "xmu", "mutrans", "mufluor", "mu_trans", "mu_fluor", "mud", "mud_tr", "norm", "normtrans", "flat"),
+    *("absorbance", "absorption"),
+)
+_I0 = ("i0", "io", "ic0", "monitor")
+_TRANSMITTED = ("itrans", "it", "i1", "itr", "ic1", "trans", "transmission")
+_FLUORESCENCE = ("ifluor", "if", "ifl", "ifluo", "fluor", "fluorescence")
+_LONGER = r"(?:(?<=\d)(?!\d)|(?<=[a-z])(?![a-z])).*"  # i10 is no longer i1, and mur no longer mu
+_NO_LONGER = re.compile("norm|flat|.*ref")  # norm_factor, and what is of a reference
+_NUMBER = r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?"
+_DECIMAL_COMMAS = re.compile(rf"^[ \t]*(?=.*,){_NUMBER}(?:[ \t;]+{_NUMBER})+[ \t]*$", re.MULTILINE)
 
 
 def read_groups(path: str | Path) -> list[Group]:
@@ -24,8 +34,12 @@ def read_groups(path: str | Path) -> list[Group]:
     Each has `filename`, and energy and mu, or k and chi, or r and chir_mag; a FileError where nothing can be read.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileError(path, "it is a folder: name its files, as in folder/*.dat")
     if not path.is_file():
         raise FileError(path, "there is no such file")
+    if not path.stat().st_size:
+        raise FileError(path, "it is empty: copy or export the spectrum again")
     try:
         groups = []
         if io.is_larch_session_file(str(path)):
@@ -36,11 +50,15 @@ def read_groups(path: str | Path) -> list[Group]:
         elif io.is_athena_project(str(path)):
             groups = list(io.read_athena(str(path)).groups.values())
         else:
-            with path.open(errors="replace") as file:
-                is_xdi = "XDI/" in file.readline()
-            groups = [_columns(io.read_xdi(str(path)) if is_xdi else io.read_ascii(str(path)))]
+            text = path.read_text(errors="replace")
+            if _DECIMAL_COMMAS.search(text):  # Larch would take 0,5 for two columns
+                raise FileError(path, "its numbers have decimal commas: write them with decimal points")
+            is_xdi = "XDI/" in text.partition("\n")[0]
+            groups = [_columns(io.read_xdi(str(path)) if is_xdi else io.read_ascii(str(path)), path)]
+    except FileError:
+        raise
     except Exception as error:  # larch.io raises whatever its parsers meet
-        raise FileError(path, f"Larch cannot read it ({error})") from error
+        raise FileError(path, f"Larch cannot read it ({' '.join(str(error).split())})") from error
     if not groups:
         raise FileError(path, "it has no XAFS spectrum")
     return groups
@@ -72,28 +90,46 @@ def _background_settings(group: Group) -> dict[str, float]:
     return {argument: value for argument, value in settings.items() if value is not None}  # Larch writes None to some
 
 
-def _columns(group: Group) -> Group:
+def _columns(group: Group, path: Path) -> Group:
     """Give a group of named columns the arrays that autobk reads."""
-    data = {str(label).lower(): column for label, column in zip(group.array_labels, group.data, strict=False)}
-    if "k" in data and "chi" in data:
-        group.k, group.chi = data["k"], data["chi"]
+    columns = group.data
+    if len(columns) < 2:
+        what = "one column of numbers alone" if len(columns) else "no rows of numbers"
+        raise FileError(path, f"it has {what}: name a file with columns of energy and mu")
+    data = {str(label).lower(): column for label, column in zip(group.array_labels, columns, strict=False)}
+
+    def first(words: tuple[str, ...]) -> np.ndarray | None:
+        longer = [name for name in data if any(re.fullmatch(word + _LONGER, name) for word in words)]
+        longer = [name for name in longer if not _NO_LONGER.match(name)]
+        known = [word for word in words if word in data] or (longer if len(longer) == 1 else [])
+        return data[known[0]] if known else None
+
+    k, chi = first(("k",)), first(("chi",))
+    if k is not None and chi is not None:
+        group.k, group.chi = k, chi
         return group
-
-    def first(labels: tuple[str, ...]) -> np.ndarray | None:
-        return next((data[label] for label in labels if label in data), None)
-
-    energy = next((column for label, column in data.items() if label.startswith("energy")), group.data[0])
-    i0, transmitted, fluorescence = first(("i0",)), first(_TRANSMITTED), first(_FLUORESCENCE)
-    if (mu := first(_MU)) is None:
-        if i0 is None:
-            mu = group.data[1]
-        elif transmitted is not None:
+    labels = list(data)
+    label = min((label for label in labels if "energy" in label), key=lambda one: one.find("energy"), default=labels[0])
+    if re.search("angle|theta|bragg", label):
+        raise FileError(path, f"it has no column of energy: convert {label} to eV and label it energy")
+    energy = data[label]
+    in_kev = energy.min() > 1 and energy.max() < 100  # all K edges of ours are between 4 and 10 keV
+    if not in_kev and energy.max() < (100 if "energy" in label else 1000):
+        goes = f"its {label if 'energy' in label else 'first'} column goes from {energy.min():g} to {energy.max():g}"
+        raise FileError(path, f"{goes}: label columns of chi(k) as k and chi, and others as energy and mu")
+    mu, i0, transmitted, fluorescence = map(first, (_MU, _I0, _TRANSMITTED, _FLUORESCENCE))
+    if mu is None and i0 is not None:
+        if transmitted is not None:
             mu = np.log(i0 / transmitted)
         elif fluorescence is not None:
             mu = fluorescence / i0
-        else:
-            raise ValueError(f"it has i0, and none of {', '.join(data)} is a label of what goes with it, such as i1")
+    elif mu is None and len(columns) == 2:
+        mu = columns[1 - labels.index(label)]
+    units_apart = len(columns) > 2 and any(re.match("_|k?ev$", name) for name in labels[1:])
+    if mu is None or units_apart:  # to Larch, Energy (eV) is two labels: all that follow are of the wrong columns
+        what_to_do = "label columns, in one word each, as energy and mu (or energy, i0 and i1 or ifluor)"
+        raise FileError(path, f"none of its columns {', '.join(labels)} is known to be mu: {what_to_do}")
     order = np.argsort(energy, kind="stable")
-    group.energy = energy[order] * (1000.0 if energy.max() < 100 else 1.0)  # no K edge of ours is at 100 eV, so keV
+    group.energy = energy[order] * (1000.0 if in_kev else 1.0)
     group.mu = mu[order]
     return group

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from . import features
 from .errors import OptionError, boundary
-from .explanation import explained
+from .explanation import SOME, explained
 from .result import ONE_SITE, Prediction
 from .spectrum import Spectrum
 
@@ -100,7 +100,10 @@ def emptied(figure: Figure | None, size: tuple[float, float]) -> Figure:
     if figure is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=size)
+        try:
+            figure = pyplot.figure(figsize=size)
+        except ImportError:  # Larch asks for windows, and there is no screen: what cannot be shown can be saved
+            figure = Figure(figsize=size)
     figure.clear()
     figure.set_layout_engine("constrained")
     return figure
@@ -126,7 +129,7 @@ def draw_nearest(axes: Axes, spectrum: Spectrum, answer: Prediction, magnitude: 
 
 
 def shade(axes: Axes, spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:
-    """Red under |chi(R)| where the answer is less probable without that part of R; returns the legend, with a scale."""
+    """Red under |chi(R)| where the answer is less probable without that part of R; returns what is to be said of it."""
     shades, half = np.clip(importance, 0, None), np.diff(importance_r)[0] / 2
     darkest = max(shades.max(), NOTABLE)
     reds = LinearSegmentedColormap.from_list("importance", [to_rgba(RED, 0), to_rgba(RED, DEEPEST)])
@@ -135,7 +138,10 @@ def shade(axes: Axes, spectrum: Spectrum, importance_r: np.ndarray, importance: 
     image = axes.imshow(shades[None], extent=extent, aspect="auto", **look)
     area = axes.fill_between(spectrum.r, spectrum.chir_mag, color="none")
     image.set_clip_path(area.get_paths()[0], transform=axes.transData)
-    return f"red: what the answer rests on; darkest: without it p falls by {100 * (1 - np.exp(-darkest)):.0f} %"
+    if shades.max() <= SOME:
+        return "no single part of R carries the answer"
+    lost = 100 * (1 - np.exp(-shades.max()))
+    return f"red: what the answer rests on; without the darkest part p falls by {lost:.0f} %"
 
 
 def draw_probabilities(axes: Axes, answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from larch import isgroup
 
 from . import composition, domain, features, samples, uncertainty
+from .absorber import as_number
 from .errors import (
     CNPredictError,
     FoilError,
@@ -41,7 +42,7 @@ def predict_cn(
 
     Use it as you use xftf:
 
-        autobk(data, rbkg=1)
+        autobk(data, rbkg=1, kweight=2)
         xftf(data, kmin=3, kmax=12, kweight=2, dk=1, window='hanning')
         predict_cn(data)
 
@@ -70,7 +71,7 @@ def predict_cn(
     k, chi : (m,) arrays, optional
         Å^-1 and no unit, where `group` is an array
     errors : {'raise', 'collect'}
-        what happens when one of several groups fails: 'collect' puts the error in its place
+        what happens when a group fails: 'collect' returns the error in the place of its answer
     models : path, optional
         a folder of models made by build_models, instead of the shipped ones
     formula, elements : str, optional
@@ -107,15 +108,18 @@ def predict_cn(
     """
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
-        known = None if reference is None else read_reference(resolve(reference, _larch))
+        try:
+            known = None if reference is None else read_reference(resolve(reference, _larch))
+        except InputError:
+            raise OptionError("reference", reference, "a foil's group, its name, or s02") from None
         s02 = known.s02 if known else None
         request = Request.checked(
             models, element=element, edge=edge, model=model, transform=transform, formula=formula, elements=elements,
             reference=s02,
         )  # fmt: skip
         loaded = load_models(request.models, request.model)
-        numbers = (int, float, np.number)
-        several = isinstance(group, list | tuple) and not (group and all(isinstance(one, numbers) for one in group))
+        arrays = chir_mag is not None or k is not None
+        several = isinstance(group, list | tuple) and not (arrays and all(as_number(one) is not None for one in group))
         groups = list(group) if several else [group]
         out: list[Any] = []
         for i, one in enumerate(groups):
@@ -150,7 +154,12 @@ def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
         if i not in out:
             todo.setdefault(Request.stored(made) or Request(), []).append(i)
     for request, rows in todo.items():
-        new = predict_cn([groups[i] for i in rows], errors=errors, **asdict(request))
+        try:
+            new = predict_cn([groups[i] for i in rows], errors=errors, **asdict(request))
+        except CNPredictError as error:  # the request itself cannot be met: models that are gone, say
+            if errors == "raise":
+                raise
+            new = [error] * len(rows)
         out |= dict(zip(rows, new, strict=True))
     return [out[i] for i in range(len(groups))]
 
@@ -226,7 +235,10 @@ def _predict_alike(
             guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], untold[i]).tolist()
             nothing = "it" if request.reference is None else "it and s02"
             notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {max(without):.2f})", *notes]
-            if uncertainty.agreement(alone[i], says[i]) < calibrated["agreement"]:
+            low, high = sample.cn_mean_interval
+            # by what it is made of it is another number, which the sample as a whole, told the same, cannot have
+            beyond = sample.kind == ONE_SITE and numbers[i] != guess and not low - 0.5 <= numbers[i] <= high + 0.5
+            if beyond or uncertainty.agreement(alone[i], says[i]) < calibrated["agreement"]:
                 doubts.append(CONTRADICTION.format(text, models.classes[says[i].argmax()], guess, max(without)))
         if request.reference is not None:
             by_itself = f"with nothing told beside the spectrum: mean {untold[i].mean_text}"
@@ -279,5 +291,5 @@ def resolve(group: Any, _larch: Any) -> Any:
         return group
     named = _larch.symtable.get_symbol(group) if _larch is not None and _larch.symtable.has_symbol(group) else None
     if not isgroup(named):
-        raise InputError(group, "there is no group of that name")
+        raise InputError(group)
     return named

@@ -149,7 +149,7 @@ def _given(group: Any, function: str, names: Sequence[str]) -> tuple[tuple[str, 
     return tuple((name, value) for name, value in values if isinstance(value, str) or as_number(value) is not None)
 
 
-@lru_cache(maxsize=64)  # whether an answer is stale is asked again and again
+@lru_cache(maxsize=256)  # whether an answer is stale is asked again and again
 def _background(
     energy: bytes, mu: bytes, e0: float, edge_step: float | None, rbkg: float,
     autobk_settings: tuple[tuple[str, Any], ...], pre_edge_settings: tuple[tuple[str, Any], ...],

@@ -59,7 +59,7 @@ def read_reference(given: Any) -> Reference:
     s02 = round(float(fit.params["s02"].value), 3)
     if fit.rfactor > BAD_FIT or not SOUND[0] <= s02 <= SOUND[1]:
         said = f"as {spectrum.element} metal it fits with s02 = {s02:.2f} and an R factor of {fit.rfactor:.2f}"
-        raise FoilError(spectrum.name, f"{said}: is it a foil, and thin enough?")
+        raise FoilError(spectrum.name, f"{said}, so it is no thin foil of that metal")
     return Reference(s02, spectrum.element, spectrum.name)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from . import __version__
 from .errors import boundary
 from .explanation import SOME, WIDTH, explained
-from .result import MEANING, ONE_SITE
+from .result import MEANING, ONE_SITE, Prediction
+from .spectrum import Spectrum
 
 CITE = (
     f"larch-cnpredict {__version__}",
@@ -31,7 +32,10 @@ def cn_report(group: Any, _larch: Any = None) -> str:
     str : data, transform, models, number and set, mean with its interval, domain, what to cite
     """
     with boundary("what was given"):
-        name, answer, spectrum, made = explained(group, _larch)
+        return _paragraph(*explained(group, _larch))
+
+
+def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> str:
     x, best, (low, high) = answer.xftf, int(np.argmax(made.importance)), answer.interval
     background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
     number = f"coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})"

@@ -47,16 +47,23 @@ def _from_metadata(groups: Sequence[Any], name: str) -> tuple[list[float | None]
     """The values under a name, or under the first longer name that it is part of, which changes along the series."""
     known = [dict(about(group)) for group in groups]
     wanted = name.strip().lower()
-    names = list(dict.fromkeys(key for one in known for key in one if wanted in key))
+    names = list(dict.fromkeys(key for one in known for key in one if wanted and wanted in key))
     names.sort(key=lambda key: (key != wanted, key.split(".")[-1] != wanted))
     columns = {key: [_number_and_unit(one.get(key)) for one in known] for key in names}
     columns = {key: column for key, column in columns.items() if any(column)}
     if not columns:
-        others = ", ".join(series_names(groups)) or "nothing"
-        raise SeriesError(f"has no {name!r} that is a number or a time", f"what changes along it is {others}")
+        changing = ", ".join(series_names(groups))
+        said = f"what changes along it is {changing}"
+        if not changing:
+            said = "nothing that is known of these spectra changes along the series"
+        raise SeriesError(f"has no {name!r} that is a number or a time", said)
     chosen = next((key for key, column in columns.items() if len(set(column) - {None}) > 1), next(iter(columns)))
     values = [None if pair is None else pair[0] for pair in columns[chosen]]
-    unit = next(pair[1] for pair in columns[chosen] if pair)
+    units = list(dict.fromkeys(pair[1] for pair in columns[chosen] if pair))
+    if len(units) > 1:
+        mixed = " and in ".join(unit or "no unit" for unit in units)
+        raise SeriesError(f"has {chosen} in {mixed}", "write it in one unit, or name something else that changes")
+    unit = units[0]
     if unit == "date":
         seconds = [value for value in values if value is not None]
         size, unit = next((s, u) for s, u in ((3600, "h"), (60, "min"), (1, "s")) if np.ptp(seconds) >= 2 * s or s == 1)
@@ -92,8 +99,8 @@ def _number_and_unit(value: Any) -> tuple[float, str] | None:
 
 
 def series_names(groups: Sequence[Any]) -> list[str]:
-    """What a series can be drawn against: the names of all that is known of each group as a number, and changes."""
+    """What a series can be drawn against: names of what is a number for each group, of one unit, and changes."""
     known = [dict(about(group)) for group in groups]
     names = [name for name in known[0] if all(name in one for one in known)] if known else []
-    numbers = {name: [_number_and_unit(one[name]) for one in known] for name in names}
-    return [name for name, column in numbers.items() if None not in column and len(set(column)) > 1]
+    found = {name: {_number_and_unit(one[name]) for one in known} for name in names}
+    return [name for name, pairs in found.items() if len(pairs) > 1 and len({pair and pair[1] for pair in pairs}) == 1]

@@ -10,13 +10,14 @@ from larch import Group, isgroup
 from . import errors, reading
 from .absorber import as_number, find_absorber
 from .composition import Composition, find_composition
-from .features import EDGE, R_MAX
+from .features import EDGE, KMAX_RANGE, R_MAX
 from .request import Request
 from .transform import OTHER_TRANSFORM, is_training, training_transform
 
 # Beyond these, an array is not what its name says, and neither are the results of any arithmetic with it.
 LARGEST = {"k": 100.0, "chi": reading.LARGEST, "r": 1e4, "chir_mag": 1e6}  # Å^-1, no unit, Å, Å^-3
 FEWEST = 20  # points of an array
+WIDEST = np.pi / (2 * R_MAX)  # Å^-1 between points of k: beyond it, waves of R_MAX look like others
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def read_spectrum(
     rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
+    digest.update(f"{rbkg}".encode())
     for part in (r, magnitude, k, chi):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     own = Spectrum(
@@ -113,6 +115,9 @@ def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
             raise errors.BadArrayError(name, y, f"has {len(values)} points and {x} has {len(points)}: run xftf again")
         if np.any(np.diff(points) <= 0):
             raise errors.BadArrayError(name, x, "does not rise from point to point")
+        if x == "k" and (step := np.diff(points[points <= KMAX_RANGE[1]]).max(initial=0.0)) > WIDEST:
+            needed = f"chi(R) up to {R_MAX:g} Å needs points at most {WIDEST:.2f} apart"
+            raise errors.BadArrayError(name, x, f"has points {step:.2f} Å^-1 apart, and {needed}")
         if not np.any(values):
             raise errors.BadArrayError(name, y, "is zero everywhere: there is no signal in it")
         if y == "chir_mag" and values.min() < 0:
@@ -128,6 +133,8 @@ def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
 
 
 def _array(name: str, label: str, value: Any) -> np.ndarray:
+    if np.ma.is_masked(value):
+        raise errors.BadArrayError(name, label, "has masked points: leave them out, or fill them in")
     try:
         raw = np.asarray(value)
     except (ValueError, TypeError):
@@ -135,9 +142,11 @@ def _array(name: str, label: str, value: Any) -> np.ndarray:
     if raw.dtype.kind not in "iuf":
         raise errors.BadArrayError(name, label, f"must hold real numbers, not {raw.dtype}")
     if raw.ndim != 1 or len(raw) < FEWEST:
-        raise errors.BadArrayError(name, label, f"must be one row of at least {FEWEST} numbers, not {raw.shape}")
+        wanted = f"must be one row of at least {FEWEST} numbers, not {raw.shape}"
+        raise errors.BadArrayError(name, label, wanted + (": was energy in eV?" if label == "k" else ""))
     if bad := int((~np.isfinite(raw)).sum()):
-        raise errors.BadArrayError(name, label, f"has NaN or infinity at {bad} of its {len(raw)} points")
+        where = f"has NaN or infinity at {bad} of its {len(raw)} points"
+        raise errors.BadArrayError(name, label, f"{where}: mend mu(E), then run autobk and xftf again")
     if (largest := np.abs(raw).max()) > LARGEST[label]:
         raise errors.BadArrayError(name, label, f"goes up to {largest:.3g}, which no {label} does: check its unit")
     return raw.astype(float)

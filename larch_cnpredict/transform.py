@@ -41,8 +41,10 @@ def training_transform(
     elif how == "auto" and args and is_training(args):
         if k is None or chi is None:
             return *_on_larch_grid(name, r, magnitude), args, []
-        if args["kmax"] <= k[-1] + KSTEP:
-            if r[-1] >= R_MAX and _made_by(args["kmax"], k, chi, r, magnitude):
+        if r[-1] < R_MAX:
+            own = f"own chir_mag ends at {r[-1]:.1f} Å, and the models read it to {R_MAX:g}"
+        elif args["kmax"] <= k[-1] + KSTEP:
+            if _made_by(args["kmax"], k, chi, r, magnitude):
                 return r, magnitude, args, []
             own = f"own chir_mag is not what its xftf settings ({_words(args)}) make of its k and chi"
 
@@ -91,14 +93,14 @@ def _words(args: Mapping[str, Any]) -> str:
 
 
 def _kmax(name: str, k: np.ndarray, asked: float | None) -> float:
-    """The upper limit of a new transform: what the user chose, as far as data and models go."""
+    """The upper limit of a new transform: what the user chose, as far as the data go and not beyond the usual."""
     low = KMAX_RANGE[0]
     if k[0] > TRANSFORM["kmin"]:
         needed = f"the models need it from {TRANSFORM['kmin']:g}"
-        raise errors.RangeTooShortError(name, f"has chi(k) from k = {k[0]:.1f} Å^-1 on", needed)
+        raise errors.RangeTooShortError(name, f"has chi(k) from k = {k[0]:.2f} Å^-1 on", needed)
     if k[-1] < low:
         needed = f"the models need it up to at least {low:g}"
-        raise errors.RangeTooShortError(name, f"has chi(k) up to k = {k[-1]:.1f} Å^-1", needed)
+        raise errors.RangeTooShortError(name, f"has chi(k) up to k = {k[-1]:.2f} Å^-1", needed)
     end = min(float(k[-1]), KMAX_DEFAULT)
     if asked is None or asked <= 0:  # Larix writes -1 where nothing was chosen
         return round(end, 6)

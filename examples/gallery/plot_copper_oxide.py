@@ -20,7 +20,7 @@ examples = Path("..").resolve()  # the folder of the measured spectra
 cuo = read_xdi(str(examples / "CuO_liquid_nitrogen.xdi"))
 cuo.mu = cuo.mutrans
 pre_edge(cuo)
-autobk(cuo, rbkg=1)
+autobk(cuo, rbkg=1, kweight=2)
 xftf(cuo, kmin=3, kmax=12, kweight=2, dk=1, window="hanning")
 answer = predict_cn(cuo)
 print(answer)

@@ -17,7 +17,7 @@ examples = Path("..").resolve()  # the folder of the measured spectra
 foils = [read_ascii(str(examples / name)) for name in ("Cu_foil_liquid_nitrogen.dat", "Ni_foil.dat")]
 for foil in foils:
     pre_edge(foil)
-    autobk(foil, rbkg=1)
+    autobk(foil, rbkg=1, kweight=2)
     xftf(foil, kmin=3, kmax=12, kweight=2, dk=1, window="hanning")
 answers = predict_cn(foils)
 for answer in answers:

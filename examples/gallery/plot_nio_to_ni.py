@@ -44,7 +44,7 @@ for share in np.linspace(0, 1, 300):
     mu = edge * (1 + chi) + random.normal(scale=0.0005, size=energy.size)
     group = Group(energy=energy, mu=mu, percent_of_metal=100 * share)
     pre_edge(group)
-    autobk(group, rbkg=1)
+    autobk(group, rbkg=1, kweight=2)
     xftf(group, kmin=3, kmax=12, kweight=2, dk=1, window="hanning")
     series.append(group)
 

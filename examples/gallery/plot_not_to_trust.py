@@ -17,7 +17,7 @@ from larch_cnpredict import CNPredictError, predict_cn
 examples = Path("..").resolve()  # the folder of the measured spectra
 foil = read_ascii(str(examples / "Cu_foil_liquid_nitrogen.dat"))
 pre_edge(foil)
-autobk(foil, rbkg=1)
+autobk(foil, rbkg=1, kweight=2)
 clean = foil.chi.copy()
 noise = np.random.default_rng(1).normal(size=clean.size)
 for sigma in (0, 0.003, 0.01, 0.03, 0.1):

@@ -31,7 +31,7 @@ for step, share in enumerate(np.linspace(0, 1, 21)):
     group = Group(energy=energy, mu=mu + random.normal(scale=0.001, size=energy.size), filename=f"cuo_{step:02d}.xdi")
     group.temperature = f"{300 + 10 * step} K"
     pre_edge(group)
-    autobk(group, rbkg=1)
+    autobk(group, rbkg=1, kweight=2)
     xftf(group, kmin=3, kmax=12, kweight=2, dk=1, window="hanning")
     series.append(group)
 

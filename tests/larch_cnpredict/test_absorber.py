@@ -193,7 +193,7 @@ def test_absorbers_that_are_refused(measured, labels, error, sentence):
 @pytest.mark.parametrize(
     ("kwargs", "error"),
     [
-        ({"element": "Xx"}, errors.UnsupportedAbsorberError),
+        ({"element": "Xx"}, errors.OptionError),
         ({"element": "Pt"}, errors.UnsupportedAbsorberError),
         ({"element": "Cu", "edge": "L3"}, errors.UnsupportedAbsorberError),
     ],
@@ -201,3 +201,9 @@ def test_absorbers_that_are_refused(measured, labels, error, sentence):
 def test_absorbers_asked_for_that_are_refused(measured, kwargs, error):
     with pytest.raises(error):
         read_spectrum(measured(), Request(**kwargs))
+
+
+def test_a_guess_from_far_away_is_no_label(measured):
+    group = chi_only(measured, e0=8810.4, atsym="Cu", edge="K")  # as pre_edge leaves it: Cu K is the nearest edge
+    with pytest.raises(errors.UnknownAbsorberError, match=r"no edge is known within 50 eV of e0 = 8810\.4 eV"):
+        read_spectrum(group)

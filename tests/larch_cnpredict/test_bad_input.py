@@ -47,7 +47,7 @@ BAD = [
     (_set(chir_mag=lambda g: g.chir_re), errors.BadArrayError, "has negative values"),
     (_set(r=lambda g: g.r[::-1]), errors.BadArrayError, "r of .* does not rise"),
     (_set(k=[], chi=[]), errors.BadArrayError, "at least 20 numbers"),
-    (_short, errors.RangeTooShortError, r"up to k = 5.0 Å\^-1: the models need it up to at least 8.5"),
+    (_short, errors.RangeTooShortError, r"up to k = 4.95 Å\^-1: the models need it up to at least 8.5"),
     (lambda g: xftf(g, **{**TRAINING, "kmax": 4}), errors.RangeTooShortError, "was transformed up to k = 4 "),
     (_set(k=lambda g: g.k + 3.5), errors.RangeTooShortError, r"has chi\(k\) from k = 3.5"),
     (lambda g: (xftf(g, **{**TRAINING, "kmax": 4}), _delete("k", "chi")(g)), errors.TransformError, "kmax=4"),
@@ -105,7 +105,10 @@ def test_a_record_of_xftf_that_makes_no_sense(measured, odd):
         ({"model": ["network"]}, errors.OptionError),
         ({"model": "magnitude"}, errors.OptionError),
         ({"transform": "mine"}, errors.OptionError),
-        ({"element": float("inf")}, errors.UnsupportedAbsorberError),
+        ({"element": float("inf")}, errors.OptionError),
+        ({"element": "Q"}, errors.OptionError),
+        ({"element": 26.7}, errors.OptionError),
+        ({"element": ""}, errors.OptionError),
         ({"models": 5}, errors.OptionError),
         ({"transform": ["auto"]}, errors.OptionError),
     ],
@@ -120,12 +123,32 @@ def test_options_of_another_kind(measured, options, error):
 
 
 def test_neither_group_nor_arrays():
-    with pytest.raises(errors.InputError, match="'cu': there is no group of that name"):
+    with pytest.raises(errors.InputError, match="no group of the name 'cu'"):
         predict_cn("cu")
-    with pytest.raises(errors.InputError, match="not ndarray"):
-        predict_cn(np.arange(9.0))
+    for wrong in (np.arange(9.0), [5.0, 6.0], 5):
+        with pytest.raises(errors.InputError, match=r"given, (ndarray|float|int), is no Larch group"):
+            predict_cn(wrong)
     with pytest.raises(errors.MissingArrayError, match="no data at all"):
         predict_cn(Group())
+
+
+def test_points_that_are_masked_or_too_far_apart(measured):
+    group = measured("Cu_foil")
+    for step, fails in ((5, False), (6, True)):
+        thin = Group(k=group.k[::step], chi=group.chi[::step], element="Cu")
+        if fails:
+            with pytest.raises(errors.BadArrayError, match=r"points 0\.30 Å\^-1 apart, and chi\(R\) up to 6 Å needs"):
+                predict_cn(thin)
+        else:
+            assert predict_cn(thin).cn == 12
+    masked = np.ma.array(group.chi, mask=np.abs(group.k - 5) < 0.1)
+    with pytest.raises(errors.BadArrayError, match="chi of the group has masked points"):
+        predict_cn(Group(k=group.k, chi=masked, element="Cu"))
+
+
+def test_a_reference_that_is_no_group_is_said_by_its_name(measured):
+    with pytest.raises(errors.OptionError, match=r"^reference='foil2' must be a foil's group"):
+        predict_cn(measured("CuO"), reference="foil2")
 
 
 def test_arrays_beside_a_group_are_not_ignored(measured):

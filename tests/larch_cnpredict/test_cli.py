@@ -13,7 +13,7 @@ from larch import Group
 from larch.io import read_athena
 from larch.xafs import autobk
 
-from larch_cnpredict import cli, errors, files, larch_hooks, models
+from larch_cnpredict import cli, errors, files, larch_hooks, models, predict_cn
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES, athena
@@ -52,6 +52,15 @@ def test_every_kind_of_file_gives_groups_that_can_be_predicted(project, session)
         ("energy_keV ifluor i0", lambda e, mu: (e / 1000, 3 * mu, 3 * np.ones_like(mu))),
         ("energy i0 xmu", lambda e, mu: (e, np.ones_like(mu), mu)),
         ("energy mu", lambda e, mu: (e[::-1], mu[::-1])),
+        ("", lambda e, mu: (e, mu)),
+        ("xx energy", lambda e, mu: (mu, e)),
+        ("energy mu_fluor mu_trans", lambda e, mu: (e, 3 * mu, mu)),
+        ("energy mu_ref mu(E)", lambda e, mu: (e, 3 * mu, mu)),
+        ("point mono_energy xmu", lambda e, mu: (np.arange(len(e)), e, mu)),
+        *(
+            (f"energy {labels}", lambda e, mu: (e, np.full_like(mu, 1e5), 1e5 * np.exp(-mu)))
+            for labels in ("I0(cts) I1(cts)", "i0_counts i1_counts", "ic0 ic1", "monitor trans", "Io It")
+        ),
     ],
 )
 def test_columns_by_their_labels(measured, tmp_path, header, columns):
@@ -62,27 +71,77 @@ def test_columns_by_their_labels(measured, tmp_path, header, columns):
     np.testing.assert_allclose(back.mu, group.mu)
 
 
-def test_what_goes_with_i0_is_not_guessed(tmp_path):
-    np.savetxt(tmp_path / "roi.dat", np.ones((30, 3)), header="energy i0 roi1")
-    with pytest.raises(errors.FileError, match="it has i0, and none of energy, i0, roi1 is a label"):
-        files.read_groups(tmp_path / "roi.dat")
+@pytest.mark.parametrize(
+    ("header", "start", "stop", "columns", "sentence"),
+    [
+        ("energy i0 roi1", 8000, 9000, 3, "none of its columns energy, i0, roi1 is known to be mu: label columns"),
+        ("", 8000, 9000, 3, "none of its columns col1, col2, col3 is known to be mu"),
+        ("energy i0 if1 if2", 8000, 9000, 4, "none of its columns energy, i0, if1, if2 is known"),
+        ("Energy (eV) I0 I1 I2", 8000, 9000, 4, "none of its columns energy, _ev, i0, i1 is known to be mu"),
+        ("energy i10 i1000", 8000, 9000, 3, "is known to be mu"),
+        ("point xmu", 1, 400, 2, "its first column goes from 1 to 400"),
+        ("", 0, 14, 2, "its first column goes from 0 to 14: label columns of chi\\(k\\) as k and chi"),
+        ("energy chi", 0, 14, 2, "its energy column goes from 0 to 14"),
+        ("angle mu", 11, 14, 2, "it has no column of energy: convert angle to eV"),
+        ("energy", 8000, 9000, 1, "it has one column of numbers alone: name a file with columns"),
+    ],
+)
+def test_what_is_energy_and_mu_is_not_guessed(tmp_path, header, start, stop, columns, sentence):
+    np.savetxt(tmp_path / "table.dat", np.linspace([start] * columns, [stop] * columns, 30), header=header)
+    with pytest.raises(errors.FileError, match=sentence):
+        files.read_groups(tmp_path / "table.dat")
 
 
-def test_k_and_chi_columns(measured, tmp_path):
+def test_angles_of_an_xdi_file_are_no_energies(tmp_path):
+    header = (
+        "XDI/1.0\nElement.symbol: Cu\nElement.edge: K\nColumn.1: angle degrees\nColumn.2: mutrans\n---\nangle mutrans"
+    )
+    np.savetxt(tmp_path / "angle.xdi", np.linspace([14, 0], [11, 1], 30), header=header)
+    with pytest.raises(errors.FileError, match="it has no column of energy"):
+        files.read_groups(tmp_path / "angle.xdi")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "it is empty: copy or export"),
+        ("no numbers here\n", "it has no rows of numbers: name a file"),
+        ("# energy mu\n8900,5 0,12\n8901 0,13\n", "decimal commas: write them with decimal points"),
+        ("energy;mu\n8900,5;1,2e-1\n", "decimal commas"),
+        ("# XDI/1.0\n", r"Larch cannot read it \(.*too small to be valid XDI\)\.$"),
+        (None, r"it is a folder: name its files, as in folder/\*\.dat"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path, text, sentence):
+    path = tmp_path if text is None else tmp_path / "text.dat"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(errors.FileError, match=sentence) as caught:
+        files.read_groups(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_columns_with_commas_between_them(tmp_path):
+    (tmp_path / "table.csv").write_text("energy,mu\n" + "".join(f"{e},{e - 8000}\n" for e in range(8000, 8100)))
+    assert files.read_groups(tmp_path / "table.csv")[0].mu[-1] == 99
+
+
+@pytest.mark.parametrize("header", ["k chi", "k(A^-1) chi(k)"])
+def test_k_and_chi_columns(measured, tmp_path, header):
     group = measured()
-    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header="k chi")
+    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header=header)
     (back,) = files.read_groups(tmp_path / "chi.dat")
     assert read_spectrum(files.process(back), Request(element="Cu")).kmax == 12
 
 
-def test_table_and_csv(project, session, tmp_path, capsys):
+def test_table_and_csv(project, session, measured, tmp_path, capsys):
     table = tmp_path / "table.csv"
     paths = [str(path) for path in (OXIDE, project, session, tmp_path / "missing.dat")]
     assert cli.main(["predict", *paths, "--csv", str(table)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split()[:4] == ["file", "group", "absorber", "cn"]
+    assert printed[0].split() == list(cli.SHOWN)
     rows = list(csv.DictReader(table.open(encoding="utf-8")))
-    assert tuple(rows[0]) == cli.COLUMNS
+    assert list(rows[0]) == ["file", "group", *predict_cn(measured()).row()]
     assert [row["absorber"] for row in rows] == ["Cu K", "Cu K", "Ni K", "Cu K", "Ni K", ""]
     for row in rows[:5]:
         assert row["cn"] in row["cn_set"].split()
@@ -91,6 +150,65 @@ def test_table_and_csv(project, session, tmp_path, capsys):
     assert "there is no such file" in rows[5]["notes"]
     assert any("there is no such file" in line for line in printed)
     assert "transformed" in rows[3]["notes"]
+
+
+def test_csv_is_printed_where_it_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["predict", str(FOIL), "none.dat", "--csv", "-"]) == 0
+    foil, missing = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (foil["cn"], missing["notes"]) == ("12", "none.dat: there is no such file.")
+    assert cli.main(["predict", "none.dat", "--csv", "-"]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == ",".join((*cli.SHOWN, "notes"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_qualifies_an_answer_is_printed(capsys):
+    hidden, shown = "the first peak is low", "the answer depends on it: CN 4 with e0 = 1 eV, CN 6 with e0 = 2 eV"
+    header = "the header's Sample.stoichiometry was not used: it cannot be read"
+    cli._print_table(
+        [
+            {"group": "one", "verdict": "ok", "notes": f"{hidden}; {shown}; {header}"},
+            {"group": "two", "verdict": "ok", "notes": hidden},
+            {"group": "three", "verdict": "undecided", "notes": hidden},
+            {"group": "four", "verdict": "several", "notes": ""},
+        ]
+    )
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[-1] for line in printed if "  " in line] == ["verdict", "ok", "ok", "undecided", "several"]
+    assert [line for line in printed if "  " not in line] == [f"{shown}; {header}", hidden]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--formula", "Na2CrO4"], "--formula Na2CrO4 has no Cu"),
+        (["--elements", "Xx y"], "--elements 'Xx y' cannot be read: write them as in --elements 'Na Cr O'"),
+        (["--formula", "?"], "--formula '?' cannot be read: write it as in --formula Na2CrO4"),
+        (["--element", "Xq"], "--element Xq must be an element"),
+        (["--reference", "85"], "--reference 85.0 must be a file of a foil, or an s02 from 0.4 to 1.2"),
+    ],
+)
+def test_advice_is_in_options_not_in_python(options, sentence, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    assert cli.main(["predict", str(FOIL), *options, "--csv", str(table)]) == 1
+    assert sentence in "".join(capsys.readouterr())
+    if table.exists():
+        assert sentence in table.read_text(encoding="utf-8")
+
+
+def test_an_absorber_that_is_not_known_is_to_be_given_as_an_option(measured, tmp_path, capsys):
+    group = measured()
+    np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header="k chi")
+    assert cli.main(["predict", str(tmp_path / "chi.dat")]) == 1
+    assert "pass it, as in --element Fe." in capsys.readouterr().out
+
+
+def test_help_names_columns_and_models(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["predict", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "columns labelled energy and mu (or i0 and i1, it or ifluor, or k and chi)" in said
+    assert all(name in said.split("--model MODEL")[-1] for name in ("default", *models.load_models().families))
 
 
 @pytest.mark.feff
@@ -118,7 +236,7 @@ def test_nothing_worked_is_a_nonzero_status(tmp_path, capsys):
     assert cli.main(["predict", str(noise), str(text)]) == 1
     out = capsys.readouterr().out
     assert str(noise) in out
-    assert "Larch cannot" in out
+    assert "it has no rows of numbers" in out
     assert cli.main(["predict", str(FOIL), "--element", "Pt"]) == 1
     assert "is Pt" in capsys.readouterr().out
 
@@ -155,6 +273,13 @@ def test_a_picture_of_the_series(tmp_path, capsys):
     assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 3
     assert cli.main(["predict", str(FOIL), "--series", str(picture), "--overwrite", "--x", "pressure"]) == 1
     assert "The series has no 'pressure'" in capsys.readouterr().err
+
+
+def test_a_picture_of_nothing_is_said(tmp_path, capsys):
+    picture = tmp_path / "series.png"
+    assert cli.main(["predict", str(tmp_path / "none.dat"), "--series", str(picture)]) == 1
+    assert f"{picture} is not written: no spectrum worked" in capsys.readouterr().err
+    assert not picture.exists()
 
 
 def test_what_failed_is_in_no_picture(measured, tmp_path, capsys):
@@ -241,7 +366,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
 
 def test_unknown_model(capsys):
     assert cli.main(["predict", str(FOIL), "--model", "oracle"]) == 1
-    assert "model='oracle' is not one of 'default'" in "".join(capsys.readouterr())
+    assert "--model oracle is not one of 'default'" in "".join(capsys.readouterr())
 
 
 def test_install_info_uninstall(tmp_path, monkeypatch, capsys):

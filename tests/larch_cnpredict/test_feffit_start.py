@@ -2,13 +2,14 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from larch.xafs import xftf
+from larch.xafs import feffit, xftf
 
-from larch_cnpredict import errors, first_shell, larch_hooks, predict_cn
+from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
 from larch_cnpredict.feffit_start import common_neighbour, feff_path, start
 from tests.helpers import TRAINING, contents
 
@@ -82,6 +83,41 @@ def test_an_answer_that_is_void_sets_no_bounds(measured):
 def test_the_neighbour_is_the_commonest_of_the_commonest_row(measured, shells, symbol, share):
     answer = replace(predict_cn(measured()), neighbours=neighbours(*shells))
     assert common_neighbour(answer) == (symbol, pytest.approx(share, abs=0.01))
+
+
+def test_the_neighbour_is_of_the_composition_where_it_is_told(measured):
+    answer = replace(predict_cn(measured()), neighbours=neighbours("F6", "O4", "F6", "H2"))
+    for composition, symbol in (("", "F"), ("CuO", "O"), ("Cu(OH)2", "O"), ("CuS", "F")):  # of CuS no site has any
+        assert common_neighbour(replace(answer, composition=composition))[0] == symbol
+
+
+@pytest.mark.feff
+@pytest.mark.parametrize(("worse", "distance"), [(3, 1.95), (5, 2.99)])
+def test_a_farther_shell_that_fits_a_little_better_is_not_the_first(measured, monkeypatch, worse, distance):
+    fits = iter((worse * 0.01, 0.01, 0.5, 0.5))
+
+    def fitted(params, dataset):
+        out = feffit(params, dataset)
+        out.rfactor = next(fits)
+        return out
+
+    monkeypatch.setattr(feffit_start, "feffit", fitted)
+    assert first_shell(measured("CuO"), neighbour="O").distance == pytest.approx(distance, abs=0.06)
+
+
+@pytest.mark.feff
+def test_threads_do_not_run_feff_in_each_others_folder(measured):
+    here = os.getcwd()
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda bond: feff_path("Cu", "O", bond).reff, (1.9, 1.95, 2.0, 2.05)))
+    assert made == pytest.approx([1.9, 1.95, 2.0, 2.05], abs=1e-3)
+    assert os.getcwd() == here
+
+
+def test_a_folder_that_cannot_be_made_is_said(measured, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.FileError, match="FEFF's files cannot be written there"):
+        first_shell(measured(), folder=tmp_path / "file")
 
 
 def test_no_neighbour_is_invented(measured):

@@ -75,10 +75,24 @@ def test_the_transform_of_another_k_weight_has_its_unit(measured):
     assert "{-4}" in plot_cn(group).axes[0].get_ylabel()
 
 
-def test_the_scale_of_the_shade_is_in_words(measured):
-    left = plot_cn(group := measured("CuO")).axes[0]
-    lost = 100 * (1 - np.exp(-max(group.cn_predict.importance.max(), 0.5)))
-    assert left.get_title() == f"red: what the answer rests on; darkest: without it p falls by {lost:.0f} %"
+@pytest.mark.parametrize("stem", ["CuO", "Cu_foil"])
+def test_how_much_the_darkest_part_carries_is_said_as_explain_says_it(measured, stem):
+    said = str(explain(group := measured(stem)))
+    lost = 100 * (1 - np.exp(-group.cn_predict.importance.max()))
+    assert f"without it {100 - lost:.0f}% of p are left" in said
+    title = plot_cn(group).axes[0].get_title()
+    assert title == f"red: what the answer rests on; without the darkest part p falls by {lost:.0f} %"
+    group.cn_predict.importance[:] = 0.01
+    assert plot_cn(group).axes[0].get_title() == "no single part of R carries the answer"
+
+
+def test_without_a_screen_there_is_a_figure_to_be_saved(measured, monkeypatch, tmp_path):
+    def no_screen(**_):
+        raise ImportError("Cannot load backend 'WXAgg'")
+
+    monkeypatch.setattr(pyplot, "figure", no_screen)
+    plot_cn(measured("CuO")).savefig(tmp_path / "cn.png")
+    assert (tmp_path / "cn.png").stat().st_size > 10_000
 
 
 def test_the_mean_is_drawn_where_no_one_number_describes_the_sample(measured):

@@ -104,6 +104,14 @@ def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measur
     assert [n for n in answer.notes if n.startswith("p of CN")] == ([f"{note}mean {answer.mean_text}"] if said else [])
 
 
+def test_a_formula_that_the_sample_cannot_have_is_a_contradiction(measured):
+    answer = predict_cn(measured("Cu_foil"), formula="CuO")  # of the precursor, say
+    assert not answer.in_domain
+    assert answer.reason.startswith("the spectrum contradicts the composition CuO")
+    assert predict_cn(measured("Cu_foil"), formula="Cu").in_domain
+    assert predict_cn(measured("CuO"), formula="CuO").in_domain
+
+
 def test_a_batch_of_both_kinds_answers_as_one_by_one(measured):
     groups = measured("CuO"), measured("Cu_foil"), measured("Ni_foil")
     del groups[1].k, groups[1].chi

@@ -65,6 +65,25 @@ def test_a_first_peak_near_rbkg_is_read_with_less_and_the_users_own_settings():
     assert not read_spectrum(chromate(peak=0.05, rbkg=0.7)).made
 
 
+def test_the_first_peak_is_looked_for_after_e0_is_mended():
+    for shift in (-15, 15, 40):  # with these its place in R is another, or e0 is beside the window of norm
+        spectrum = read_spectrum(chromate(peak=0.05, e0=EDGE + shift))
+        e0, rbkg = spectrum.made.split(" and ")
+        assert abs(float(e0.split()[2]) - EDGE) < 2
+        assert rbkg == "rbkg = 0.7 Å"
+        assert spectrum.others[0].made == f"e0 = {EDGE + shift:.6g} eV and rbkg = 1 Å"
+
+
+def test_a_chi_that_is_not_of_its_mu_is_left_alone():
+    group = chromate(rbkg=1.2)
+    assert read_spectrum(group).others
+    autobk(group.energy, group.mu + 0.3 * (group.mu - group.pre_edge), group=group, rbkg=1.2, kweight=2, edge_step=0.5)
+    xftf(group, **TRAINING)
+    spectrum = read_spectrum(group)  # corrected for over-absorption, say
+    assert spectrum.others == ()
+    np.testing.assert_array_equal(spectrum.chi, group.chi)
+
+
 @pytest.mark.parametrize("stem", ["Cu_foil", "Ni_foil", "CuO"])
 def test_what_is_plain_is_read_once(measured, monkeypatch, stem):
     monkeypatch.setattr(reading, "_background", None)  # calling it would fail
@@ -119,6 +138,10 @@ def test_the_answer_is_stale_when_mu_changes_what_was_read():
     answer = predict_cn(group)
     assert not is_stale(group)
     assert explain(group).prediction.probabilities == answer.probabilities
+    group.rbkg = 1.1  # which notes and reasons are about
+    assert is_stale(group)
+    group.rbkg = 1.2
+    assert not is_stale(group)
     group.mu = group.mu + 0.02 * np.sin(group.energy / 40)
     assert is_stale(group)
 

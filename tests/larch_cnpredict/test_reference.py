@@ -65,7 +65,7 @@ def test_a_foil_of_another_metal_or_none_is_refused(measured):
     cu, ni, oxide = measured("Cu_foil"), measured("Ni_foil"), measured("CuO")
     with pytest.raises(errors.FoilError, match=r"it is of Ni, and 'Cu_foil.*' of Cu"):
         predict_cn(cu, reference=ni)
-    with pytest.raises(errors.FoilError, match="is it a foil, and thin enough"):
+    with pytest.raises(errors.FoilError, match="so it is no thin foil of that metal"):
         predict_cn(cu, reference=oxide)
     mixed = predict_cn([cu, ni], reference=ni, errors="collect")
     assert isinstance(mixed[0], errors.FoilError)

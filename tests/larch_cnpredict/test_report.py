@@ -61,6 +61,14 @@ def test_a_changed_group_is_asked_about_anew(measured, larch):
     assert group.cn_predict is made
 
 
+def test_a_result_that_somebody_changed_is_refused_in_a_sentence(measured):
+    group = measured("Cu_foil")
+    cn_report(group)
+    group.cn_predict.importance = "much"
+    with pytest.raises(errors.CNPredictError):
+        cn_report(group)
+
+
 def test_the_name_is_as_the_user_wrote_it(measured):
     group = measured("CuO")
     group.filename = """it's "50 %" FeS₂\\n"""

@@ -137,9 +137,10 @@ def test_a_group_that_fails_is_left_out_and_said(foils):
     [
         ("foils", None, errors.SeriesError, "no list of groups"),
         ([], None, errors.SeriesError, "no list of groups"),
-        (["nothing"], None, errors.InputError, "there is no group of that name"),
+        (["nothing"], None, errors.InputError, "no group of the name 'nothing'"),
         ([Group()], None, errors.MissingArrayError, "no data at all"),
         (None, "pressure", errors.SeriesError, "what changes along it is .*sample.temperature"),
+        (None, " ", errors.SeriesError, "has no ' ' that is a number"),
         (None, [1, 2], errors.BadArrayError, "one number for each of the 3 groups"),
         (None, ["a", "b", "c"], errors.BadArrayError, "neither a name nor numbers"),
         (None, [1, 2, np.nan], errors.BadArrayError, "NaN"),
@@ -148,6 +149,28 @@ def test_a_group_that_fails_is_left_out_and_said(foils):
 def test_what_is_no_series_is_refused_in_a_sentence(foils, groups, x, kind, sentence):
     with pytest.raises(kind, match=sentence):
         plot_cn_series(foils if groups is None else groups, x)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("300 K", "77 K", "27 C"), "in K and in C: write it in one unit"),
+        (("30 s", "1 min", "2 min"), "in s and in min:"),
+        (("2024-05-01T12:00", 3, "2024-05-01T12:10"), "in date and in no unit:"),
+    ],
+)
+def test_units_are_not_mixed(foils, values, said):
+    for group, value in zip(foils, values, strict=True):
+        group.dose = value
+    with pytest.raises(errors.SeriesError, match=f"The series has dose {said}"):
+        cn_series(foils, "dose")
+    assert "dose" not in series_names(foils)
+
+
+def test_where_nothing_changes_that_is_said():
+    groups = [Group(filename=name, k=np.arange(3.0), chi=np.arange(3.0)) for name in ("one", "two")]
+    with pytest.raises(errors.SeriesError, match="nothing that is known of these spectra changes along the series"):
+        cn_series(groups, "dose")
 
 
 def test_a_given_figure_is_drawn_into_without_pyplot(foils):
@@ -175,3 +198,13 @@ def test_rows_are_those_of_the_table(foils):
         ("sample2_010.xdi", 350, 4),
         ("sample2_009.xdi", 400, 12),
     ]
+
+
+def test_a_request_that_cannot_be_met_costs_its_own_groups_alone(measured, tmp_path):
+    gone, good = measured("CuO"), measured("Cu_foil")
+    predict_cn([gone, good])
+    gone.cn_predict.request["models"] = str(tmp_path / "gone")
+    gone.chi = 1.01 * gone.chi
+    made = cn_series([gone, good])
+    assert made.groups == [good]
+    assert "gone is missing" in made.left_out[0]

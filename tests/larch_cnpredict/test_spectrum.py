@@ -138,3 +138,13 @@ def test_another_transform_is_known_by_its_record_alone(measured, changed):
     alone.callargs.xftf.update(changed)
     with pytest.raises(errors.TransformError, match="was made with"):
         read_spectrum(alone)
+
+
+def test_what_ends_short_is_said_as_it_is(measured):
+    group = measured("CuO", **TRAINING, rmax_out=5)
+    assert "own chir_mag ends at 5.0 Å, and the models read it to 6" in read_spectrum(group).notes[0]
+    short = Group(k=group.k[:170], chi=group.chi[:170], element="Cu")
+    with pytest.raises(
+        errors.RangeTooShortError, match=r"up to k = 8\.45 Å\^-1: the models need it up to at least 8\.5"
+    ):
+        read_spectrum(short)
