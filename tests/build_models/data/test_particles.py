@@ -10,7 +10,7 @@ from larch.xafs import xftf
 
 from build_models.__main__ import main
 from build_models.config import FeffSettings
-from build_models.data import particles, table
+from build_models.data import particles, structures, table
 from build_models.data.particles import ALLOYS, METALS, OUTER, SHAPES, SIZES, Particle, cut, plan, shape_points
 from larch_cnpredict.features import ELEMENTS, K_GRID
 from tests.build_models.crystals import spectra
@@ -168,7 +168,8 @@ def test_the_stage_goes_on_where_it_was_and_leaves_out_particles_with_a_failed_s
     first = pq.read_table(config.out / "particles.parquet")
     _, second, third = islice(plan(config.seed), 3)
     rows = particles._plan(make_config(run={"limit": 3}))[2][1]
-    failed = [table.failure(third.name, "pot: no luck", row["site_index"]) for row in rows[:1]]
+    name = structures.made_up(third.name, third.structure())["material_id"]
+    failed = [table.failure(name, "pot: no luck", row["site_index"]) for row in rows[:1]]
     done = [{**row, "chi_static": np.ones(361, "f2"), "chi_debye": np.ones(361, "f2")} for row in failed]
     table.write_shard(folder, done, table.CHI_SCHEMA, config.provenance("feff"))
     assert main(["particles", "--config", str(settings), "--limit", "3"]) == 0
