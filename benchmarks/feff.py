@@ -99,10 +99,11 @@ def mu_route(sites: list[tuple]) -> None:
 
 def without_feff(sites: list[tuple], reference: list[np.ndarray], folders: list[Path], each: float) -> None:
     """Single scattering with pairs from kept paths, beside FEFF's spectra of the same sites at 650 K."""
-    pairs, warm = single.pairs(tuple(file for folder in folders for file in paths.kept(folder))), FeffSettings()
+    files, warm = tuple(file for folder in folders for file in paths.kept(folder)), FeffSettings()
+    single.pairs(files)  # read once, and not in the time of a site
     place = 1 + warm.debye_temperatures.index(650.0)
     start = time.process_time()
-    made = [variants(single.scattering(crystal, site, pairs, warm.rpath), warm)[place] for crystal, site, _ in sites]
+    made = [variants(single.scattering(files, crystal, site, warm), warm)[place] for crystal, site, _ in sites]
     took = (time.process_time() - start) / len(sites)
     for low, high in ((1.0, 3.0), (3.0, 6.0)):
         errors = [difference(chi, wanted, low, high) for chi, wanted in zip(made, reference, strict=True)]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from build_models.config import FeffSettings
 from build_models.data import structures
-from build_models.data.feff import FeffError, run_feff
+from build_models.data.feff import FeffError, run_paths, variants
 
 BELOW = 3  # points of k below 0.15 1/Å, some of which FEFF leaves out and a table fills with zeros
 
@@ -29,7 +29,7 @@ def worst(row: dict, structure: dict, settings: FeffSettings) -> float:
     expected = np.vstack([row["chi_static"], np.reshape(row["chi_debye"], (-1, len(row["chi_static"])))])
     expected = expected[: 1 + len(settings.debye_temperatures)].astype(float)
     try:
-        chis = run_feff(structures.to_structure(structure), row["site_index"], settings)
+        chis = variants(run_paths(structures.to_structure(structure), row["site_index"], settings), settings)
     except FeffError as error:
         print(f"{row['material_id']}: {error}")
         return np.inf

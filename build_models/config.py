@@ -118,8 +118,8 @@ class Train:
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stages defects and complexes")
     keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
-    unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see; none, "
-                                      "with `measured`: those of it")  # fmt: skip
+    unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see, "
+                                      "beside those of `measured`")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")
     epochs: PositiveInt = says(20, "networks see one copy of each site in an epoch, and begin again with the first")
     phase_epochs: PositiveInt = says(26, "those of `phase`, which has the most to learn from")
@@ -162,22 +162,16 @@ class Config:
         """The spectra tables: those that are named, or what stage `table` made."""
         return [Path(path) for path in self.train.tables] or [self.out / "spectra.parquet"]
 
-    def hash(self, *sections: str) -> str:
-        """Short hash of the named sections: two outputs with one hash were made with the same settings."""
-        return hashlib.sha256(self._json(sections).encode()).hexdigest()[:12]
-
     def provenance(self, *sections: str) -> dict[str, str]:
-        """What an output file says about how it was made."""
+        """What an output file says about how it was made; of one `config_hash` are outputs of the same settings."""
+        said = json.dumps({name: asdict(getattr(self, name)) for name in sections or RESULT_SECTIONS}, sort_keys=True)
         return {
-            "config": self._json(sections),
-            "config_hash": self.hash(*sections),
+            "config": said,
+            "config_hash": hashlib.sha256(said.encode()).hexdigest()[:12],
             "versions": json.dumps(versions()),
             "seed": str(self.seed),
             "commit": commit(),
         }
-
-    def _json(self, sections: tuple[str, ...]) -> str:
-        return json.dumps({name: asdict(getattr(self, name)) for name in sections or RESULT_SECTIONS}, sort_keys=True)
 
     def toml(self) -> str:
         """The whole configuration as a file that `load` reads."""
@@ -211,9 +205,16 @@ def load(path: str | Path | None = None, overrides: Mapping[str, Mapping[str, An
 def _checked(given: dict[str, Any], where: str) -> Config:
     """A configuration whose values are of the right kind: no "6" for 6, as Python would take it."""
     try:
-        return TypeAdapter(Config).validate_json(json.dumps(given, default=str), strict=True)
+        config = TypeAdapter(Config).validate_json(json.dumps(given, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_sentence(error.errors()[0])}") from None
+    feff, theta = config.feff, config.feff.debye_temperatures
+    if feff.rpath > feff.cluster_radius:
+        limit = f"rpath = {feff.rpath:g} is beyond cluster_radius = {feff.cluster_radius:g}"
+        raise ConfigError(f"{where}: [feff] {limit}: FEFF would not see the atoms of such paths")
+    if list(theta) != sorted(set(theta)):
+        raise ConfigError(f"{where}: [feff] debye_temperatures = {list(theta)}: should rise")
+    return config
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from build_models.spectra import copies, dataset, samples
 from build_models.spectra.augment import IDEAL
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import Dataset
+from larch_cnpredict import features
 
 FROM_CONFIG = ("spectra", "epochs", "phase_epochs", "members", "precision", "copies", "trees", "bagged_trees")
 
@@ -38,7 +39,12 @@ class Run:
     def load(cls, config: Config) -> Run:
         """Read the tables that the configuration names, or what stage `table` made."""
         train = config.train
-        return cls(config, dataset.load(config.tables, train.structures, train.extra, train.single))
+        data = dataset.load(config.tables, train.structures, train.extra, train.single)
+        types = len(set(data.prototypes[data.trainable & ~data.extra]))
+        if types < train.folds:
+            words = f"{types} structure types cannot be split in {train.folds} folds"
+            raise ConfigError(f"{words}: take more structures, or fewer [train] folds")
+        return cls(config, data)
 
     @property
     def seed(self) -> int:
@@ -67,22 +73,26 @@ class Run:
 
     @cached_property
     def unseen_formulas(self) -> tuple[str, ...]:
-        """Formulas that the second set of models must not see: those asked for, or those of the measured compounds."""
+        """Formulas that the second set of models must not see: those asked for, and those of the measured compounds."""
         asked, folder = self.config.train.unseen_formulas, self.config.train.measured
-        if not asked:
-            return tuple(measured.formulas(Path(folder)) if folder else ())
+        of_measured = measured.formulas(Path(folder)) if folder else []
         try:
             names = {formula_key(Composition(name)) for name in asked}
         except ValueError as error:
             raise ConfigError(f"[train] unseen_formulas: {error}") from None
         if unknown := sorted(names.difference(self.data.formulas)):
             raise ConfigError(f"[train] unseen_formulas: no site of the tables is of {', '.join(unknown)}")
-        return tuple(sorted(names))
+        return tuple(sorted(names.union(of_measured)))
 
     @cached_property
     def unseen(self) -> np.ndarray:
         """Rows of these formulas, as a mask."""
         return np.isin(self.data.formulas, self.unseen_formulas)
+
+    def unseen_anchors(self, anchors: samples.Anchors) -> np.ndarray:
+        """Those of these formulas, and of their crystals, whatever was exchanged in them, as a mask."""
+        hidden = samples.crystals(self.data.take(np.flatnonzero(self.unseen)))
+        return np.isin(anchors.data.formulas, self.unseen_formulas) | np.isin(samples.crystals(anchors.data), hidden)
 
     def learns(self, family: str | None = None) -> np.ndarray:
         """Rows that there are to learn from, as a mask; extra sites are for families that learn them."""
@@ -104,6 +114,8 @@ class Run:
         what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)] + [bool(self.config.train.keep)]
         what += [families.COMMON, families.FEWEST, samples.PARTICLES_EACH, samples.BULK_EACH]
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
+        # what makes spectra and what reads them, constants and all
+        what += [features.fingerprint(), *map(table.sha256, sorted(Path(samples.__file__).parent.glob("*.py")))]
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
         path = self.config.out / "train" / key
         path.mkdir(parents=True, exist_ok=True)
@@ -131,15 +143,11 @@ class Run:
         """Those that figures are about."""
         return self.learnt.take(np.flatnonzero(~self.learnt.data.extra))
 
-    def sample_rows(self, unseen: bool) -> np.ndarray:
-        """Anchors to train on, all or without the unseen formulas."""
-        return np.flatnonzero(~np.isin(self.learnt.data.formulas, self.unseen_formulas if unseen else []))
-
     def samples(self, name: str) -> Copies:
         """Mixtures, particles and single sites: 'train', and 'test', other draws of what figures are about."""
         training = name == "train"
         anchors, count, seed = (self.learnt, COPIES, self.seed) if training else (self.anchors, 1, self.seed + 1)
-        unseen = np.isin(anchors.data.formulas, self.unseen_formulas)
+        unseen = self.unseen_anchors(anchors)
         how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metals_by_debye=True)
         return samples.make(self.folder / f"samples-{name}", anchors, unseen, how, count, seed)
 

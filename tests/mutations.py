@@ -37,6 +37,9 @@ FAULTS = {
     "build_models/data/labels.py": [
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],
+    "build_models/data/structures.py": [
+        Fault("made-up sites are known by their names", 'f"{name} {content[:12]}"', "name", "test_defects.py"),
+    ],
     "build_models/learn/calibrate.py": [
         Fault("calibration sees the test fold", "== i), np.flatnonzero(fold != i)", "== i), np.arange(len(p))"),
         Fault("thresholds for 80 % where 90 % is said", "COVERAGE = 0.90", "COVERAGE = 0.80"),
@@ -52,15 +55,15 @@ FAULTS = {
     "build_models/learn/samples.py": [
         Fault("intervals of the mean as the networks claim them", "enough.argmax()", "enough.argmax() * 0"),
     ],
-    "build_models/learn/held_out.py": [
-        Fault("training on the test fold", "(one.learns & seen)", "(one.learns)", "test_evaluate.py"),
-        Fault("samples of the test fold in training", "(one.learns & seen)", "(one.learns)", "report/test_samples.py"),
-        Fault("particles half held out", "(fold != i).all(1)", "(fold != i).any(1)", "report/test_samples.py"),
-    ],
     "build_models/learn/shells.py": [
         Fault("cations beyond anions are neighbours", "else symbol in names for", "else True for"),
         Fault("second shells as far off as they may be", "NEXT = 1.25", "NEXT = 1.5"),
         Fault("a site is known by its formula", '["formula"] != alike["formula"][i]', '["element"] == key[0]'),
+    ],
+    "build_models/learn/train.py": [
+        Fault("training on the test fold", "(one.learns & seen)", "(one.learns)", "test_evaluate.py"),
+        Fault("samples of the test fold in training", "(one.learns & seen)", "(one.learns)", "report/test_samples.py"),
+        Fault("particles half held out", "(fold != i).all(1)", "(fold != i).any(1)", "report/test_samples.py"),
     ],
     "build_models/report/card.py": [
         Fault("five points more on the card", 'f"{100 * value:.1f}"', 'f"{100 * value + 5:.1f}"'),
@@ -69,7 +72,7 @@ FAULTS = {
         Fault("defects of the test fold in training", "this.held_defects)}", "this.held_defects * 0)}"),
         Fault("misled though it is said to be several", "wrong = (found == ONE) & ", "wrong = "),
         Fault("compositions know no extra site", "[kind], this.data.trainable", "[kind], this.learns()"),
-        Fault("answers as sure as their family", '"said": scores.sure(_lowered(p, density)', '"said": scores.sure(p'),
+        Fault("answers as sure as their family", '"said": scores.sure(_lowered(p, says)', '"said": scores.sure(p'),
     ],
     "build_models/report/measured.py": [
         Fault("measured compounds all right", '"exact": float(np.mean(list(exact.values())))', '"exact": 1.0'),

@@ -41,7 +41,11 @@ class Ligand:
     points: tuple[tuple[float, ...], ...]  # (x, y) or (x, y, z)
     donors: int = 1
     hydrogens: int = 0
-    corners: int = 1  # of the polyhedron
+
+    @property
+    def corners(self) -> int:
+        """Of the polyhedron."""
+        return 2 if self.donors == 2 else 1
 
     @property
     def names(self) -> list[str]:
@@ -81,10 +85,6 @@ def _both(*points: tuple[float, float]) -> tuple[tuple[float, ...], ...]:
     return tuple((x, sign * y) for x, y in points for sign in (1, -1))
 
 
-def _chelate(symbols: str, points: tuple[tuple[float, ...], ...], hydrogens: int) -> Ligand:
-    return Ligand(symbols, points, donors=2, hydrogens=hydrogens, corners=2)
-
-
 ORIGIN = (0.0, 0.0)
 LIGANDS = {
     "water": Ligand("O", (ORIGIN,), hydrogens=2),
@@ -105,14 +105,14 @@ LIGANDS = {
     "imidazole": Ligand("N C N C C", tuple(_ring(5, 1.36)), hydrogens=4),
     "thiolate": Ligand("S C C", (ORIGIN, (0.62, 1.71), (2.1, 1.75)), hydrogens=5),
     "phosphine": Ligand("P C C C", (ORIGIN, *_tripod(1.83, 0.62)), hydrogens=9),
-    "bipyridine": _chelate("N N" + 10 * " C", _bipyridine(), 8),
-    "diamine": _chelate("N N C C", _both((0, 1.36), (1.22, 0.74)), 8),
-    "acetylacetonate": _chelate("O O C C C C C", (*_both((0, 1.4), (1.25, 1.24), (2, 2.54)), (1.92, 0)), 7),
-    "oxalate": _chelate("O O C C O O", _both((0, 1.3), (1.15, 0.77), (2.2, 1.4)), 0),
-    "catecholate": _chelate("O O C C C C C C", _both((0, 1.32), (1.18, 0.71), (2.4, 1.39), (3.61, 0.7)), 4),
-    "glycinate": _chelate("N O C C O", (*_both((0, 1.33), (1.2, 0.76)), (2.2, -1.4)), 4),
-    "chelating acetate": _chelate("O O C C", (*_both((0, 1.1)), (0.62, 0), (2.13, 0)), 3),
-    "dithiocarbamate": _chelate("S S C C N C", (*_both((0, 1.46), (2.96, 1.27)), (2.23, 0), (0.9, 0)), 6),
+    "bipyridine": Ligand("N N" + 10 * " C", _bipyridine(), 2, 8),
+    "diamine": Ligand("N N C C", _both((0, 1.36), (1.22, 0.74)), 2, 8),
+    "acetylacetonate": Ligand("O O C C C C C", (*_both((0, 1.4), (1.25, 1.24), (2, 2.54)), (1.92, 0)), 2, 7),
+    "oxalate": Ligand("O O C C O O", _both((0, 1.3), (1.15, 0.77), (2.2, 1.4)), 2, 0),
+    "catecholate": Ligand("O O C C C C C C", _both((0, 1.32), (1.18, 0.71), (2.4, 1.39), (3.61, 0.7)), 2, 4),
+    "glycinate": Ligand("N O C C O", (*_both((0, 1.33), (1.2, 0.76)), (2.2, -1.4)), 2, 4),
+    "chelating acetate": Ligand("O O C C", (*_both((0, 1.1)), (0.62, 0), (2.13, 0)), 2, 3),
+    "dithiocarbamate": Ligand("S S C C N C", (*_both((0, 1.46), (2.96, 1.27)), (2.23, 0), (0.9, 0)), 2, 6),
     "cyclopentadienyl": Ligand("C C C C C", _tripod(1.21, 0, 5), donors=5, hydrogens=5),
 }
 # Bonds, Å, that tables of crystals do not tell: by ligand; and of nitrogen, which is in nitrides there, by how much
@@ -281,8 +281,5 @@ def simulate(config: Config) -> Path:
     rows = pa.Table.from_pylist([site.row for site in sites], schema=table.LABEL_SCHEMA)
     have = set(table.key_list(good))
     good = table.take(good, [key for key in table.key_list(rows) if key in have])
-    path = config.out / "complexes.parquet"
-    table.write(path, table.labelled(rows, good), table.made_with_feff(config) | {"failures": str(len(failures))})
-    print(f"{path}: {len(good)} spectra")
-    table.say_failures(failures, len(good))
-    return path
+    spectra = table.labelled(rows, good)
+    return table.finish(config.out / "complexes.parquet", spectra, table.made_with_feff(config), failures)

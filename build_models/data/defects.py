@@ -4,6 +4,8 @@ A site of a crystal, its absorber or some metals around it exchanged, is one run
 spectra: as it is, with a neighbour or two left out, and cut out, with nothing or little behind the first shell.
 """
 
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pymatgen.core import Element, Lattice, Structure
+from pymatgen.core import Composition, Element, Lattice, Structure
 from tqdm import tqdm
 
 from build_models.config import Config, ConfigError
@@ -51,19 +53,30 @@ def boxed(names: Sequence[str], points: np.ndarray) -> Structure:
 
 def _of_crystal(parent: dict, crystal: Structure, radius: float, rng: np.random.Generator) -> Site:
     """The site of a labelled crystal, with another absorber or other metals around it."""
-    center = crystal[parent["site_index"]]
+    center, told = crystal[parent["site_index"]], parent["formula"]
     near = sorted(crystal.get_sites_in_sphere(center.coords, radius), key=lambda site: site.nn_distance)
     names, points = [site.specie.symbol for site in near], np.array([site.coords - center.coords for site in near])
-    place = ELEMENTS.index(names[0])
+    place, before = ELEMENTS.index(names[0]), names.copy()
     if rng.random() < DOPANT:
         names[0] = str(rng.choice([e for e in ELEMENTS[max(place - 2, 0) : place + 3] if e != names[0]]))
     metals = sorted({symbol for symbol in names if Element(symbol).is_metal})
     old, new, share = rng.choice(metals), str(rng.choice(ELEMENTS)), rng.uniform(0, OTHERS)
     exchanged = (np.array(names) == old) & (rng.random(len(names)) < share)
     names = [names[0], *np.where(exchanged, new, names)[1:].tolist()]
-    named = {"material_id": f"{parent['material_id']} dopant at {parent['site_index']}", "absorber": names[0]}
+    if names != before:  # who tells the elements tells those that are there
+        told = labels.formula_key(Composition(Counter(names)))
+    named = {"material_id": _name(parent), "absorber": names[0], "formula": told}
     row = parent | named | {"site_index": 0, "prototype": labels.prototype(crystal)}
     return Site(row, boxed(names, points))
+
+
+def _name(parent: dict) -> str:
+    return f"{parent['material_id']} dopant at {parent['site_index']}"
+
+
+def _of_name(config: Config, part: int, name: str) -> np.random.Generator:
+    """Of a name and not of a place in the plan: another --limit or table leaves what is drawn for it as it is."""
+    return np.random.default_rng([config.seed, part, zlib.crc32(name.encode())])
 
 
 def _of_sheet(absorber: str, number: int, radius: float, rng: np.random.Generator) -> Site:
@@ -123,10 +136,10 @@ def plan(config: Config) -> Iterator[Site]:
         raise ConfigError("no site of [train] tables has a clear number and no metal beside it")
     every = (row for path in files for row in structures.iterate(path))
     rows = {row["material_id"]: row for row in every if row["material_id"] in wanted}
-    for number, parent in enumerate(chosen.to_dict("records")):
+    for parent in chosen.to_dict("records"):
         if parent["material_id"] in rows:
             crystal = structures.to_structure(rows[parent["material_id"]])
-            yield _of_crystal(parent, crystal, radius, np.random.default_rng([config.seed, 2, number]))
+            yield _of_crystal(parent, crystal, radius, _of_name(config, 2, _name(parent)))
     for number in range(min(config.limit or SHEETS, SHEETS)):
         for place, absorber in enumerate(ELEMENTS):
             rng = np.random.default_rng([config.seed, 3, number, place])
@@ -145,19 +158,15 @@ def simulate(config: Config) -> Path:
 def build(config: Config, sites: list[Site], failures: pa.Table) -> Path:
     """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
     rows: list[dict] = []
-    number = {site.row["material_id"]: i for i, site in enumerate(sites)}
+    planned = {structures.made_up(site.row["material_id"], site.structure)["material_id"]: site for site in sites}
     kept = paths.load(paths.kept(config.out / "defects"))
     for (name, _), scattering in tqdm(kept, total=len(sites), desc="defects.parquet"):
-        if name in number:
-            rng = np.random.default_rng([config.seed, 4, number[name]])
-            rows += of_paths(sites[number[name]].row, scattering, config, rng)
+        if name in planned:
+            row = planned[name].row
+            rows += of_paths(row, scattering, config, _of_name(config, 4, row["material_id"]))
     rows.sort(key=lambda row: str(row["material_id"]))
-    path = config.out / "defects.parquet"
-    made_with = table.made_with_feff(config) | {"failures": str(len(failures))}
-    table.write(path, pa.Table.from_pylist(rows, schema=table.SCHEMA), made_with)
-    print(f"{path}: {len(rows)} spectra of {len(rows) // 3} sites")
-    table.say_failures(failures, len(sites) - len(failures))
-    return path
+    spectra, words = pa.Table.from_pylist(rows, schema=table.SCHEMA), f" of {len(rows) // 3} sites"
+    return table.finish(config.out / "defects.parquet", spectra, table.made_with_feff(config), failures, words)
 
 
 def of_paths(row: dict, scattering: Paths, config: Config, rng: np.random.Generator) -> list[dict]:

@@ -65,11 +65,6 @@ def feff_input(structure: Structure, site_index: int, settings: FeffSettings) ->
     )  # fmt: skip
 
 
-def run_feff(structure: Structure, site_index: int, settings: FeffSettings) -> np.ndarray:
-    """chi(k) on `K_GRID`: the static one, then one for each Debye temperature."""
-    return variants(run_paths(structure, site_index, settings), settings)
-
-
 def run_paths(structure: Structure, site_index: int, settings: FeffSettings) -> Paths:
     """The scattering paths: FEFF without ff2x, whose sum `variants` makes for any temperature."""
     with scratch_folder() as folder:

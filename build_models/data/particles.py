@@ -264,8 +264,5 @@ def build(config: Config, particles: list[tuple[Particle, list[dict]]], chi: pa.
             rows += sites
     good = table.take(good, [(row["particle"], row["site_index"]) for row in rows])
     spectra = table.with_chi(pa.Table.from_pylist(rows, schema=SCHEMA), good)
-    path = config.out / "particles.parquet"
-    table.write(path, spectra, table.made_with_feff(config) | {"failures": str(len(failures))})
-    print(f"{path}: {len(spectra)} spectra of {pc.count_distinct(spectra['particle'])} particles")
-    table.say_failures(failures, len(spectra))
-    return path
+    words = f" of {pc.count_distinct(spectra['particle'])} particles"
+    return table.finish(config.out / "particles.parquet", spectra, table.made_with_feff(config), failures, words)

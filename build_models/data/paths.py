@@ -167,9 +167,9 @@ def without(paths: Paths, gone: np.ndarray) -> Paths:
     return replace(changed, atoms=paths.atoms[~gone], atom_potentials=paths.atom_potentials[~gone], **each)
 
 
-def within(paths: Paths, radius: float, centre: Collection[float] = (0.0, 0.0, 0.0)) -> Paths:
-    """What is left in a sphere about a point, both in Å and from the absorber."""
-    return without(paths, np.linalg.norm(paths.atoms - np.asarray(centre), axis=1) > radius)
+def within(paths: Paths, radius: float) -> Paths:
+    """What is left in a sphere about the absorber, Å."""
+    return without(paths, np.linalg.norm(paths.atoms, axis=1) > radius)
 
 
 def dump(paths: Paths) -> bytes:

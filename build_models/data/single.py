@@ -7,17 +7,17 @@ a first shell is off by some 15 % (`python -m benchmarks.feff --paths`); beyond 
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Structure
 
 from build_models.config import Config, ConfigError, FeffSettings
-from build_models.data import feff, paths, structures, table, work
+from build_models.data import paths, structures, table, work
 from build_models.data.feff import FeffError
 from build_models.data.paths import Paths
 from build_models.spectra.dataset import CLASSES, MOST_ALIKE
@@ -66,14 +66,14 @@ def pairs(files: tuple[Path, ...]) -> Pairs:
     return Pairs(k, momentum, {pair: tuple(map(np.array, zip(*some, strict=True))) for pair, some in found.items()})
 
 
-def scattering(structure: Structure, site_index: int, known: Pairs, radius: float) -> Paths:
-    """The paths to each neighbour within the radius and back; those of one element and distance are one."""
-    center = structure[site_index]
+def scattering(files: tuple[Path, ...], structure: Structure, site_index: int, settings: FeffSettings) -> Paths:
+    """The paths to each neighbour within RPATH and back; those of one element and distance are one."""
+    known, center = pairs(files), structure[site_index]
     groups: dict[tuple[int, float], list[np.ndarray]] = defaultdict(list)
-    for site in structure.get_neighbors(center, radius):
+    for site in structure.get_neighbors(center, settings.rpath):
         groups[site.specie.Z, round(site.nn_distance, 3)].append(site.coords - center.coords)
     if not groups:
-        raise ValueError("no neighbours")
+        raise FeffError("no neighbours")
     numbers, reff = np.array([*groups]).T
     kinds, which = np.unique(numbers.astype(int), return_inverse=True)
     positions, potentials = np.zeros((len(reff), 2, 3)), np.zeros((len(reff), 2), int)
@@ -98,8 +98,9 @@ def simulate(config: Config) -> Path:
         raise ConfigError(f"{config.out} keeps no paths: run stage simulate with [run] keep_paths, or stage defects")
     todo = missing(config)
     wanted = structures.iterate(config.out / "structures.parquet", config.limit)
-    tasks = ((row, (row, todo[name], config.feff, files)) for row in wanted if (name := row["material_id"]) in todo)
-    work.in_shards(config, "single", _task, tasks, table.CHI_SCHEMA, sum(map(len, todo.values())))
+    sites = ((row, todo[name]) for row in wanted if (name := row["material_id"]) in todo)
+    digest = hashlib.sha256(" ".join(sorted(map(table.sha256, files))).encode()).hexdigest()[:12]
+    work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files), digest)
     return build(config, len(files))
 
 
@@ -118,27 +119,9 @@ def missing(config: Config) -> dict[str, list[int]]:
     return table.by_material(key for key in order if key not in done)
 
 
-def _task(row: dict, sites: list[int], settings: FeffSettings, files: tuple[Path, ...]) -> list[dict]:
-    return [*_spectra(row, sites, settings, pairs(files))]
-
-
-def _spectra(row: dict, sites: list[int], settings: FeffSettings, known: Pairs) -> Iterator[dict]:
-    structure = structures.to_structure(row)
-    for site_index in sites:
-        try:
-            made = scattering(structure, site_index, known, settings.rpath)
-            chi, reason = table.chi_columns(feff.variants(made, settings)), ""
-        except (ValueError, FeffError) as error:
-            chi, reason = {}, str(error)
-        yield table.failure(row["material_id"], reason, site_index) | chi
-
-
 def build(config: Config, files: int) -> Path:
     """Write `single.parquet`, labels and chi(k) as in a table of spectra."""
     good, failures = table.parted(table.read_shards(config.out / "single"))
     spectra = table.labelled(table.read_shards(config.out / "label"), good)
-    path, said = config.out / "single.parquet", {"program": PROGRAM, "failures": str(len(failures))}
-    table.write(path, spectra, table.made_with(config) | said)
-    print(f"{path}: {len(spectra)} spectra, with pairs from {files} files of paths")
-    table.say_failures(failures, len(spectra))
-    return path
+    said, words = table.made_with(config) | {"program": PROGRAM}, f", with pairs from {files} files of paths"
+    return table.finish(config.out / "single.parquet", spectra, said, failures, words)

@@ -1,5 +1,6 @@
 """Stage `fetch`: crystal structures from where they are into one table."""
 
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ def fetch(config: Config) -> Path:
     if source.kind in ("cif", "parquet") and not Path(source.path).exists():
         raise ConfigError(f"[source] path = '{source.path}' does not exist; the source '{source.kind}' needs it")
     limit = None if source.kind == "parquet" else config.limit
-    metadata = config.provenance("source", "order") | {"limit": str(limit)}
-    if path.exists() and table.says(path, metadata, "config_hash", "limit", "seed"):
+    metadata = config.provenance("source", "order") | {"limit": str(limit), "files": _listing(config)}
+    if path.exists() and table.says(path, metadata, "config_hash", "limit", "seed", "files"):
         return path
     wanted = set(source.elements)
     rows: dict[str, dict] = {}
@@ -49,6 +50,14 @@ def fetch(config: Config) -> Path:
     table.write_shard(config.out, failures, table.FAILURE_SCHEMA, metadata, "unreadable")
     table.write_shard(config.out, ordered, SCHEMA, metadata, "structures")
     return path
+
+
+def _listing(config: Config) -> str:
+    """Which files a source has, and of what size and date; nothing for those that are no files."""
+    folder = Path(config.source.path)
+    files = {"cif": sorted(folder.rglob("*.cif")), "parquet": [folder]}.get(config.source.kind, [])
+    listed = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(str(listed).encode()).hexdigest()[:12] if listed else ""
 
 
 def _from_cif_folder(config: Config) -> Iterator[dict]:

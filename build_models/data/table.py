@@ -128,8 +128,9 @@ def with_chi(rows: pa.Table, chi: pa.Table) -> pa.Table:
 
 def check_settings(folder: Path, metadata: dict[str, str]) -> None:
     """Refuse to add to the work of other settings: a table is of one kind or it says nothing."""
-    if not all(says(path, metadata, "config_hash", "database") for path in folder.glob("*.parquet")):
-        raise ConfigError(f"{folder} holds work that was done with other settings; choose another --out")
+    for names, what in ((("config_hash", "database"), "other settings"), (("pairs",), "paths of other runs of FEFF")):
+        if not all(says(path, metadata, *names) for path in folder.glob("*.parquet")):
+            raise ConfigError(f"{folder} holds work that was done with {what}; choose another --out, or remove it")
 
 
 def says(path: Path, metadata: dict[str, str], *names: str) -> bool:
@@ -162,12 +163,9 @@ def build(config: Config) -> Path:
     if (unreadable := config.out / "unreadable.parquet").exists():
         failed.append(pq.read_table(unreadable))
     failures = pa.concat_tables([rows.replace_schema_metadata() for rows in failed])
-    metadata = made_with(config) | {"failures": str(len(failures))}
-    path = config.out / "spectra.parquet"
-    write(path, spectra, metadata)
-    write(config.out / "failures.parquet", failures, metadata)
-    print(f"{path}: {len(spectra)} spectra of {pc.count_distinct(spectra['material_id'])} materials")
-    say_failures(failures, len(spectra))
+    words, path = f" of {pc.count_distinct(spectra['material_id'])} materials", config.out / "spectra.parquet"
+    finish(path, spectra, made_with(config), failures, words)
+    write(config.out / "failures.parquet", failures, made_with(config) | {"failures": str(len(failures))})
     if not len(spectra):
         raise BuildError(
             f"{path} is empty: no site has a label and a spectrum; {path.with_name('failures.parquet')} says why"
@@ -180,12 +178,16 @@ def parted(chi: pa.Table) -> tuple[pa.Table, pa.Table]:
     return chi.filter(pc.equal(chi["reason"], "")), chi.filter(pc.not_equal(chi["reason"], ""))
 
 
-def say_failures(failures: pa.Table, done: int) -> None:
-    """How many sites failed beside those that are done, and of what."""
+def finish(path: Path, spectra: pa.Table, said: dict[str, str], failures: pa.Table, words: str = "") -> Path:
+    """Write a table of spectra; say how many it has, and how many sites failed, and of what."""
+    write(path, spectra, said | {"failures": str(len(failures))})
+    done = len(spectra)
+    print(f"{path}: {done} spectra{words}")
     reasons = Counter(re.split("[,:]", reason)[0] for reason in failures["reason"].to_pylist())
     print(f"{len(failures)} sites failed ({len(failures) / max(1, len(failures) + done):.2%})")
     for reason, n in reasons.most_common():
         print(f"  {n:5d}  {reason}")
+    return path
 
 
 def made_with(config: Config) -> dict[str, str]:

@@ -23,7 +23,7 @@ from build_models.config import BuildError, Config, FeffSettings
 from build_models.data import choose, feff, paths, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
-from build_models.data.structures import iterate, to_row, to_structure
+from build_models.data.structures import iterate, made_up, to_structure
 
 Task = tuple[dict, tuple]  # a row of the table of structures, and what the work is called with
 
@@ -53,29 +53,45 @@ def simulate(config: Config) -> None:
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
 
-def spectra(config: Config, stage: str, sites: Iterable[tuple[dict, list[int]]], total: int) -> None:
-    """chi(k) of these sites of the rows of a table of structures."""
-    keep = config.run.keep_paths
-    tasks = ((row, (row, todo, config.feff, keep)) for row, todo in sites)
-    in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total)
+def spectra(
+    config: Config,
+    stage: str,
+    sites: Iterable[tuple[dict, list[int]]],
+    total: int,
+    scatter: Callable = feff.run_paths,
+    pairs: str = "",
+) -> None:
+    """chi(k) of these sites of the rows of a table of structures, from the paths that `scatter` gives.
+
+    `pairs` says from which pairs, where it takes some.
+    """
+    keep = config.run.keep_paths and scatter is feff.run_paths
+    tasks = ((row, (row, todo, config.feff, keep, scatter)) for row, todo in sites)
+    in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total, pairs)
 
 
 def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, list[int]]], seconds: float) -> pa.Table:
-    """chi(k) of sites of structures with names, those that have none yet, and the rows of all that the stage tried.
+    """chi(k) of sites of structures with names, those that have none yet, and the rows of all of them.
 
-    It says how many there are, and how long they take where one takes so many seconds of processor time.
+    A site is done where its name and its atoms are those of a row: what another seed, --limit or table has left behind
+    stays there and is not read. It says how many sites there are, and how long they take where one takes so many
+    seconds of processor time.
     """
     feff.sweep_scratch()
-    done, count, tasks = table.keys(config.out / stage), 0, []
+    done, tasks = table.keys(config.out / stage), []
+    names: dict[tuple[str, int], str] = {}
     for name, structure, indices in sites:
-        count += len(indices)
-        if todo := [i for i in indices if (name, i) not in done]:
-            tasks.append((to_row(name, structure), todo))
+        row = made_up(name, structure)
+        names |= {(row["material_id"], i): name for i in indices}
+        if todo := [i for i in indices if (row["material_id"], i) not in done]:
+            tasks.append((row, todo))
     total = sum(len(todo) for _, todo in tasks)
-    print(f"{count} sites, {total} of them to be done:")
+    print(f"{len(names)} sites, {total} of them to be done:")
     print(f"about {total * seconds / 60:.0f} minutes of processor time", flush=True)
     spectra(config, stage, tasks, total)
-    return table.read_shards(config.out / stage, table.CHI_SCHEMA.names)
+    chi = table.read_shards(config.out / stage, table.CHI_SCHEMA.names)
+    keys = [key for key in table.key_list(chi) if key in names]
+    return table.take(chi, keys).set_column(0, "material_id", pa.array([names[key] for key in keys], pa.string()))
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
@@ -87,14 +103,16 @@ def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
         return [table.failure(row["material_id"], f"{type(error).__name__}: {error}")]
 
 
-def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: bool = False) -> list[dict]:
+def _feff_task(
+    row: dict, sites: list[int], settings: FeffSettings, keep_paths: bool = False, scatter: Callable = feff.run_paths
+) -> list[dict]:
     structure = to_structure(row)
     rows = []
     for site_index in sites:
         start, reason = time.perf_counter(), ""
         chi: dict = {}
         try:
-            scattering = feff.run_paths(structure, site_index, settings)
+            scattering = scatter(structure, site_index, settings)
             chi = table.chi_columns(feff.variants(scattering, settings))
             if keep_paths:
                 chi["paths"] = paths.dump(scattering)
@@ -107,10 +125,12 @@ def _feff_task(row: dict, sites: list[int], settings: FeffSettings, keep_paths: 
     return rows
 
 
-def in_shards(config: Config, stage: str, work: Callable, tasks: Iterable[Task], schema: Any, total: int) -> None:
+def in_shards(
+    config: Config, stage: str, work: Callable, tasks: Iterable[Task], schema: Any, total: int, pairs: str = ""
+) -> None:
     """Do the tasks and write their rows in shards; what stops it costs nothing that is finished."""
     folder, run = config.out / stage, config.run
-    metadata = config.provenance("source" if stage == "label" else "feff")
+    metadata = config.provenance("source" if stage == "label" else "feff") | {"pairs": pairs}
     table.check_settings(folder, metadata)
     rows: list[dict] = []
     written = time.monotonic()

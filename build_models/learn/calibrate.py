@@ -64,9 +64,9 @@ def fit_thresholds(p: np.ndarray, cn: np.ndarray, elements: np.ndarray, prior: n
 
 
 def _threshold(own: np.ndarray) -> float:
-    n = len(own)
-    rank = int(np.floor((n + 1) * (1 - COVERAGE)))
-    return float(np.sort(own)[max(rank - 1, 0)]) if n else 0.0
+    """Conformal; of fewer than nine there is none that promises anything, and sets hold everything."""
+    rank = int((len(own) + 1) * (1 - COVERAGE) + 1e-9)
+    return float(np.sort(own)[rank - 1]) if rank else 0.0
 
 
 def fit(

@@ -1,12 +1,14 @@
 """What `larch_cnpredict.domain` needs: principal components, the index of known sites, thresholds."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 
-from build_models.learn import unlike
 from build_models.spectra.augment import Augmentation, augment
+from build_models.spectra.counterexamples import counterexamples
 from build_models.spectra.dataset import Dataset, folds
 from larch_cnpredict import domain, features
 
@@ -16,7 +18,7 @@ FLAGGED = 0.005
 UNLIKE_FLAGGED = 0.02
 # Share of spectra with e0 on a pre-edge peak, for what is unlike EXAFS. With the share of training, 0.1, 24 % of the
 # tetrahedra of Ti, V, Cr and Mn with bonds below 1.95 Å were flagged where e0 lies there (127 held-out sites, of all
-# 4,318 4 %); with this, 2 % of both, and of the counterexamples 68 % are found where it were 66 %.
+# 4,318 4 %); with this, 2 % of both, and of the counterexamples 68 % are found where it would be 66 %.
 PRE_EDGE = 0.5
 TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.
@@ -24,6 +26,11 @@ TYPICAL = Augmentation(
     noise=(1e-4, 2e-4), residue=0.0, glitches=0.0, e0_shift=(3.0, 0.0), stretch=(-0.01, 0.0), s02=(0.78, 0.0),
     over_absorption=0.0, kmax=(12, 12),
 )  # fmt: skip
+# The small network that tells EXAFS from what only looks like it.
+HIDDEN = (256, 64)
+COPIES = 8  # of each site, as many counterexamples beside them
+EPOCHS = 12
+BATCH = 512
 
 
 def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.ndarray]:
@@ -51,9 +58,9 @@ def fit(data: Dataset, augmentation: Augmentation, seed: int) -> dict[str, np.nd
     held_out = folds(data.formulas, 5, seed) == 0
     learnt = data.take(np.flatnonzero(~held_out)) if not held_out.all() else data
     often = replace(augmentation, ideal=0.0, pre_edge=(PRE_EDGE, augmentation.pre_edge[1]))
-    arrays |= unlike.fit(learnt, rng, often, seed)
+    arrays |= _fit_unlike(learnt, rng, often, seed)
     chi, *limits = augment(data, np.flatnonzero(held_out), rng, often)
-    x = unlike.inputs(chi, data.elements[held_out], *limits)
+    x = features.complex_features(chi, data.elements[held_out], *limits)
     arrays["unlike"] = np.float32(np.quantile(domain.unlike_exafs(x, arrays), 1 - UNLIKE_FLAGGED))
     return arrays | _thresholds(data, held_out, realistic, spectra, arrays)
 
@@ -87,3 +94,38 @@ def _thresholds(data, held_out, realistic, spectra, arrays):
 
 def _range(peaks: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(peaks, [FLAGGED / 2, 1 - FLAGGED / 2]) * [0.7, 1.4]) if len(peaks) else (0.05, 30.0)
+
+
+def _fit_unlike(data: Dataset, rng: np.random.Generator, how: Augmentation, seed: int) -> dict[str, np.ndarray]:
+    """The weights, as `domain.unlike_exafs` reads them; `how` is what happens to spectra on the way to the user."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    copies = [_copy(data, rng, how) for _ in range(COPIES)]
+    exafs = copies[0][: len(data)].astype(np.float32)
+    arrays = {"unlike_center": exafs.mean(0), "unlike_scale": exafs.std(0) + np.float32(0.02)}
+    sizes = [exafs.shape[1], *HIDDEN, 1]
+    linear = [torch.nn.Linear(*ends) for ends in pairwise(sizes)]
+    net = torch.nn.Sequential(linear[0], torch.nn.ReLU(), torch.nn.Dropout(0.1), linear[1], torch.nn.ReLU(), linear[2])
+    wrong = torch.arange(2 * len(data)) >= len(data)
+    batches = -(-len(wrong) // BATCH)
+    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=0.02, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=EPOCHS * batches)
+    for epoch in range(EPOCHS):
+        x = torch.from_numpy(domain.unlike_inputs(copies[epoch % COPIES].astype(np.float32), arrays))
+        for batch in torch.randperm(len(x)).tensor_split(batches):
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x[batch])[:, 0], wrong[batch].float())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    for i, layer in enumerate(linear):
+        arrays |= {f"unlike_weight{i}": layer.weight.detach().numpy(), f"unlike_bias{i}": layer.bias.detach().numpy()}
+    return arrays
+
+
+def _copy(data, rng, how):
+    """Each site once, then as many counterexamples; half precision, for all copies are in memory."""
+    good = augment(data, np.arange(len(data)), rng, how)
+    bad, elements, kmax, kend = counterexamples(data, len(data), rng, how)
+    parts = [(good[0], data.elements, *good[1:]), (bad, elements, kmax, kend)]
+    return np.vstack([features.complex_features(*part) for part in parts]).clip(-6e4, 6e4).astype(np.float16)

@@ -27,15 +27,15 @@ def networks(
     for net in nets:
         if isinstance(net, Convolutional):
             split = net.channels * net.length
-            shells = graph.add("Slice", [scaled, *map(graph.integers, ([0], [split], [1]))])
-            shells = graph.add("Reshape", [shells, graph.integers([-1, net.channels, 1, net.length])])
+            shells = graph.columns(scaled, 0, split)
+            shells = graph.add("Reshape", [shells, graph.constant([-1, net.channels, 1, net.length], np.int64)])
             shells = graph.add("Flatten", [graph.layers(net.conv, shells)], axis=1)
-            rest = graph.add("Slice", [scaled, *map(graph.integers, ([split], [len(center)], [1]))])
+            rest = graph.columns(scaled, split, len(center))
             value = graph.layers(net.head, graph.add("Concat", [shells, rest], axis=1))
         else:
             value = graph.layers(net.children(), scaled)
         ends = [0, *np.cumsum(heads).tolist()]
-        parts = [graph.add("Slice", [value, *map(graph.integers, ([a], [b], [1]))]) for a, b in pairwise(ends)]
+        parts = [graph.columns(value, a, b) for a, b in pairwise(ends)]
         parts = [graph.add("Softmax", [part], axis=1) for part in parts]
         outputs.append(graph.add("Concat", parts, axis=1))
     graph.nodes.append(helper.make_node("Mean", outputs, ["probabilities"]))
@@ -99,8 +99,8 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(value.astype(np.float16) if half else value, name))
         return self.add("Cast", [name], to=TensorProto.FLOAT) if half else name
 
-    def integers(self, values: list[int]) -> str:
-        return self.constant(values, np.int64)
+    def columns(self, value: str, start: int, end: int) -> str:
+        return self.add("Slice", [value, *(self.constant([number], np.int64) for number in (start, end, 1))])
 
     def layers(self, layers: Iterable[torch.nn.Module], value: str) -> str:
         for layer in layers:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from build_models.learn.calibrate import COVERAGE, FEWEST
-from build_models.learn.families import Network
+from build_models.learn.families import Network, Recipe
 from build_models.spectra.copies import Copies
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.result import KINDS
@@ -27,28 +27,21 @@ LEVELS = np.arange(0.5, 0.996, 0.005)
 
 @dataclass(frozen=True)
 class Untold:
-    """Spectra as the networks read those of which nothing is told."""
+    """Copies of which nothing is told: sites as the networks of samples read them, or samples as families of sites."""
 
-    spectra: Copies
-
-    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
-        return np.pad(self.spectra.inputs(reads, copy, rows), ((0, 0), (0, TOLD)))
-
-
-@dataclass(frozen=True)
-class Bare:
-    """Samples as families of sites read them, which are told nothing."""
-
-    samples: Copies
+    copies: Copies
+    columns: bool  # those of what is told are there, empty
 
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
-        return self.samples.inputs(reads, copy, rows)[:, :-TOLD]
+        x = self.copies.inputs(reads, copy, rows)
+        return np.pad(x, ((0, 0), (0, TOLD))) if self.columns else x[:, :-TOLD]
 
 
-def network(reads: str) -> Network:
-    """Networks to be fitted to the copies of `spectra.samples.make`."""
+def fit_networks(reads: str, spectra: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Network:
+    """The networks, fitted to some anchors of the copies of `spectra.samples.make`."""
     members, hidden = SIZES[reads]
-    return Network(reads, "convolutional", members, HEADS, hidden)
+    recipe = replace(recipe, epochs=EPOCHS)
+    return Network(reads, "convolutional", members, HEADS, hidden).fit(spectra, rows, recipe, seed)
 
 
 def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray) -> dict[str, Any]:
@@ -64,7 +57,7 @@ def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarr
     held = holds(says, mean)
 
     def level(rows: np.ndarray) -> float:
-        enough = held[rows].mean(0) >= COVERAGE
+        enough = held[rows].sum(0) >= COVERAGE * max(rows.sum(), 1)
         return float(LEVELS[enough.argmax()] if enough.any() else LEVELS[-1])
 
     everything = np.ones(len(says), bool)

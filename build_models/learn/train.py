@@ -1,7 +1,7 @@
-"""Stage `train`: fit every family on the whole table."""
+"""Stage `train`: every family fitted to the whole table; and what models say of what they were fitted without."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from build_models.data import work
 from build_models.data.table import replacing
 from build_models.learn import composition, domain, families, samples
 from build_models.run import Run
-from build_models.spectra.copies import Copies
+from build_models.spectra.copies import Asked, Seen
 
 FEW = 1000  # sites, below which starting processes takes longer than the work
 DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers where none is named, by what it reads
@@ -47,14 +47,10 @@ def fit_missing(run: Run) -> None:
             of_feff = run.data.take(every[~run.data.single[every]])
             files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
-            learnt = (reads, run.samples("train"), run.sample_rows(unseen), run.recipe, run.seed)
-            files[_path(run, f"samples-{reads}", unseen)] = (fit_samples, *learnt)
+            rows = np.flatnonzero(~(run.unseen_anchors(run.learnt) & unseen))
+            learnt = (reads, run.samples("train"), rows, run.recipe, run.seed)
+            files[_path(run, f"samples-{reads}", unseen)] = (samples.fit_networks, *learnt)
     run_jobs(run, files, "train")
-
-
-def fit_samples(reads: str, spectra: Copies, rows: np.ndarray, recipe: families.Recipe, seed: int) -> families.Network:
-    """The networks of samples, fitted to some anchors."""
-    return samples.network(reads).fit(spectra, rows, replace(recipe, epochs=samples.EPOCHS), seed)
 
 
 def _names(run: Run, unseen: bool) -> list[str]:
@@ -85,3 +81,56 @@ def run(config: Config) -> None:
     formulas, usable = len(set(this.data.formulas)), this.data.trainable.sum()
     print(f"{len(this.data)} sites of {formulas} formulas; {usable} have a coordination number of 1 to 16")
     fit_missing(this)
+
+
+@dataclass(frozen=True)
+class Fits:
+    """One model for each fold: how it is fitted, to which rows of which spectra, and what it is asked then."""
+
+    fit: Callable  # of name, spectra, rows, recipe and seed
+    name: str
+    spectra: Seen
+    recipe: families.Recipe
+    learns: np.ndarray  # mask of the rows to learn from, those of a fold's own among them
+    tests: Mapping[str, tuple[Asked, np.ndarray]]  # by name: spectra, and fold numbers of their rows, -1: not asked
+
+
+def held_out(
+    run: Run, folder: Path, what: str, fits: Mapping[str, Fits], fold: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+    """What each of `fits` says of each of its tests, by their names; rows that are not asked about are 0.
+
+    `fold` has the fold numbers of the rows to learn from. Where a row has two, it is learnt from where neither is held
+    out, and a row of a test is asked about where both are.
+    """
+    fold = fold.reshape(len(fold), -1)
+    folds = {
+        name: sorted({int(i) for _, held in one.tests.values() for i in np.unique(held) if i >= 0})
+        for name, one in fits.items()
+    }
+    files = {(name, i): folder / f"{name}-{i}.joblib" for name in fits for i in folds[name]}
+    jobs: dict[Path, tuple] = {}
+    for (name, i), path in files.items():
+        one, seen = fits[name], (fold != i).all(1)
+        tests = {test: (spectra, _held_out(held, i)) for test, (spectra, held) in one.tests.items()}
+        fitted = (one.name, one.spectra, np.flatnonzero(one.learns & seen), one.recipe, run.seed)
+        jobs[path] = (predict_fold, one.fit, fitted, tests)
+    run_jobs(run, jobs, f"cross-validation, {what}")
+    said: dict[str, dict[str, np.ndarray]] = {name: {} for name in fits}
+    for (name, i), path in files.items():
+        for test, answers in joblib.load(path).items():
+            held = fits[name].tests[test][1]
+            said[name].setdefault(test, np.zeros((len(held), answers.shape[1])))[_held_out(held, i)] = answers
+    return said
+
+
+def _held_out(fold: np.ndarray, i: int) -> np.ndarray:
+    return np.flatnonzero((fold.reshape(len(fold), -1) == i).all(1))
+
+
+def predict_fold(
+    fit: Callable, arguments: tuple, tests: Mapping[str, tuple[Asked, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """What a model that is fitted to other folds says of some rows of each test."""
+    model = fit(*arguments)
+    return {name: model.predict(spectra.inputs(model.reads, 0, rows)) for name, (spectra, rows) in tests.items()}

@@ -38,26 +38,17 @@ def render(template: str, manifest: Mapping[str, Any], metrics: Mapping[str, Any
     )
     environment.filters |= {"percent": percent, "number": number}
     headline = metrics["schemes"]["prototype"]["shipped"]["realistic"][manifest["default"]["complex"]]
+    clear = [(figures["clear"], e) for e, figures in headline.items() if e != "all" and figures["clear"] >= 0]  # no NaN
     return environment.get_template(template).render(
         manifest=manifest,
         metrics=metrics,
         data=metrics["data"],
         headline=headline,
-        worst=sorted((figures["clear"], absorber) for absorber, figures in headline.items() if absorber != "all")[:3],
+        worst=sorted(clear)[:3],
         clear_from=CLEAR,
         most_alike=MOST_ALIKE,
         citations=CITATIONS,
     )
-
-
-def card(manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """The card of one model version."""
-    return render("card.md.jinja", manifest, metrics) + "\n"
-
-
-def fill_readme(path: Path, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-    """Put the figures between the markers of README.md."""
-    fill_page(path, render("figures.md.jinja", manifest, metrics))
 
 
 def fill_page(path: Path, text: str) -> None:

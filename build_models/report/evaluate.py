@@ -6,7 +6,6 @@ Each fold of each family is one file, so that a run that was cut off goes on whe
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import numpy as np
 
 from build_models.config import Config, ConfigError
 from build_models.data import defects
-from build_models.learn import calibrate, composition, families, held_out, train
+from build_models.learn import calibrate, composition, families, train
 from build_models.learn.composition import KINDS
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
-from build_models.learn.held_out import Fits
-from build_models.learn.samples import Bare
+from build_models.learn.samples import Untold
+from build_models.learn.train import Fits
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.copies import Asked
@@ -61,6 +60,7 @@ def run(config: Config) -> None:
     train.fit_missing(this)
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
+    metrics["levels_from"] = "nothing told"  # for the card: metrics of earlier models say neither this ...
     if not of_kept:
         metrics["as_said"], metrics["misled"] = as_said(this), misled(this)
         if this.defects is not None:
@@ -72,12 +72,13 @@ def run(config: Config) -> None:
 
 
 def kept(folder: Path) -> dict[str, Any]:
-    """The figures and the calibration of finished models, but for samples."""
+    """The figures and the calibration of finished models, but for those that networks of samples have a part in."""
     try:
         metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
-    metrics.pop("as_said", None)  # by networks of samples that are to be others
+    for name in ("as_said", "misled", "defects"):
+        metrics.pop(name, None)
     return metrics | {"calibration": manifest["calibration"]}
 
 
@@ -85,8 +86,10 @@ def of_sites(this: Run) -> dict[str, Any]:
     """Figures and calibration of the families, and the pictures."""
     data = this.scored
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": this.config.train.folds, "schemes": {}}
+    metrics["macro_f1_over"] = "classes"  # ... nor this
     metrics["data"]["extra"] = int((this.data.extra & ~this.data.single).sum())
     metrics["data"]["single"] = int(this.data.single.sum())
+    metrics["data"]["made_up"] = int((this.data.extra & this.data.made_up).sum())
     for scheme, fold in this.schemes.items():
         told, predicted = by_composition(this, scheme), cross_validate(this, scheme)
         fold = fold[~this.data.extra]
@@ -115,7 +118,7 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
     asked = {(name, family): usual for name, trained in compared.items() for family in trained.families}
     own = ("shipped", train.DEFAULT["complex"])
     if scheme == HEADLINE and own in asked:
-        asked[own] = usual | {"samples": (Bare(this.samples("test")), this.anchors.fold)}
+        asked[own] = usual | {"samples": (Untold(this.samples("test"), False), this.anchors.fold)}
         if this.defects is not None:
             asked[own] |= {"defects": (this.spectra("defects"), this.held_defects)}
     fits = {}
@@ -124,7 +127,7 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
         learns = this.learns(family if name == "shipped" else None)
         fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
-    said = held_out.predict(this, this.folder / scheme, scheme, fits, this.schemes[scheme])
+    said = train.held_out(this, this.folder / scheme, scheme, fits, this.schemes[scheme])
     predicted: Predicted = {name: {} for name in compared}
     for (name, family), tests in asked.items():
         for test, (_, fold) in tests.items():
@@ -139,14 +142,14 @@ def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
     for kind in KINDS if "shipped" in COMPARED[scheme] else ("formula",):
         known, learns = this.compositions[kind], this.data.trainable & ~this.data.made_up
         fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: (known, held)})
-    said = held_out.predict(this, this.folder / scheme, f"composition, {scheme}", fits, this.schemes[scheme])
+    said = train.held_out(this, this.folder / scheme, f"composition, {scheme}", fits, this.schemes[scheme])
     return {kind: answers[held >= 0] for one in said.values() for kind, answers in one.items()}
 
 
 def baselines(data: Dataset, fold: np.ndarray, told: np.ndarray) -> dict[str, Any]:
     """What is right without any spectrum: always the absorber's commonest number; composition and absorber (`told`)."""
     guesses = {"majority": scores.majority(data, fold), "composition": CLASSES[told.argmax(1)]}
-    return {name: scores.by_absorber(data, partial(scores.rates, data, guess=guess)) for name, guess in guesses.items()}
+    return {name: scores.by_absorber(data, scores.rates, guess=guess) for name, guess in guesses.items()}
 
 
 def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -157,7 +160,7 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
 
     def scored(raw: np.ndarray, by_composition: np.ndarray | None = None) -> dict[str, dict[str, float]]:
         p, sets, _ = calibrate.out_of_fold(raw, data.cn, data.elements, fold, by_composition)
-        return scores.by_absorber(data, partial(scores.score, data, p=p, sets=sets))
+        return scores.by_absorber(data, scores.score, p=p, sets=sets)
 
     out = {
         name: {test: {family: scored(raw) for family, raw in tests[test].items()} for test in TESTS if test in tests}
@@ -178,33 +181,40 @@ def as_said(this: Run) -> dict[str, Any]:
     predicted = cross_validate(this, HEADLINE)["shipped"]["realistic"]
     for reads, family in train.DEFAULT.items():
         p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
-        density = samples.cross_validate(this, reads)["sites"][~this.data.extra, : len(GRID)]
-        out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, density), data.cn)}
+        says = samples.cross_validate(this, reads)["sites"][~this.data.extra]
+        out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, says), data.cn)}
     return out
 
 
 def misled(this: Run) -> dict[str, Any]:
     """Of simulated mixtures and particles, how many get one number with p of 0.8 or more that is off from their mean.
 
-    Off by more than 0.5, and not said to be several; with p of the default family, and with p as it is said. No model
-    that is asked saw a structure type of the sample.
+    Off by more than 0.5, and not said to be several; with p of the default family, and with p as it is said. They are
+    held out as in `samples.cross_validate`.
     """
     anchors, family = this.anchors, train.DEFAULT["complex"]
     mean, kind = this.samples("test").truth(0)[anchors.tested].T
     says = samples.cross_validate(this, "complex")["samples"][anchors.tested]
-    predicted = cross_validate(this, HEADLINE)["shipped"]
-    p = temper(predicted["samples"][family], calibrate.fit_power(predicted["realistic"][family], this.scored.cn))
+    p, said = _answers(this, "samples", says)
     fold = anchors.fold[anchors.tested, 0]
-    found, _ = samples.out_of_fold(says, mean, kind.astype(int), anchors.data.elements[anchors.tested], fold)
+    blank = np.asarray(~samples.told(this, np.flatnonzero(anchors.tested)).any(1))
+    found, _ = samples.out_of_fold(says, mean, kind.astype(int), anchors.data.elements[anchors.tested], fold, blank)
     several = kind != ONE
     wrong = (found == ONE) & (np.abs(CLASSES[p.argmax(1)] - mean) > 0.5)
-    sure = {family: p.max(1) >= SURE, "said": _lowered(p, says[:, : len(GRID)]).max(1) >= SURE}
+    sure = {family: p.max(1) >= SURE, "said": said.max(1) >= SURE}
     return {"samples": int(several.sum())} | {name: float((wrong & one)[several].mean()) for name, one in sure.items()}
 
 
-def _lowered(p: np.ndarray, density: np.ndarray) -> np.ndarray:
-    """p, (n, 16), as it is said where the networks of samples give this distribution of the mean, (n, 61)."""
-    agrees = near(density, CLASSES[p.argmax(1)])
+def _answers(this: Run, test: str, says: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the default family, at the temperature of perfect crystals: p, and p as it is said; (n, 16)."""
+    predicted, family = cross_validate(this, HEADLINE)["shipped"], train.DEFAULT["complex"]
+    p = temper(predicted[test][family], calibrate.fit_power(predicted["realistic"][family], this.scored.cn))
+    return p, _lowered(p, says)
+
+
+def _lowered(p: np.ndarray, says: np.ndarray) -> np.ndarray:
+    """p, (n, 16), as it is said where the networks of samples say this, (n, 64)."""
+    agrees = near(says[:, : len(GRID)], CLASSES[p.argmax(1)])
     return np.array([with_sample(row, one) for row, one in zip(p, agrees, strict=True)])
 
 
@@ -216,9 +226,7 @@ def of_defects(this: Run) -> dict[str, dict[str, Any]]:
     """
     assert this.defects is not None
     data, family, perfect = this.defects, train.DEFAULT["complex"], this.scored
-    predicted = cross_validate(this, HEADLINE)["shipped"]
-    p = temper(predicted["defects"][family], calibrate.fit_power(predicted["realistic"][family], perfect.cn))
-    said = _lowered(p, samples.cross_validate(this, "complex")["defects"][:, : len(GRID)])
+    p, said = _answers(this, "defects", samples.cross_validate(this, "complex")["defects"])
     commonest = {e: np.bincount(perfect.cn[perfect.elements == e]).argmax() for e in set(perfect.elements)}
     always = np.array([commonest.get(e, 0) for e in data.elements]) == data.cn  # nobody guesses an absorber never met
     kinds = np.array([defects.kind(site) for site in data.sites])

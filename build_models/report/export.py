@@ -41,12 +41,12 @@ def run(config: Config) -> None:
         metrics["samples"]["measured"] = {name: measured.mixtures(folder, models) for name, models in folders.items()}
     for name in ("confusion.png", "importance.png"):
         shutil.copy(Path(config.train.keep or this.folder) / name, staged / name)
-    (staged / "README.md").write_text(card.card(manifest, metrics))
+    (staged / "README.md").write_text(card.render("card.md.jinja", manifest, metrics) + "\n")
     (staged / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(staged, target)
     if config.train.readme:
-        card.fill_readme(Path(config.train.readme), manifest, metrics)
+        card.fill_page(Path(config.train.readme), card.render("figures.md.jinja", manifest, metrics))
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")
 
 

@@ -132,7 +132,8 @@ def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     for row, answer in zip(rows, answers, strict=True):
         compound, cn = f"{row['element']} {row['structure_key']}", float(row["cn"])
         if row["cn_kind"] != "int":
-            by[row["cn_kind"]][compound].append(abs(answer.cn_mean - cn) if answer else np.nan)
+            if answer:
+                by[row["cn_kind"]][compound].append(abs(answer.cn_mean - cn))
             continue
         truth[compound] = int(cn)
         right = answer is not None and answer.cn == cn
@@ -162,4 +163,6 @@ def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
 
 
 def _mean(values: Mapping[str, list[float]]) -> float:
-    return float(np.mean([np.mean(v) for v in values.values()])) if values else float("nan")
+    means = [np.mean(some) for some in values.values()]
+    means = [mean for mean in means if np.isfinite(mean)]
+    return float(np.mean(means)) if means else float("nan")

@@ -1,8 +1,6 @@
 """A folder of models as it ships: ONNX files, domain.npz and the manifest."""
 
 import datetime
-import hashlib
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -88,9 +86,8 @@ def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
     """Write domain.npz, with shells if there are tables of the crystals; its entry, and how good shells are."""
     if run.config.train.structures:
         arrays = arrays | shells.of_index(arrays, run.config.train.structures)
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
-    entry = {"domain": _write(folder / "domain.npz", content.getvalue())}
+    np.savez_compressed(folder / "domain.npz", allow_pickle=False, **arrays)
+    entry = {"domain": _entry(folder / "domain.npz")}
     return entry | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
 
 
@@ -101,9 +98,9 @@ def _manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _model(path: Path, model: Any) -> dict[str, Any]:
-    return {"classes": model.classes.tolist()} | _write(path, model.onnx().SerializeToString())
+    path.write_bytes(model.onnx().SerializeToString())
+    return {"classes": model.classes.tolist()} | _entry(path)
 
 
-def _write(path: Path, content: bytes) -> dict[str, str]:
-    path.write_bytes(content)
-    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
+def _entry(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": table.sha256(path)}

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from build_models.learn import held_out, samples, train
-from build_models.learn.held_out import Fits
+from build_models.learn import samples, train
+from build_models.learn.train import Fits
 from build_models.report import scores
 from build_models.run import Run
 from build_models.spectra.copies import Asked
@@ -20,12 +20,11 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     test = this.samples("test")
     mean, kind = test.truth(0)[tested].T
     kind = kind.astype(int)
-    told = test.inputs("magnitude", 0, tested)[:, -TOLD:]
-    s02, named = told[:, 0] > 0, told[:, 2:].any(1)
+    s02, named = told(this, tested).T
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
         says = cross_validate(this, reads)["samples"][tested]
-        said, intervals = out_of_fold(says, mean, kind, data.elements, fold)
+        said, intervals = out_of_fold(says, mean, kind, data.elements, fold, ~s02 & ~named)
         blind = scores.of_the_absorber(mean, data.elements, fold, np.mean)
         groups = {"all": np.ones(len(mean), bool), "nothing told": ~s02 & ~named}
         groups |= {"s02 told": s02 & ~named, "elements told": named & ~s02, "both told": s02 & named}
@@ -39,32 +38,44 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
             for name, rows in groups.items()
             if rows.any()
         }
-        calibration[reads] = samples.fit(says, mean, kind, data.elements)
+        blank = ~s02 & ~named
+        calibration[reads] = samples.fit(says[blank], mean[blank], kind[blank], data.elements[blank])
     return metrics, calibration
+
+
+def told(this: Run, tested: np.ndarray) -> np.ndarray:
+    """Whether s02 is told of some samples of the test, and whether their elements are: (n, 2)."""
+    known = this.samples("test").inputs("magnitude", 0, tested)[:, -TOLD:]
+    return np.column_stack([known[:, 0] > 0, known[:, 2:].any(1)])
 
 
 def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
     """What networks that did not see its fold say of each sample, and of each site and defect, nothing told.
 
-    Of a particle they have seen neither its metals nor its shape.
+    Of a particle they have seen no other one of the same metals, no bulk of these and nothing of its shape; crystals of
+    these metals they may have seen, and alloys of them with others.
     """
-    fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"))
+    fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"), True)
     tests: dict[str, tuple[Asked, np.ndarray]]
     tests = {"samples": (this.samples("test"), this.anchors.fold), "sites": (single, this.held("prototype"))}
     if this.defects is not None:
-        tests["defects"] = (samples.Untold(this.spectra("defects")), this.held_defects)
+        tests["defects"] = (samples.Untold(this.spectra("defects"), True), this.held_defects)
     every = np.ones(len(fold), bool)
-    fits = {reads: Fits(train.fit_samples, reads, this.samples("train"), this.recipe, every, tests)}
-    return held_out.predict(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
+    fits = {reads: Fits(samples.fit_networks, reads, this.samples("train"), this.recipe, every, tests)}
+    return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
 
 
 def out_of_fold(
-    says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray, fold: np.ndarray
+    says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray, fold: np.ndarray, blank: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kinds that are said, (n,), and intervals, (n, 2), with a calibration that comes from the other folds."""
+    """Kinds that are said, (n,), and intervals, (n, 2), with a calibration that comes from the other folds.
+
+    It is fitted to those of which nothing is told, the mask `blank`: most who ask tell nothing, and where more is told
+    intervals hold a little more.
+    """
     said, intervals = np.zeros(len(says), int), np.zeros((len(says), 2))
     for i in np.unique(fold):
-        rest, test = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
+        rest, test = np.flatnonzero((fold != i) & blank), np.flatnonzero(fold == i)
         fitted = samples.fit(says[rest], mean[rest], kind[rest], elements[rest])
         answers = describe(says[test], elements[test].tolist(), fitted)
         said[test] = [KINDS.index(answer.kind) for answer in answers]

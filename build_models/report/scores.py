@@ -27,24 +27,26 @@ def describe(data: Dataset) -> dict[str, Any]:
     }
 
 
-def by_absorber(data: Dataset, score: Callable[[np.ndarray], dict[str, float]]) -> dict[str, dict[str, float]]:
-    """A score over all sites ('all'), and over those of each absorber."""
-    out = {"all": score(np.arange(len(data)))}
-    return out | {e: score(np.flatnonzero(data.elements == e)) for e in ELEMENTS if (data.elements == e).any()}
+def by_absorber(data: Dataset, score: Callable, **said: Any) -> dict[str, dict[str, float]]:
+    """A score of what is said, over all sites ('all'), and over those of each absorber."""
+    rows = {"all": np.arange(len(data))} | {e: np.flatnonzero(data.elements == e) for e in ELEMENTS}
+    return {name: score(data, some, **said) for name, some in rows.items() if len(some)}
 
 
 def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float]:
     """How often one number for each site is right: of all, of clear sites, within one, and balanced over numbers.
 
-    `guess` is what is said of all sites of the data, `rows` are those that count.
+    `guess` is what is said of all sites of the data, `rows` are those that count. Balanced is macro F1 over those of
+    `CLASSES` that some of these sites have: a number that no model can say would only lower it.
     """
     cn, guess = data.cn[rows], guess[rows]
+    f1 = f1_score(cn, guess, labels=CLASSES, average=None, zero_division=0)
     right, clear = guess == cn, data.weight[rows] > CLEAR
     return {
         "accuracy": float(right.mean()),
         "clear": float(right[clear].mean()) if clear.any() else float("nan"),
         "within1": float((np.abs(guess - cn) <= 1).mean()),
-        "macro_f1": float(f1_score(cn, guess, average="macro", zero_division=0)),
+        "macro_f1": float(f1[np.isin(CLASSES, cn)].mean()) if np.isin(cn, CLASSES).any() else float("nan"),
     }
 
 

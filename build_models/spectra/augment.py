@@ -39,7 +39,7 @@ class Augmentation:
     broadening: float = 0.03  # Å^-1: largest loss with distance beyond FEFF's core hole and mean free path
     mu0_power: float = 3.0  # autobk divides by one edge step, though mu0 falls as a power of E: the largest power
     s02: tuple[float, float] = (0.78, 0.14)  # mean and standard deviation; also thickness and edge-step errors
-    over_absorption: float = 0.05  # share of fluorescence spectra that lose up to half of their amplitude
+    over_absorption: float = 0.05  # share of all spectra that lose, in fluorescence, up to half of their amplitude
     e0_shift: tuple[float, float] = (3.0, 5.0)  # eV, mean and standard deviation
     pre_edge: tuple[float, float] = (0.1, 15.0)  # share with e0 on a pre-edge peak (Cr(VI)), and how low at most, eV
     stretch: tuple[float, float] = (-0.01, 0.012)  # the same of relative distances: DFT's cells, FEFF's phases, heat
@@ -69,13 +69,9 @@ def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augm
     chi = data.variants[rows, 0].astype(np.float32)
     real = np.flatnonzero(~ideal)
     if len(real):
-        chi[real] = _measured(data, rows[real], kend[real], rng, how)
+        chi[real] = in_the_sample(data, rows[real], rng, how)
+        chi[real] = at_the_beamline(chi[real], data.elements[rows[real]], kend[real], rng, how)
     return chi, kmax, kend
-
-
-def _measured(data: Dataset, rows: np.ndarray, kend: np.ndarray, rng: np.random.Generator, how: Augmentation):
-    """What happens to chi(k) on its way to the user, in the order in which it happens."""
-    return at_the_beamline(in_the_sample(data, rows, rng, how), data.elements[rows], kend, rng, how)
 
 
 def in_the_sample(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
@@ -228,7 +224,8 @@ def _noise(n, rng, limits):
     colour = rng.uniform(0, 1, (n, 1)).astype(np.float32)
     power = rng.uniform(0, 1.5, (n, 1))
     rise = np.exp(power.astype(np.float32) * np.log(np.maximum(K_GRID, 1) / 10).astype(np.float32))
-    return (smooth * colour + white * (1 - colour)) * (rise * level).astype(np.float32)
+    size = np.sqrt(1 - (2 - np.sqrt(2)) * colour * (1 - colour))  # of the two together, which are half alike
+    return (smooth * colour + white * (1 - colour)) * (rise * level / size).astype(np.float32)
 
 
 def limits(n: int, rng: np.random.Generator, ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,11 @@ k^kweight chi(k) has the least signal in R below rbkg. The signal is linear in t
 times chi(k): whatever part of a short bond's peak lies below rbkg is lost in training as it is at the beamline.
 """
 
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 import numpy as np
+import pandas as pd
 from scipy.interpolate import BSpline
 
 from larch_cnpredict.features import K_GRID, KSTEP, chir, larch_r
@@ -18,11 +19,10 @@ from larch_cnpredict.features import K_GRID, KSTEP, chir, larch_r
 RBKG = (0.5, 0.7, 0.8, 1.0, 1.0, 1.0, 1.2, 1.4)
 KWEIGHT = (1, 2)
 CHOICES = tuple(product(RBKG, KWEIGHT))
-END_STEP = 0.5  # Å^-1: operators are made for data that end at multiples of it
 CLAMP = 0.1  # the weight that autobk's clamp gives the last three points of data without much signal below rbkg
 
 
-@lru_cache(maxsize=256)
+@cache  # data end at some point of `K_GRID`: 2,000 operators, 70 MB
 def operator(kend: float, rbkg: float, kweight: int) -> tuple[np.ndarray, np.ndarray]:
     """The spline of autobk for data that end at kend: `basis @ (values @ chi)` is what it subtracts.
 
@@ -50,12 +50,11 @@ def remove(chi: np.ndarray, kend: np.ndarray, rng: np.random.Generator) -> np.nd
 
     chi is (n, 361), on `K_GRID`; beyond the end of the data, kend (n,), Å^-1, it stays as it is.
     """
-    ends = np.round(np.minimum(kend, K_GRID[-1]) / END_STEP).astype(int)
+    ends = np.round(np.minimum(kend, K_GRID[-1]) / KSTEP).astype(int)
     choice = rng.integers(0, len(CHOICES), len(chi))
     out = chi.copy()
-    for end, which in np.unique(np.column_stack([ends, choice]), axis=0):
-        rows = np.flatnonzero((ends == end) & (choice == which))
-        basis, values = operator(end * END_STEP, *CHOICES[which])
+    for (end, which), rows in pd.DataFrame({"end": ends, "which": choice}).groupby(["end", "which"]).indices.items():
+        basis, values = operator(end * KSTEP, *CHOICES[which])
         n = len(basis)
         out[rows, :n] -= (chi[rows, :n] @ values.T) @ basis.T
     return out

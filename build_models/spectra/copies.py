@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -70,27 +71,31 @@ def make(
     `sharpness`, normalised: 1 is its own distribution, a large number leaves the most probable value alone. Sites with
     different values of `apart` are never mixed (folds, and what training must not see).
     """
-    finished = folder / "done"
-    if not finished.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
-        sharp = sharpened(data.labels, sharpness)
-        # extra sites by themselves: they change nothing of what the others become
-        parts = [([], np.flatnonzero(~data.extra)), ([1], np.flatnonzero(data.extra))]
-        for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
-            made = []
-            for more, rows in parts[: 1 + data.extra.any()]:
-                rng = np.random.default_rng([seed, copy, *more])
-                chi, kmax, kend = augment(data, rows, rng, augmentation)
-                labels = sharp[rows]
-                if augmentation.mixture:
-                    chi, labels = mix_sites(chi, labels, groups[rows], rng, augmentation.mixture)
-                made.append((chi, kmax, kend, labels))
-            chi, kmax, kend, labels = map(np.concatenate, zip(*made, strict=True))
-            write_inputs(folder, copy, chi, data.elements, kmax, kend)
-            np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
-        finished.touch()
+    groups = np.unique(np.column_stack([data.mixing_groups, apart]), axis=0, return_inverse=True)[1].ravel()
+    sharp = sharpened(data.labels, sharpness)
+    # extra sites by themselves: they change nothing of what the others become
+    parts = [([], np.flatnonzero(~data.extra)), ([1], np.flatnonzero(data.extra))]
+    for copy in missing(folder, count):
+        made = []
+        for more, rows in parts[: 1 + data.extra.any()]:
+            rng = np.random.default_rng([seed, copy, *more])
+            chi, kmax, kend = augment(data, rows, rng, augmentation)
+            labels = sharp[rows]
+            if augmentation.mixture:
+                chi, labels = mix_sites(chi, labels, groups[rows], rng, augmentation.mixture)
+            made.append((chi, kmax, kend, labels))
+        chi, kmax, kend, labels = map(np.concatenate, zip(*made, strict=True))
+        write_inputs(folder, copy, chi, data.elements, kmax, kend)
+        np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))
     return Copies(folder, count, data.single_kinds)
+
+
+def missing(folder: Path, count: int) -> Iterator[int]:
+    """The copies that a folder has not got, all or none."""
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        yield from tqdm(range(count), desc=folder.name, disable=count == 1)
+        (folder / "done").touch()
 
 
 def write_inputs(

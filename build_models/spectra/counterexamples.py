@@ -22,7 +22,8 @@ def counterexamples(data: Dataset, n: int, rng: np.random.Generator, how: Augmen
     chi, kmax, kend = augment(data, rows, rng, how)
     elements, height = data.elements[rows], _height(chi, kmax, kend)
     for i, made in enumerate((_waves, _bumps_in_k, _bumps_in_r, _coloured_noise)):
-        mine = np.flatnonzero(kind == i)
+        if not len(mine := np.flatnonzero(kind == i)):  # of fewer than eight there are not all kinds
+            continue
         chi[mine] = made(len(mine), rng)
         autobk = mine[rng.random(len(mine)) < how.autobk / 2]
         chi[autobk] = background.remove(chi[autobk], kend[autobk], rng)

@@ -101,8 +101,8 @@ def load(
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
     All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
-    the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which nobody knows
-    it is its own prototype. `extra` and `single` are learnt from and in no figure.
+    the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which they say none
+    is its own prototype. `extra` and `single` are learnt from and in no figure.
     """
     tables, chi, digest = [], [], hashlib.sha256()
     for path in [*paths, *extra, *single]:
@@ -125,7 +125,13 @@ def load(
     shells = [[symbol for symbol, _ in site] for site in neighbours]
     # sites by the ten thousand say their own structure type
     known = labels.prototypes(structures, sites["material_id"][~sites["single"]].tolist())
-    said = sites.get("prototype", pd.Series("", sites.index)).fillna("")
+    said = sites.get("prototype", pd.Series(None, sites.index, dtype=object))
+    if nowhere := sorted(set(sites["material_id"][said.isna()]).difference(known)):
+        raise ConfigError(
+            f"the tables say no structure type of {nowhere[0]} and {len(nowhere) - 1} crystals more, so none could be "
+            "held out whole: name the tables of their crystals in [train] structures"
+        )
+    said = said.fillna("")
     distributions = map(_distribution, sites["cn_values"], sites["cn_weights"])
     return Dataset(
         variants=np.concatenate(chi)[sites.index],

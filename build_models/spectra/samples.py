@@ -16,12 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
-from tqdm import tqdm
 
 from build_models.data.particles import BULK
 from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
-from build_models.spectra.copies import Copies, write_inputs
+from build_models.spectra.copies import Copies, missing, write_inputs
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset, folds
 from larch_cnpredict.composition import elements_of
 from larch_cnpredict.features import K_GRID
@@ -223,26 +222,25 @@ def _partners(anchors, apart, rng, count):
     return out
 
 
+def crystals(data: Dataset) -> np.ndarray:
+    """The name of the crystal that each site is of, or was before it became a defect."""
+    return np.array([_OF_CRYSTAL.split(site)[0] for site in data.sites])
+
+
 def _siblings(data, groups):
     """Other sites of the same group in the same crystal, by row, defects among them."""
-    crystal = [_OF_CRYSTAL.split(site)[0] for site in data.sites]
-    sites = pd.Series(np.arange(len(data))).groupby([groups, crystal])
+    sites = pd.Series(np.arange(len(data))).groupby([groups, crystals(data)])
     together = [rows.to_numpy() for _, rows in sites if len(rows) > 1 and " site " in data.sites[rows.iloc[0]]]
     return {row: rows[rows != row] for rows in together for row in rows}
 
 
 def make(folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, count: int, seed: int) -> Copies:
     """Samples of all anchors, again and again: what the folder does not hold yet. Rows of a copy are anchors."""
-    finished = folder / "done"
-    if not finished.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for copy in tqdm(range(count), desc=folder.name, disable=count == 1):
-            rng = np.random.default_rng([seed, copy])
-            chi, kmax, kend, told, mean, kind = draw(anchors, apart, rng, how)
-            write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend, told)
-            np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
-            np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
-        finished.touch()
+    for copy in missing(folder, count):
+        chi, kmax, kend, told, mean, kind = draw(anchors, apart, np.random.default_rng([seed, copy]), how)
+        write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend, told)
+        np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
+        np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
     return Copies(folder, count, anchors.data.single_kinds)
 
 

@@ -2,7 +2,16 @@
 
 from functools import cache
 
+import numpy as np
 from pymatgen.core import Lattice, Structure
+
+from build_models.config import FeffSettings
+from build_models.data import feff
+
+
+def spectra(structure: Structure, site_index: int, settings: FeffSettings) -> np.ndarray:
+    """chi(k) on `K_GRID` by FEFF8L: the static one, then one for each Debye temperature."""
+    return feff.variants(feff.run_paths(structure, site_index, settings), settings)
 
 
 @cache

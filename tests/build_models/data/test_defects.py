@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pymatgen.core import Composition, Lattice, Structure
 
 from build_models import config
-from build_models.data import defects, feff, labels, structures, table
+from build_models.data import defects, feff, labels, structures, table, work
 from build_models.spectra import dataset
 from larch_cnpredict import features
 from larch_cnpredict.features import ELEMENTS
@@ -33,6 +35,46 @@ def settings(tmp_path_factory) -> config.Config:
     cells = [structures.to_row(name, crystals()[name]) for name in (NIO, "mp-13")]
     table.write(out / "structures.parquet", pa.Table.from_pylist(cells, schema=structures.SCHEMA), {})
     return config.load(None, {"run": {"out": str(out), "workers": 1, "limit": 1}})
+
+
+def test_a_site_that_was_planned_is_known_by_its_atoms(settings, monkeypatch, capsys):
+    def spectra(config, stage, sites, total):
+        done = [
+            table.failure(row["material_id"], "", i) | {"chi_static": row["cell"][:1]}
+            for row, todo in sites
+            for i in todo
+        ]
+        table.write_shard(config.out / stage, done, table.CHI_SCHEMA, {})
+
+    monkeypatch.setattr(work, "spectra", spectra)
+    for edge, count in ((4.0, 1), (5.0, 1), (4.0, 0)):  # another seed, and the first one again
+        one = Structure(Lattice.cubic(edge), ["Fe"], [[0, 0, 0]])
+        chi = work.planned(settings, "known by its atoms", [("one", one, [0])], 1.0)
+        assert table.key_list(chi) == [("one", 0)]
+        assert chi["chi_static"].to_pylist() == [[edge]]
+        assert f"1 sites, {count} of them to be done" in capsys.readouterr().out
+
+
+def test_what_is_drawn_for_a_site_does_not_depend_on_the_others(settings, monkeypatch):
+    alone = defects.parents(settings)
+    planned = []
+    for chosen in (alone, pd.concat([alone.assign(material_id="mp-13"), alone])):
+        monkeypatch.setattr(defects, "parents", lambda _, chosen=chosen: chosen)
+        sites = {site.row["material_id"]: site.structure for site in defects.plan(settings)}
+        name = f"{NIO} dopant at {alone['site_index'].iloc[0]}"
+        planned.append(structures.made_up(name, sites[name]))
+    assert planned[0] == planned[1]
+
+
+def test_the_elements_that_are_told_are_those_that_are_there(parent):
+    changed = 0
+    for seed in range(20):
+        site = defects._of_crystal(parent, crystals()[NIO], 5.0, np.random.default_rng(seed))
+        told = {element.symbol for element in Composition(site.row["formula"])}
+        assert told == {one.specie.symbol for one in site.structure}
+        assert site.row["prototype"] == parent["prototype"]  # it is held out with its crystal all the same
+        changed += site.row["formula"] != "NiO"
+    assert 0 < changed < 20
 
 
 def peaks(row: dict) -> tuple[float, float]:

@@ -16,9 +16,9 @@ from pymatgen.core import Element, Lattice, Structure
 from benchmarks.reproduce import worst
 from build_models.config import FeffSettings
 from build_models.data import feff, labels, structures
-from build_models.data.feff import FeffError, feff_input, run_feff
+from build_models.data.feff import FeffError, feff_input
 from larch_cnpredict.features import K_GRID
-from tests.build_models.crystals import crystals
+from tests.build_models.crystals import crystals, spectra
 
 pytestmark = pytest.mark.feff
 SHARED = Path(__file__).parents[4] / "shared" / "data"  # beside the checkout, for the developers alone
@@ -29,7 +29,7 @@ def leftovers() -> list[Path]:
 
 
 def test_copper_has_its_first_shell_where_it_should_and_heat_damps_it():
-    chis = run_feff(crystals()["mp-30"], 0, FeffSettings())
+    chis = spectra(crystals()["mp-30"], 0, FeffSettings())
     assert chis.shape == (6, 361)
     peaks = []
     for chi in chis:
@@ -48,7 +48,7 @@ def test_a_thermal_variant_summed_from_the_paths_equals_larch_s_whole_chain(tmp_
     (tmp_path / "feff.inp").write_text(text)
     feff8l(folder=str(tmp_path), verbose=False)
     k, chi = np.loadtxt(tmp_path / "chi.dat", usecols=(0, 1)).T
-    ours = run_feff(structure, 0, settings)[1]
+    ours = spectra(structure, 0, settings)[1]
     expected = np.interp(K_GRID, k, chi)
     np.testing.assert_allclose(ours[1:], expected[1:], atol=1e-5 * np.abs(expected).max())
 
@@ -56,15 +56,15 @@ def test_a_thermal_variant_summed_from_the_paths_equals_larch_s_whole_chain(tmp_
 def test_each_program_s_failure_is_a_reason_and_leaves_no_folder():
     crowded = Structure(Lattice.cubic(4), ["Fe", "O"], [[0, 0, 0], [0.01, 0, 0]])
     with pytest.raises(FeffError, match=r"two atoms are 0\.04 Å apart"):
-        run_feff(crowded, 0, FeffSettings())
+        spectra(crowded, 0, FeffSettings())
     alone = Structure(Lattice.cubic(40), ["Fe"], [[0, 0, 0]])
     with pytest.raises(FeffError, match=r"no atom within 7\.1 Å"):
-        run_feff(alone, 0, FeffSettings())
+        spectra(alone, 0, FeffSettings())
     too_many = Structure(
         Lattice.cubic(9), ["Fe", *(Element.from_Z(z).symbol for z in range(3, 16))], [[0.07 * i] * 3 for i in range(14)]
     )
     with pytest.raises(FeffError, match=r"^(rdinp|pot)"):  # more potentials than FEFF has room for
-        run_feff(too_many, 0, FeffSettings())
+        spectra(too_many, 0, FeffSettings())
     assert not leftovers()
 
 
@@ -86,7 +86,7 @@ def test_a_program_that_goes_wrong_is_a_reason(script, reason, tmp_path, monkeyp
     program.chmod(0o755)
     monkeypatch.setattr(feff, "_executable", lambda _: str(program))
     with pytest.raises(FeffError, match=reason):
-        run_feff(crystals()["mp-30"], 0, FeffSettings(time_limit=1.0))
+        spectra(crystals()["mp-30"], 0, FeffSettings(time_limit=1.0))
     assert not leftovers()
 
 

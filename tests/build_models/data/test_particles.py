@@ -10,10 +10,10 @@ from larch.xafs import xftf
 
 from build_models.__main__ import main
 from build_models.config import FeffSettings
-from build_models.data import particles, table
-from build_models.data.feff import run_feff
+from build_models.data import particles, structures, table
 from build_models.data.particles import ALLOYS, METALS, OUTER, SHAPES, SIZES, Particle, cut, plan, shape_points
 from larch_cnpredict.features import ELEMENTS, K_GRID
+from tests.build_models.crystals import spectra
 
 ROUND = len(SIZES) * (len(METALS) + len(ALLOYS))
 FIRST = particles.FIRST
@@ -140,7 +140,7 @@ def test_the_centre_of_thirteen_atoms_has_more_of_a_first_shell_than_its_surface
     copper = particle("fcc", "cuboctahedron", 13, contraction=0.01)
     height = {}
     for site, _ in copper.sites("Cu", 8, np.random.default_rng(0)).items():
-        group = Group(k=K_GRID, chi=run_feff(copper.structure(), site, FeffSettings(debye_temperatures=()))[0])
+        group = Group(k=K_GRID, chi=spectra(copper.structure(), site, FeffSettings(debye_temperatures=()))[0])
         xftf(group, kmin=3, kmax=12, dk=1, kweight=2, window="hanning")
         height[int(copper.neighbours(FIRST)[site])] = group.chir_mag[(group.r > 1.5) & (group.r < 3)].max()
     assert height.keys() == {5, 12}
@@ -168,7 +168,8 @@ def test_the_stage_goes_on_where_it_was_and_leaves_out_particles_with_a_failed_s
     first = pq.read_table(config.out / "particles.parquet")
     _, second, third = islice(plan(config.seed), 3)
     rows = particles._plan(make_config(run={"limit": 3}))[2][1]
-    failed = [table.failure(third.name, "pot: no luck", row["site_index"]) for row in rows[:1]]
+    name = structures.made_up(third.name, third.structure())["material_id"]
+    failed = [table.failure(name, "pot: no luck", row["site_index"]) for row in rows[:1]]
     done = [{**row, "chi_static": np.ones(361, "f2"), "chi_debye": np.ones(361, "f2")} for row in failed]
     table.write_shard(folder, done, table.CHI_SCHEMA, config.provenance("feff"))
     assert main(["particles", "--config", str(settings), "--limit", "3"]) == 0

@@ -1,5 +1,6 @@
 """Single scattering from pairs of other crystals, against the real FEFF8L."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -50,7 +51,7 @@ def files(tmp_path_factory):
 @pytest.mark.feff
 def test_the_same_crystal_gets_its_own_paths_back(files):
     whole = feff.run_paths(crystals()[NIO], 0, FeffSettings())
-    made = single.scattering(crystals()[NIO], 0, single.pairs(files), 6.5)
+    made = single.scattering(files, crystals()[NIO], 0, FeffSettings())
     assert made.degeneracy[np.argsort(made.reff)][:2].tolist() == [6, 12]
     sigma2 = 0.005  # both summed without what ff2x leaves out for being weak
     assert off(paths.chi(made, sigma2), paths.chi(alone(whole), sigma2), 1.0, 3.3) < 0.02
@@ -61,7 +62,7 @@ def test_the_same_crystal_gets_its_own_paths_back(files):
 @pytest.mark.feff
 def test_other_distances_are_as_feff_has_them(files, stretched):
     whole = feff.run_paths(stretched, 0, FeffSettings())
-    made = single.scattering(stretched, 0, single.pairs(files), 6.5)
+    made = single.scattering(files, stretched, 0, FeffSettings())
     # 3 %; without the square of the distance 7 %
     assert off(paths.chi(made, 0.005), paths.chi(alone(whole), 0.005), 1.0, 3.3) < 0.045
 
@@ -105,6 +106,11 @@ def test_the_stage_makes_what_no_table_has_and_goes_on(make_config, capsys):
     single.simulate(config)
     assert set((config.out / "single").iterdir()) == shards  # nothing is done twice
     assert f"{len(rows)} spectra" in capsys.readouterr().out
+
+    (config.out / "defects").mkdir()
+    shutil.copy(paths.kept(config.out / "simulate")[0], config.out / "defects")
+    with pytest.raises(ConfigError, match="paths of other runs of FEFF"):
+        single.simulate(config)
 
     spectra = table.build(config)
     data = dataset.load([spectra], single=[path])

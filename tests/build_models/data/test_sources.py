@@ -112,6 +112,14 @@ def test_a_file_of_two_crystals_gives_two(tmp_path, make_config):
     assert rows == {"goethite": "Cu", "goethite:2": "Fe"}
 
 
+def test_new_files_in_the_folder_are_seen(tmp_path, make_config):
+    config = make_config(source={"kind": "cif", "path": str(tmp_path / "cif")})
+    (tmp_path / "cif").mkdir()
+    for count, name in enumerate(("mp-30", "mp-13"), 1):
+        CifWriter(crystals()[name]).write_file(tmp_path / "cif" / f"{name}.cif")
+        assert len([*iterate(fetch(config))]) == count
+
+
 def test_a_source_that_is_not_there_is_said(make_config):
     with pytest.raises(ConfigError, match="'/nowhere' does not exist"):
         fetch(make_config(source={"kind": "cif", "path": "/nowhere"}))

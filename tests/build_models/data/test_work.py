@@ -72,7 +72,7 @@ def test_a_table_says_for_a_card_how_it_was_made(settings):
     assert said["sha256"] == hashlib.sha256((out / "spectra.parquet").read_bytes()).hexdigest()
     assert said["config"]["feff"] | {"debye_temperatures": [300.0], "scf_radius": 0.0} == said["config"]["feff"]
     assert said["config"]["source"] | {"kind": "parquet", "path": "crystals.parquet"} == said["config"]["source"]
-    assert said["config_hash"] == configuration.load(settings[0]).hash()
+    assert said["config_hash"] == configuration.load(settings[0]).provenance()["config_hash"]
     assert said["program"] == f"FEFF8L of xraylarch {said['versions']['xraylarch']}"
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     if commit.returncode == 0:

@@ -37,6 +37,10 @@ def test_the_threshold_leaves_out_one_in_ten():
     assert outside["thresholds"]["all"] == 0.0  # a number that is no class can be in no set
 
 
+def test_of_too_few_sites_sets_hold_everything():
+    assert [calibrate._threshold(np.full(n, 0.5)) for n in (0, 8, 9)] == [0.0, 0.0, 0.5]
+
+
 def test_sets_hold_the_truth_nine_times_in_ten():
     p, cn = honest(8000)
     elements = np.array(["Fe", "Ni"])[np.arange(len(cn)) % 2]

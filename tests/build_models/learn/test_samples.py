@@ -33,9 +33,9 @@ def test_intervals_hold_nine_of_ten_whatever_the_networks_claim():
     says, mean, _, elements = drawn(1)
     answers = describe(says, elements.tolist(), calibration)
     held = np.array(
-        [low <= true <= high for (low, high), true in zip((a.interval for a in answers), mean, strict=True)]
+        [low <= true <= high for (low, high), true in zip((a.cn_mean_interval for a in answers), mean, strict=True)]
     )
-    width = np.array([answer.interval[1] - answer.interval[0] for answer in answers])
+    width = np.array([np.ptp(answer.cn_mean_interval) for answer in answers])
     kind = np.array([answer.kind for answer in answers])
     assert len(set(kind)) == 2
     for name in set(kind):

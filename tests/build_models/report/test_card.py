@@ -130,11 +130,11 @@ def test_percentages_are_a_hundred_times_the_shares():
 
 
 def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, manifest):
-    assert "sites more" not in card.card(manifest, metrics)
+    assert "sites more" not in card.render("card.md.jinja", manifest, metrics)
     manifest["extra"] = [manifest["tables"][0] | {"file": "rare.parquet", "rows": 18}]
     manifest["single"] = [manifest["tables"][0] | {"file": "single.parquet", "rows": 70, "program": "pairs"}]
     metrics["data"] |= {"extra": 17, "single": 69}
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     assert "`phase` and the networks of samples learn from 17 sites more" in text
     assert "Of 69 labelled sites more there is single scattering alone" in text
     assert "| rare.parquet | 0123456789abcdef | 18 |" in text
@@ -142,7 +142,7 @@ def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, mani
 
 
 def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     for number, (scheme, words) in enumerate(SPLITS.items()):
         part = section(text, words)
         start = 0.1 + 0.2 * number
@@ -154,7 +154,7 @@ def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
 
 
 def test_each_absorber_and_each_number_has_its_line(metrics, manifest):
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     phase = metrics["schemes"]["prototype"]["shipped"]["realistic"]["phase"]
     best = metrics["schemes"]["prototype"]["paper"]["realistic"]["forest"]
     for absorber, sites in ABSORBERS.items():
@@ -179,16 +179,16 @@ def test_the_readme_says_split_test_and_baselines_in_one_line(metrics, manifest)
 
 
 def test_measured_figures_are_those_that_were_scored(metrics, manifest):
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     (line, _) = [line for line in text.splitlines() if "| common |" in line]
     assert line == "| as shipped | common | 97.1 | 98.3 | 97.2 | 99.9 | 2 of 23 | 0.31 | 1.72 | 2.1 |"
     assert "Measured compounds read wrongly, as shipped: Fe Fe2O3 (is 6, read as 4)." in text
     del metrics["measured"]
-    assert "Not yet held against measured spectra" in card.card(manifest, metrics)
+    assert "Not yet held against measured spectra" in card.render("card.md.jinja", manifest, metrics)
 
 
 def test_where_the_data_come_from_is_read_and_not_typed(metrics, manifest):
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     assert "Materials Project" not in text
     assert "American Mineralogist" in text
     assert "without self-consistent potentials" not in text  # SCF of 4 Å here
@@ -198,15 +198,44 @@ def test_where_the_data_come_from_is_read_and_not_typed(metrics, manifest):
     manifest["tables"][0]["config"] = {
         "source": {"kind": "mp", "way": "feff"}, "feff": {"scf_radius": 0.0, "rpath": 6.5},
     }  # fmt: skip
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     assert "Materials Project" in text
     assert "without self-consistent potentials" in text
+
+
+def test_what_models_have_learnt_goes_by_what_was_counted(metrics, manifest):
+    """A table of complexes may have any name; metrics of earlier models did not count them."""
+    hint = "molecules and complexes in solution as a hint alone"
+    manifest["extra"] = [manifest["tables"][0] | {"file": "molecules.parquet"}]
+    for made_up, learnt in ((7, True), (0, False)):
+        metrics["data"]["made_up"] = made_up
+        text = card.render("card.md.jinja", manifest, metrics)
+        assert (hint in text) == learnt
+        assert ("families have learnt crystals alone" in text) != learnt
+
+
+def test_what_earlier_models_were_scored_and_calibrated_by_is_said_of_them_alone(metrics, manifest):
+    earlier = ("it can be 72.7 % at most", "fitted to all of them together")
+    assert all(words in card.render("card.md.jinja", manifest, metrics) for words in earlier)
+    metrics |= {"macro_f1_over": "classes", "levels_from": "nothing told"}
+    assert not any(words in card.render("card.md.jinja", manifest, metrics) for words in earlier)
+
+
+def test_where_there_are_none_nothing_is_said(metrics, manifest):
+    """No clear site of iron, no particle, and no mixture among the samples."""
+    headline = metrics["schemes"]["prototype"]["shipped"]["realistic"]["phase"]
+    headline["Fe"] = headline["Fe"] | {"clear": float("nan")}
+    metrics["misled"] = {"samples": 0, "phase": float("nan"), "said": float("nan")}
+    text = card.render("card.md.jinja", manifest | {"particles": []}, metrics)
+    assert "training has not seen: Ni 16.3 %; all absorbers" in text
+    assert "particles and bulk metals" not in text
+    assert "of 0 simulated" not in text
 
 
 def test_figures_go_between_the_markers_and_nowhere_else(metrics, manifest, tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"before\n{card.START}\nstale figures\n{card.END}\nafter\n")
-    card.fill_readme(path, manifest, metrics)
+    card.fill_page(path, card.render("figures.md.jinja", manifest, metrics))
     text = path.read_text()
     assert text.startswith(f"before\n{card.START}\n")
     assert text.endswith(f"\n{card.END}\nafter\n")
@@ -215,7 +244,7 @@ def test_figures_go_between_the_markers_and_nowhere_else(metrics, manifest, tmp_
     for broken in ("nothing", f"{card.END}\n{card.START}"):
         path.write_text(broken)
         with pytest.raises(ConfigError, match="no place for figures"):
-            card.fill_readme(path, manifest, metrics)
+            card.fill_page(path, card.render("figures.md.jinja", manifest, metrics))
         assert path.read_text() == broken
 
 
@@ -223,7 +252,7 @@ def test_what_ships_says_what_its_metrics_say():
     """No figure on the card or in README is typed, and `shipped.toml` is what made the models."""
     folder = default_folder()
     manifest, metrics = (json.loads((folder / name).read_text()) for name in ("manifest.json", "metrics.json"))
-    assert (folder / "README.md").read_text() == card.card(manifest, metrics)
+    assert (folder / "README.md").read_text() == card.render("card.md.jinja", manifest, metrics) + "\n"
     readme = (EXAMPLES.parent / "README.md").read_text()
     figures = readme.split(card.START, 1)[1].split(card.END, 1)[0]
     assert figures.strip() == card.render("figures.md.jinja", manifest, metrics).strip()
@@ -241,10 +270,10 @@ def test_what_ships_says_what_its_metrics_say():
 
 
 def test_samples_have_a_block_of_their_own(manifest, metrics):
-    text = section(card.card(manifest, metrics), "Samples")
+    text = section(card.render("card.md.jinja", manifest, metrics), "Samples")
     assert "31 of the two together, 312 spectra" in text.replace("\n", " ")
     assert "sites of no perfect crystal (21 spectra" in text.replace("\n", " ")
-    assert "no perfect crystal" not in card.card(manifest | {"defects": []}, metrics)
+    assert "no perfect crystal" not in card.render("card.md.jinja", manifest | {"defects": []}, metrics)
     assert row(text, "chi(k) | one site") == ["one site", "77", "0.20", "0.21", "22.0", "0.23", "24.0", "25.0"]
     assert row(text, "chir_mag alone | all")[2:5] == ["0.60", "0.61", "62.0"]
     assert row(text, "formulas unseen | mixed") == ["mixed", "65", "0.80", "81.0", "0.82", "83.0", "84.0"]
@@ -254,18 +283,19 @@ def test_samples_have_a_block_of_their_own(manifest, metrics):
 
 
 def test_how_sure_answers_are_is_said_of_families_and_of_answers(manifest, metrics):
-    text = section(card.card(manifest, metrics), "Whole structure types held out")
+    text = section(card.render("card.md.jinja", manifest, metrics), "Whole structure types held out")
     assert row(text, "chi(k) | `phase`") == ["`phase`", "100", "50.0", "51.0", "0.52", "53.0"]
     assert row(text, "chir_mag alone | the answer") == ["the answer", "100", "80.0", "81.0", "0.82", "83.0"]
     readme = card.render("figures.md.jinja", manifest, metrics)
     assert "may lower, is 0.8 or more for 60.0 % of these sites, of which 61.0 % are right." in readme
     del metrics["as_said"]
-    assert "p of an answer" not in card.card(manifest, metrics) + card.render("figures.md.jinja", manifest, metrics)
+    for template in ("card.md.jinja", "figures.md.jinja"):
+        assert "p of an answer" not in card.render(template, manifest, metrics)
 
 
 def test_sites_of_no_perfect_crystal_have_a_table_and_are_a_known_failure(manifest, metrics):
-    assert "### Sites of no perfect crystal" not in card.card(manifest, metrics)
-    assert "families have learnt crystals alone" in card.card(manifest, metrics)
+    assert "### Sites of no perfect crystal" not in card.render("card.md.jinja", manifest, metrics)
+    assert "families have learnt crystals alone" in card.render("card.md.jinja", manifest, metrics)
 
     def kind(sure: float, start: float) -> dict:
         said = figures(start, "accuracy right mean calibration_error", 0.01) | {"sites": 50, "sure": sure}
@@ -273,7 +303,7 @@ def test_sites_of_no_perfect_crystal_have_a_table_and_are_a_known_failure(manife
 
     metrics["defects"] = {"beside a vacancy": kind(0.125, 0.04), "complexes": kind(0.0, 0.6)}
     manifest["extra"] = [manifest["tables"][0] | {"file": "complexes.parquet"}]
-    text = card.card(manifest, metrics)
+    text = card.render("card.md.jinja", manifest, metrics)
     found = row(section(text, "Sites of no perfect crystal"), "complexes")
     assert found == ["50", "25.0", "60.0", "50.0", "51.0", "0.0", "61.0"]
     assert "`phase` has its temperature from perfect crystals; it has learnt from complexes too." in text

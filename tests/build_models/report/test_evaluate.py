@@ -8,12 +8,13 @@ import pytest
 
 from build_models import config
 from build_models.config import Config
-from build_models.learn import composition, families, held_out, train
+from build_models.learn import composition, families, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES
+from larch_cnpredict.models import default_folder
 from larch_cnpredict.samples import GRID, HEADS, ONE
 from tests.build_models import synthetic
 
@@ -51,7 +52,7 @@ def test_extra_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mon
         asked.append((fitted[2], tests["ideal"][1]))
         return {name: np.full((len(rows), 16), 1 / 16) for name, (_, rows) in tests.items()}
 
-    monkeypatch.setattr(held_out, "predict_fold", predict_fold)
+    monkeypatch.setattr(train, "predict_fold", predict_fold)
     monkeypatch.setattr(families, "LEARN_EXTRA", learns)
     some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120))
     predicted = evaluate.cross_validate(some, "prototype")
@@ -76,9 +77,16 @@ def test_single_scattering_is_trained_on_and_nothing_else(run):
     assert len(some.scored) == 120
 
 
+def test_what_cannot_be_split_is_refused(run, monkeypatch):
+    monkeypatch.setattr("build_models.run.dataset.load", lambda *_: synthetic.dataset(12))
+    with pytest.raises(config.ConfigError, match=r"3 structure types cannot be split in 4 folds: take more"):
+        Run.load(run.config)
+    assert len(Run.load(changed(run, folds=3)).data) == 12
+
+
 def test_what_was_done_is_not_done_again(run, monkeypatch):
     first = evaluate.cross_validate(run, "formula")
-    monkeypatch.setattr(held_out, "predict_fold", None)
+    monkeypatch.setattr(train, "predict_fold", None)
     again = evaluate.cross_validate(Run(run.config, run.data), "formula")
     np.testing.assert_array_equal(first["shipped"]["ideal"]["forest"], again["shipped"]["ideal"]["forest"])
 
@@ -94,7 +102,11 @@ def test_other_data_or_settings_are_other_work(run, monkeypatch):
     folders.add(Run(run.config, replace(run.data, prototypes=run.data.formulas)).folder)
     monkeypatch.setattr("build_models.run.COPIES", 2)
     folders.add(Run(run.config, run.data).folder)
-    assert len(folders) == 5
+    monkeypatch.setattr("build_models.run.features.fingerprint", lambda: "of other constants")
+    folders.add(Run(run.config, run.data).folder)
+    monkeypatch.setattr("build_models.run.table.sha256", lambda path: f"other code in {path.name}")
+    folders.add(Run(run.config, run.data).folder)
+    assert len(folders) == 7
     monkeypatch.undo()
     assert Run(run.config, run.data).folder == run.folder
 
@@ -209,7 +221,7 @@ def test_defects_are_asked_about_where_their_structure_type_is_held_out(run, mon
         asked.append((fitted[2], tests["defects"][1]))
         return {name: np.full((len(rows), 16), rows.mean()) for name, (_, rows) in tests.items()}
 
-    monkeypatch.setattr(held_out, "predict_fold", predict_fold)
+    monkeypatch.setattr(train, "predict_fold", predict_fold)
     predicted = evaluate.cross_validate(this, "prototype")["shipped"]
     assert predicted["defects"]["forest"].shape == (12, 16)
     assert sorted(np.concatenate([rows for _, rows in asked])) == list(range(12))
@@ -267,6 +279,28 @@ def test_formulas_that_models_must_not_see_are_those_of_the_tables(run):
     for name, reason in (("CaTiO3", "no site of the tables is of CaTiO3"), ("rust", "unseen_formulas: ")):
         with pytest.raises(config.ConfigError, match=reason):
             _ = Run(changed(run, unseen_formulas=(name,)), data).unseen
+
+
+def test_measured_compounds_are_unseen_whatever_else_is_asked_for(run, monkeypatch):
+    data = replace(run.data, formulas=np.where(np.arange(160) < 8, "ZnNi2O4", run.data.formulas))
+    monkeypatch.setattr("build_models.run.measured.formulas", lambda _: ["NiO"])
+    this = Run(changed(run, unseen_formulas=("Zn(NiO2)2",), measured="folder"), data)
+    assert this.unseen_formulas == ("NiO", "ZnNi2O4")
+
+
+def test_what_was_exchanged_in_an_unseen_crystal_is_unseen(run):
+    this = with_defects(Run(changed(run, unseen_formulas=("FeS2",)), replace(
+        run.data, formulas=np.where(np.arange(160) < 8, "FeS2", run.data.formulas))))  # fmt: skip
+    this.__dict__["defects"] = replace(this.defects, formulas=np.full(12, "CoFe9S20"))
+    hidden = this.learnt.data.sites[this.unseen_anchors(this.learnt)]
+    assert sum("dopant" in site for site in hidden) == 8
+    assert not any("complex" in site for site in hidden)
+
+
+def test_of_kept_models_nothing_is_kept_that_their_networks_of_samples_said():
+    kept = evaluate.kept(default_folder())
+    assert {"schemes", "data", "calibration"} <= set(kept)
+    assert not {"as_said", "misled", "defects"} & set(kept)
 
 
 def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatch):

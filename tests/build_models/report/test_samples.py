@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from build_models import config
-from build_models.learn import held_out, train
+from build_models.learn import samples as networks
+from build_models.learn import train
 from build_models.learn.samples import Untold
 from build_models.report import samples, scores
 from build_models.run import Run
@@ -38,14 +39,14 @@ class Remembers:
 
 
 def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
-    monkeypatch.setattr(train, "fit_samples", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
+    monkeypatch.setattr(networks, "fit_networks", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
     says = samples.cross_validate(run, "magnitude")["samples"]
     assert (says[:, HEADS[0] - 1] == 1).all()
 
 
 def test_of_a_spectrum_nothing_is_told(run):
     spectra, rows = run.spectra("realistic"), np.array([3, 5])
-    asked = Untold(spectra).inputs("magnitude", 0, rows)
+    asked = Untold(spectra, True).inputs("magnitude", 0, rows)
     told = run.samples("test").inputs("magnitude", 0, rows)
     assert asked.shape == told.shape
     np.testing.assert_array_equal(asked[:, :-TOLD], spectra.inputs("magnitude", 0, rows))
@@ -65,7 +66,7 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
         asked.append((arguments[2], tests["samples"][1], tests["sites"][1]))
         return {test: np.zeros((len(rows), sum(HEADS))) for test, (_, rows) in tests.items()}
 
-    monkeypatch.setattr(held_out, "predict_fold", asked_for)
+    monkeypatch.setattr(train, "predict_fold", asked_for)
     assert len(samples.cross_validate(this, "magnitude")["samples"]) == len(tested)
     for seen, rows, sites in asked:
         assert learnt.data.extra[seen].any()
@@ -87,7 +88,7 @@ def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(r
         asked[i] = seen
         return {"samples": np.full((len(rows), sum(HEADS)), i, float)}
 
-    monkeypatch.setattr(held_out, "predict_fold", fold_of)
+    monkeypatch.setattr(train, "predict_fold", fold_of)
     says = samples.cross_validate(run, "magnitude")["samples"]
     assert sorted(asked) == [0, 1, 2, 3]
     for i, seen in asked.items():
@@ -106,10 +107,22 @@ def test_levels_of_a_fold_come_from_the_others():
     says[:, HEADS[0] + ONE] = 1
     # in the first fold the truth lies in the lower half, where the shortest interval begins
     mean = np.where(fold == 0, rng.uniform(1, 8, n), rng.uniform(1, 16, n))
-    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), fold)
+    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), fold, np.ones(n, bool))
     width = intervals[:, 1] - intervals[:, 0]
     assert width[fold == 0] == pytest.approx(13.7, abs=0.5)  # nine tenths of what the second fold needs
     assert width[fold == 1].max() < 8.6
+
+
+def test_levels_are_those_of_samples_of_which_nothing_is_told():
+    rng, n = np.random.default_rng(0), 800
+    blank, says = np.arange(n) % 4 == 0, np.zeros((n, sum(HEADS)))
+    falling = np.linspace(1.1, 0.9, HEADS[0])
+    says[:, : HEADS[0]], says[:, HEADS[0] + ONE] = falling / falling.sum(), 1
+    mean = np.where(blank, rng.uniform(1, 16, n), 1.5)  # who is told more is nearer
+    _, intervals = samples.out_of_fold(says, mean, np.full(n, ONE), np.full(n, "Fe"), np.arange(n) // 4 % 2, blank)
+    held = (intervals[:, 0] <= mean) & (mean <= intervals[:, 1])
+    assert held[blank].mean() == pytest.approx(0.9, abs=0.03)
+    assert held[~blank].all()
 
 
 def test_without_a_spectrum_the_mean_of_the_absorber_is_said():

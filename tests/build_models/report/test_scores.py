@@ -33,8 +33,13 @@ def test_rates_by_hand(five):
     assert rates["accuracy"] == pytest.approx(2 / 5)
     assert rates["clear"] == pytest.approx(2 / 4)  # the second, with weight 0.5, is not clear
     assert rates["within1"] == pytest.approx(3 / 5)
-    # F1 of 4: 0, of 5: 0 (never true), of 6: 2 * 1/2 * 1/2 / (1/2 + 1/2), of 12: 1
-    assert rates["macro_f1"] == pytest.approx((0 + 0 + 0.5 + 1) / 4)
+    # F1 of 4: 0, of 6: 2 * 1/2 * 1/2 / (1/2 + 1/2), of 12: 1; 5 is no number of theirs, 24 none that anybody could say
+    assert rates["macro_f1"] == pytest.approx((0 + 0.5 + 1) / 3)
+    beyond = replace(five, cn=np.array([6, 6, 4, 12, 24]))
+    assert scores.rates(beyond, np.arange(5), np.array([6, 4, 5, 12, 6]))["macro_f1"] == pytest.approx(
+        (0 + 0.5 + 1) / 3
+    )
+    assert np.isnan(scores.rates(beyond, np.array([4]), np.array([6, 4, 5, 12, 6]))["macro_f1"])
     assert scores.rates(five, np.array([3]), np.array([6, 4, 5, 12, 6]))["accuracy"] == 1
     unclear = scores.rates(five, np.array([1]), np.array([6, 6, 6, 6, 6]))
     assert np.isnan(unclear["clear"])
@@ -65,7 +70,7 @@ def test_the_majority_does_not_see_its_own_fold(five):
 
 def test_every_absorber_has_its_own_line(five):
     guess = np.array([6, 6, 6, 12, 12])
-    lines = scores.by_absorber(five, lambda rows: scores.rates(five, rows, guess))
+    lines = scores.by_absorber(five, scores.rates, guess=guess)
     assert {name: line["accuracy"] for name, line in lines.items()} == {
         "all": pytest.approx(3 / 5),
         "Fe": pytest.approx(2 / 3),

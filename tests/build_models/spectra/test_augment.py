@@ -51,6 +51,11 @@ def test_an_edge_energy_too_low_moves_chi_as_the_formula_says():
     )
 
 
+def test_noise_is_as_high_as_it_says():
+    noise = augment._noise(20000, np.random.default_rng(0), (1e-3, 1e-3))
+    assert noise[:, features.K_GRID == 10.0].std() == pytest.approx(1e-3, rel=0.02)
+
+
 @pytest.mark.feff
 def test_mixed_sites_have_mixed_labels(data):
     rng = np.random.default_rng(0)

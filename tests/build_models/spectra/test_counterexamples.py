@@ -27,6 +27,10 @@ def data() -> Dataset:
     return replace(table, variants=chi.astype(np.float32))
 
 
+def test_of_few_sites_there_are_few(data):
+    assert len(counterexamples(data, 1, np.random.default_rng(2), synthetic.PLAIN)[0]) == 1
+
+
 def test_counterexamples_are_as_high_as_exafs_and_of_all_kinds(data):
     chi, elements, kmax, kend = counterexamples(data, 400, np.random.default_rng(2), synthetic.PLAIN)
     known = data.variants[:, 0]

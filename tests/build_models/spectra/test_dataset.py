@@ -71,5 +71,7 @@ def test_structure_types_are_those_of_the_table_or_of_the_crystals(data, spectra
     pq.write_table(without, tmp_path / "without.parquet")
     named = dataset.load([tmp_path / "without.parquet"], [structure_table]).prototypes
     np.testing.assert_array_equal(named, data.prototypes)
-    unknown = dataset.load([tmp_path / "without.parquet"])
-    assert unknown.prototypes.tolist() == [site.split()[0] for site in unknown.sites]
+    with pytest.raises(
+        ConfigError, match=r"no structure type of mp-\d+ and 4 crystals more.*name .*\[train\] structures"
+    ):
+        dataset.load([tmp_path / "without.parquet"])
