@@ -1,6 +1,8 @@
 """Vacancies, supports, dopants and sheets: their atoms, and their spectra by the real FEFF8L."""
 
 from dataclasses import replace
+from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from build_models import config
+from build_models.config import FeffSettings
 from build_models.data import defects, feff, labels, structures, table
+from build_models.data.particles import plan
 from build_models.spectra import dataset
 from larch_cnpredict import features
 from larch_cnpredict.features import ELEMENTS
@@ -122,3 +126,26 @@ def test_the_stage_makes_a_table_and_goes_on_where_it_was(settings, capsys):
     train = replace(settings.train, tables=(str(settings.out / "metal.parquet"),))
     with pytest.raises(config.ConfigError, match="no metal beside it"):
         next(defects.plan(replace(settings, train=train)))
+
+
+def test_no_particle_or_cluster_sees_another():
+    reach = FeffSettings().cluster_radius
+    for one in islice(plan(1), 10):
+        box = one.structure()
+        assert box.lattice.a - np.ptp(box.cart_coords, axis=0).max() > 2 * reach
+    assert defects.boxed(["Fe", "O"], np.array([(0, 0, 0), (0, 0, 2.0)])).lattice.a - 2 > reach
+
+
+def test_sites_are_parents_where_their_number_is_clear(tmp_path):
+    row = {"site_index": 0, "absorber": "Fe", "formula": "FeO", "cn": 6, "cn_values": [6, 5], "neighbours": "O:2.0"}
+    rows = [row | {"material_id": f"mp-{i}", "cn_weights": [p, 1 - p]} for i, p in enumerate((0.9, 0.7))]
+    table.write(tmp_path / "t.parquet", pa.Table.from_pylist(rows, schema=table.SCHEMA), {})
+    found = defects.clear_sites(SimpleNamespace(tables=[tmp_path / "t.parquet"]))
+    assert found["material_id"].tolist() == ["mp-0"]
+
+
+def test_chlorine_upon_a_sheet_is_farther_than_oxygen():
+    bonds = [word.split(":") for i in range(60) for word in
+             defects._of_sheet("Fe", i, 7.1, np.random.default_rng(i)).row["neighbours"].split()]  # fmt: skip
+    chlorine = [float(d) for symbol, d in bonds if symbol == "Cl"]
+    assert 2.09 < min(chlorine) < max(chlorine) < 2.51
