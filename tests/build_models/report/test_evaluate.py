@@ -308,3 +308,14 @@ def test_where_the_sample_agrees_p_stays():
     assert evaluate._lowered(p, density) == pytest.approx(p, abs=2e-3)
     density[0, :] = GRID == 6.75
     assert evaluate._lowered(p, density).max() < 0.1
+
+
+def test_misled_by_one_is_misled(run, monkeypatch):
+    mean, _ = run.samples("test").truth(0).T
+    p, says = np.eye(16)[np.round(mean).astype(int)], np.zeros((len(mean), sum(HEADS)))  # one more than the mean
+    says[:, [0, len(GRID) + ONE]] = 1
+    answers = {"samples": {"phase": p}, "realistic": {"phase": p}}
+    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
+    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
+    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"samples": says})
+    assert evaluate.misled(run)["phase"] == 1
