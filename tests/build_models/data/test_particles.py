@@ -13,7 +13,7 @@ from build_models.__main__ import main
 from build_models.config import FeffSettings
 from build_models.data import particles, table
 from build_models.data.feff import run_feff
-from build_models.data.particles import ALLOYS, METALS, OUTER, SHAPES, SIZES, Particle, bulk, cut, plan, shape_points
+from build_models.data.particles import ALLOYS, METALS, OUTER, SHAPES, SIZES, Particle, cut, plan, shape_points
 from larch_cnpredict.features import ELEMENTS, K_GRID
 
 ROUND = len(SIZES) * (len(METALS) + len(ALLOYS))
@@ -217,7 +217,7 @@ def nearest_of(lattice: str, a: float, c: float) -> float:
 
 def test_pure_metals_are_as_large_as_their_crystals():
     crystals = {(m[0], lattice, round(nearest_of(lattice, a, c), 4)) for m, lattice, a, c in METALS}
-    pieces = list(bulk())
+    pieces = list(particles.bulk())
     assert {(one.symbols[0], one.lattice, round(one.nearest, 4)) for one in pieces} == crystals
     pure = [one for one in islice(plan(1), ROUND) if len(set(one.symbols)) == 1 and len(one.points) > 80]
     assert {(one.symbols[0], one.lattice, round(one.nearest, 4)) for one in pure} == crystals
@@ -225,3 +225,9 @@ def test_pure_metals_are_as_large_as_their_crystals():
         ((site, weight),) = one.sites(one.symbols[0], 8, np.random.default_rng(0)).items()
         assert (weight, np.linalg.norm(one.points[site])) == (1, pytest.approx(0))
         assert one.neighbours(1.2)[site] in (12, 14)
+
+
+def test_no_particle_sees_another():
+    for one in islice(plan(1), 10):
+        box = one.structure()
+        assert box.lattice.a - np.ptp(box.cart_coords, axis=0).max() > 2 * FeffSettings().cluster_radius

@@ -55,28 +55,6 @@ def test_a_table_with_a_chi_that_is_no_number_is_refused(spectra_table, tmp_path
         dataset.load([tmp_path / "bad.parquet"])
 
 
-def test_extra_rows_change_no_fold_but_follow_their_key():
-    keys = np.array([f"type {i % 7}" for i in range(30)])
-    alone = dataset.folds(keys, 3, seed=0)
-    more = np.array(["type 3", "a new type", "type 5"])
-    fold = dataset.folds(np.concatenate([keys, more]), 3, 0, np.arange(33) >= 30)
-    np.testing.assert_array_equal(fold[:30], alone)
-    assert (fold[30], fold[32]) == (alone[3], alone[5])
-    assert fold[31] in (0, 1, 2)
-
-
-@pytest.mark.feff
-def test_structure_types_are_those_of_the_table_or_of_the_crystals(data, spectra_table, structure_table, tmp_path):
-    assert set(data.prototypes[data.formulas == "NiO"]) == {"AB Fm-3m (225)"}
-    assert set(data.prototypes[data.formulas == "TiO2"]) == {"AB2 P4_2/mnm (136)"}
-    without = pq.read_table(spectra_table).drop_columns("prototype")
-    pq.write_table(without, tmp_path / "without.parquet")
-    named = dataset.load([tmp_path / "without.parquet"], [structure_table]).prototypes
-    np.testing.assert_array_equal(named, data.prototypes)
-    unknown = dataset.load([tmp_path / "without.parquet"])
-    assert unknown.prototypes.tolist() == [site.split()[0] for site in unknown.sites]
-
-
 ROW = {
     "site_index": 0, "absorber": "Fe", "formula": "FeOF", "prototype": "", "multiplicity": 1, "n_sites": 3, "cn": 4,
     "cn_values": [4, 6, 17], "cn_weights": [0.6, 0.2, 0.2], "neighbours": "O:1.900 F:1.950 O:2.000 F:2.100",
@@ -111,3 +89,25 @@ def test_a_table_without_debye_variants_by_hand(tmp_path):
         [write(tmp_path / "d", {"material_id": "mp-1"}, {"material_id": "mp-2", "neighbours": "Fe:2.5 O:2.6"})]
     )
     assert moved.digest == dataset.load([first]).digest != read.digest
+
+
+def test_extra_rows_change_no_fold_but_follow_their_key():
+    keys = np.array([f"type {i % 7}" for i in range(30)])
+    alone = dataset.folds(keys, 3, seed=0)
+    more = np.array(["type 3", "a new type", "type 5"])
+    fold = dataset.folds(np.concatenate([keys, more]), 3, 0, np.arange(33) >= 30)
+    np.testing.assert_array_equal(fold[:30], alone)
+    assert (fold[30], fold[32]) == (alone[3], alone[5])
+    assert fold[31] in (0, 1, 2)
+
+
+@pytest.mark.feff
+def test_structure_types_are_those_of_the_table_or_of_the_crystals(data, spectra_table, structure_table, tmp_path):
+    assert set(data.prototypes[data.formulas == "NiO"]) == {"AB Fm-3m (225)"}
+    assert set(data.prototypes[data.formulas == "TiO2"]) == {"AB2 P4_2/mnm (136)"}
+    without = pq.read_table(spectra_table).drop_columns("prototype")
+    pq.write_table(without, tmp_path / "without.parquet")
+    named = dataset.load([tmp_path / "without.parquet"], [structure_table]).prototypes
+    np.testing.assert_array_equal(named, data.prototypes)
+    unknown = dataset.load([tmp_path / "without.parquet"])
+    assert unknown.prototypes.tolist() == [site.split()[0] for site in unknown.sites]
