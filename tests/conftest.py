@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ import pytest
 from larch import Group, Interpreter
 from larch.io import read_ascii
 from larch.xafs import xftf
+from matplotlib import pyplot
 
 from larch_cnpredict.files import process
 from tests.helpers import EXAMPLES, TRAINING
@@ -51,6 +52,13 @@ def measured() -> Callable[..., Group]:
         return group
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    """No test leaves its figures to the next."""
+    yield
+    pyplot.close("all")
 
 
 @pytest.fixture(scope="session")

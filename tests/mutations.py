@@ -71,6 +71,7 @@ FAULTS = {
     "build_models/report/evaluate.py": [
         Fault("defects of the test fold in training", "this.held_defects)}", "this.held_defects * 0)}"),
         Fault("misled though it is said to be several", "wrong = (found == ONE) & ", "wrong = "),
+        Fault("misled by two and more alone", "- mean) > 0.5)", "- mean) > 1.5)"),
         Fault("compositions know no extra site", "[kind], this.data.trainable", "[kind], this.learns()"),
         Fault("answers as sure as their family", '"said": scores.sure(_lowered(p, says)', '"said": scores.sure(p'),
     ],
@@ -84,6 +85,7 @@ FAULTS = {
         Fault("extra sites are tested", "this.anchors.fold), ", "fold), "),
     ],
     "build_models/report/scores.py": [
+        Fault("some sites have the calibration error of all", "_error(own, data.cn[rows])", "_error(p, data.cn)"),
         Fault("accuracy is 1", 'float(right.mean()),\n        "clear"', '1.0,\n        "clear"'),
         Fault("the majority sees its own fold", "(fold != i) & (elements == element)", "elements == element"),
     ],
@@ -93,11 +95,18 @@ FAULTS = {
     ],
     "build_models/spectra/augment.py": [
         Fault("E0 moves the other way", "K_GRID**2 - e0_shift", "K_GRID**2 + e0_shift"),
+        Fault("half the damping of first shells", "-2 * sigma2[:, None]", "-1 * sigma2[:, None]"),
+        Fault("broadening makes peaks higher", "np.exp(-2 * loss * R_OF_FFT)", "np.exp(2 * loss * R_OF_FFT)"),
+        Fault("noise falls with k", "np.maximum(K_GRID, 1) / 10)", "10 / np.maximum(K_GRID, 1))"),
     ],
     "build_models/spectra/copies.py": [
         Fault("spectra are mixed across folds", "_groups, apart]", "_groups, 0 * apart]", "test_augment.py"),
     ],
+    "build_models/spectra/dataset.py": [
+        Fault("the hardest lattice first", "0.004, 0.002])", "0.004, 0.002])[::-1]"),
+    ],
     "build_models/spectra/samples.py": [
+        Fault("the same samples in each copy", "[seed, copy]", "[seed]"),
         Fault("samples are mixed across folds", "[1], anchors.fold[:, 0]]", "[1], anchors.fold[:, 0] * 0]"),
         Fault("what is unseen is mixed into the seen", "& (apart <= own)", ""),
         Fault("bulk metals are in no figure", "held[~particle, 1] = held[~particle, 0]", "pass"),
@@ -112,6 +121,9 @@ FAULTS = {
         Fault("shells by the nearest site alone", "AGREE, ASKED = 5, 6", "AGREE, ASKED = 1, 1"),
         Fault("shells of sites with another number", "ASKED, cn)", "ASKED)"),
     ],
+    "larch_cnpredict/explanation.py": [
+        Fault("importance of what is left of p", "loaded, lowered=False)", "loaded)"),
+    ],
     "larch_cnpredict/features.py": [
         Fault("real and imaginary part change places", "values.real, values.imag", "values.imag, values.real"),
         Fault("windows go on where the data have ended", "None] + KSTEP / 4 > K_GRID", "None] + 100 > K_GRID"),
@@ -122,6 +134,9 @@ FAULTS = {
     "larch_cnpredict/predict.py": [
         Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
     ],
+    "larch_cnpredict/reading.py": [
+        Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),
+    ],
     "larch_cnpredict/result.py": [
         Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),
     ],
@@ -129,6 +144,7 @@ FAULTS = {
         Fault("any window is that of training", "ING.items())", 'ING.items() if key != "window")', "test_spectrum.py"),
     ],
     "larch_cnpredict/uncertainty.py": [
+        Fault("weights of spectrum and composition change places", "a, b, c = weights", "b, a, c = weights"),
         Fault("a prediction set of one", "np.minimum(threshold, p.max())", "p.max()", "test_calibrate.py"),
     ],
 }

@@ -10,7 +10,7 @@ from larch.io import read_athena
 from larch.xafs import autobk, pre_edge
 
 from larch_cnpredict import errors, predict_cn
-from larch_cnpredict.absorber import find_absorber, k_edge
+from larch_cnpredict.absorber import edge_energy, find_absorber, k_edge
 from larch_cnpredict.cli import predict_files
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.request import Request
@@ -32,6 +32,8 @@ def chi_only(measured, **labels) -> Group:
         {"athena_params": SimpleNamespace(bkg=SimpleNamespace(z="Fe"), fft=SimpleNamespace(edge="k"))},
         {"atsym": "?", "athena_params": SimpleNamespace(bkg=SimpleNamespace(z="H")), "e0": 7120.5},
         {"e0": np.float64(7112.0)},
+        {"ek0": 7112.0},
+        {"attrs": {"element": {"symbol": "Fe", "edge": "K"}}, "atsym": "Ni", "edge": "K"},
     ],
 )
 def test_absorber_from_metadata_or_e0(measured, labels):
@@ -43,13 +45,6 @@ def test_absorber_from_mu_where_there_is_no_e0(measured):
     del group.e0
     assert read_spectrum(group).element == "Ni"
     assert not hasattr(group, "e0")
-
-
-@pytest.mark.parametrize("element", ELEMENTS)
-@pytest.mark.parametrize("shift", [-15, 0, 20])
-def test_every_element_by_an_edge_that_is_a_little_off(measured, element, shift):
-    e0 = xraydb.xray_edge(element, "K").energy + shift
-    assert read_spectrum(chi_only(measured, e0=e0)).element == element
 
 
 def test_a_label_decides_between_edges_that_lie_together(measured):
@@ -123,17 +118,16 @@ def test_no_e0_near_one_of_our_edges_is_refused(element):
 
 
 @pytest.mark.parametrize(
-    ("stem", "element", "e0"),
+    ("element", "e0"),
     [
-        *[("Ni_foil", "Fe", e0) for e0 in (7125.7, 7126.8)],
-        *[("Ni_foil", "V", e0) for e0 in (5481.9, 5486.3)],
-        *[("Ni_foil", "Mn", e0) for e0 in (6548.0, 6548.1)],
-        *[("Ni_foil", "Ni", e0) for e0 in (8356.2, 8358.9)],
-        *[("Ni_foil", element, k_edge(element) + shift) for element in ELEMENTS for shift in (-28.0, 12.0, 47.0)],
+        *[("Fe", e0) for e0 in (7125.7, 7126.8)],
+        *[("V", e0) for e0 in (5481.9, 5486.3)],
+        *[("Mn", e0) for e0 in (6548.0, 6548.1)],
+        *[("Ni", e0) for e0 in (8356.2, 8358.9)],
     ],
 )
-def test_none_of_them_is_refused_on_the_command_line(measured, tmp_path, stem, element, e0):
-    group = measured(stem)
+def test_none_of_them_is_refused_on_the_command_line(measured, tmp_path, element, e0):
+    group = measured("Ni_foil")
     table = np.transpose((group.energy - group.e0 + e0, group.mu))
     np.savetxt(tmp_path / "two.dat", table, header="energy mu")
     (row,), _ = predict_files([tmp_path / "two.dat"])
@@ -207,3 +201,10 @@ def test_a_guess_from_far_away_is_no_label(measured):
     group = chi_only(measured, e0=8810.4, atsym="Cu", edge="K")  # as pre_edge leaves it: Cu K is the nearest edge
     with pytest.raises(errors.UnknownAbsorberError, match=r"no edge is known within 50 eV of e0 = 8810\.4 eV"):
         read_spectrum(group)
+
+
+def test_the_edge_of_a_mu_in_any_order(measured):
+    group = measured("Ni_foil")
+    order = np.random.default_rng(0).permutation(len(group.mu))
+    found = [edge_energy(Group(energy=group.energy[i], mu=group.mu[i])) for i in (slice(None), order)]
+    assert found[1] == found[0] == pytest.approx(8333, abs=5)

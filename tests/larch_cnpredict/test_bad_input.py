@@ -51,8 +51,6 @@ BAD = [
     (lambda g: xftf(g, **{**TRAINING, "kmax": 4}), errors.RangeTooShortError, "was transformed up to k = 4 "),
     (_set(k=lambda g: g.k + 3.5), errors.RangeTooShortError, r"has chi\(k\) from k = 3.5"),
     (lambda g: (xftf(g, **{**TRAINING, "kmax": 4}), _delete("k", "chi")(g)), errors.TransformError, "kmax=4"),
-    (_set(element="Br"), errors.UnsupportedAbsorberError, "Br"),
-    (_set(element="Pt", edge="L3"), errors.UnsupportedAbsorberError, "L3"),
 ]
 
 

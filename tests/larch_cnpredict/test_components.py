@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,10 +47,20 @@ def mixtures(paths, shares, noise: float = 1e-3, change: Callable = lambda i, en
     return out
 
 
+@cache
+def _made_once(paths: tuple[Path, ...], noise: float) -> list[Group]:
+    return mixtures(paths, TWENTY_STEPS, noise)
+
+
+def twenty_steps(paths: tuple[Path, ...] = COPPER, noise: float = 1e-3) -> list[Group]:
+    """Fresh groups, from the first of two compounds to the second."""
+    return deepcopy(_made_once(paths, noise))
+
+
 @pytest.mark.parametrize("noise", [0, 1e-3, 3e-3])
 @pytest.mark.parametrize(("paths", "ends"), [(COPPER, (4, 12)), (NICKEL, (6, 12))], ids=["copper", "nickel"])
 def test_shares_and_end_members_are_found(paths, ends, noise):
-    found = cn_components(mixtures(paths, TWENTY_STEPS, noise))
+    found = cn_components(twenty_steps(paths, noise))
     assert tuple(answer.cn for answer in found.answers) == ends
     np.testing.assert_allclose(found.shares[:, 1], TWENTY_STEPS, atol=0.02)
     np.testing.assert_allclose(found.shares.sum(1), 1)
@@ -59,14 +71,14 @@ def test_shares_and_end_members_are_found(paths, ends, noise):
 
 
 def test_the_order_is_that_of_the_series():
-    found = cn_components(mixtures(COPPER, TWENTY_STEPS[::-1]))
+    found = cn_components(twenty_steps()[::-1])
     assert [answer.cn for answer in found.answers] == [12, 4]
 
 
 @pytest.mark.parametrize("paths", [COPPER, NICKEL], ids=["copper", "nickel"])
 def test_the_mean_does_not_fall_by_more_than_its_interval_along_a_series_that_rises(paths):
     """All steps up, but for what the answer itself says it does not know."""
-    answers = cn_series(mixtures(paths, TWENTY_STEPS)).answers
+    answers = cn_series(twenty_steps(paths)).answers
     for before, after in pairwise(answers):
         half_width = max((made.interval[1] - made.interval[0]) / 2 for made in (before, after))
         assert before.cn_mean - after.cn_mean < half_width
@@ -74,7 +86,7 @@ def test_the_mean_does_not_fall_by_more_than_its_interval_along_a_series_that_ri
 
 
 def test_components_that_are_read_as_one_site_are_determined_and_drawn():
-    groups = mixtures(NICKEL, TWENTY_STEPS)
+    groups = twenty_steps(NICKEL)
     figure = plot_cn_series(groups, figure=Figure())
     assert figure.cn_series.components.determined
     _, below = figure.axes
@@ -123,7 +135,7 @@ def test_two_components_that_noise_hides_are_not_believed():
 
 
 def test_a_number_that_leaves_more_than_noise_is_not_believed():
-    groups = mixtures(COPPER, TWENTY_STEPS)
+    groups = twenty_steps()
     oxide = groups[0].mu
     reduced = np.interp(groups[0].energy + 3, groups[0].energy, oxide)  # as if its edge were 3 eV lower
     for share, group in zip(TWENTY_STEPS, groups, strict=True):
@@ -134,7 +146,7 @@ def test_a_number_that_leaves_more_than_noise_is_not_believed():
 
 
 def test_components_are_asked_about_as_the_series_was_but_for_its_composition():
-    groups = mixtures(COPPER, TWENTY_STEPS)
+    groups = twenty_steps()
     del groups[4].mu, groups[4].chi, groups[4].chir_mag
     larch_cnpredict.predict_cn(groups, formula="Cu2O", reference=0.9, model="shells", errors="collect")
     found = cn_components(groups)
@@ -145,7 +157,7 @@ def test_components_are_asked_about_as_the_series_was_but_for_its_composition():
 
 
 def test_what_cannot_be_taken_apart_is_refused_in_a_sentence(measured, monkeypatch):
-    groups = mixtures(COPPER, TWENTY_STEPS[::2])
+    groups = twenty_steps()[::2]
     for given, number, kind, sentence in (
         (groups[:9], None, errors.SeriesError, "has 9 spectra: components need 10 or more"),
         ([*groups, measured("Ni_foil")], None, errors.SeriesError, "is of Cu K and Ni K"),
@@ -159,12 +171,12 @@ def test_what_cannot_be_taken_apart_is_refused_in_a_sentence(measured, monkeypat
         cn_components(groups)
     assert "pymcr" in plot_cn_series(groups, figure=Figure()).get_supxlabel()
     del groups[3].mu
-    with pytest.raises(errors.MissingArrayError, match=r"step_003.xdi' has no energy and mu"):
+    with pytest.raises(errors.MissingArrayError, match=r"step_006.xdi' has no energy and mu"):
         cn_components(groups)
 
 
 def test_the_groups_and_their_spectra_stay_as_they_were():
-    groups = mixtures(COPPER, TWENTY_STEPS)
+    groups = twenty_steps()
     cn_series(groups)
     before = [(group.e0, group.edge_step, group.mu.copy(), group.cn_predict) for group in groups]
     cn_components(groups)
@@ -176,7 +188,7 @@ def test_the_groups_and_their_spectra_stay_as_they_were():
 
 def test_in_the_larch_language(larch):
     larch_cnpredict.register(_larch=larch)
-    larch.symtable.steps = mixtures(COPPER, TWENTY_STEPS)
+    larch.symtable.steps = twenty_steps()
     found = larch.eval("cn_components(steps, number=2)")
     assert [error.get_error() for error in larch.error] == []
     assert len(found.groups) == 2

@@ -24,6 +24,9 @@ XDI = EXAMPLES / "CuO_liquid_nitrogen.xdi"
         ("Cr0.5Fe.5O1.5", "CrFeO3"),
         ("CrSO4.5H2O", "CrSO4(H2O)5"),
         ("CrSO4·5H2O", "CrSO4(H2O)5"),
+        ("CrSO4*5H2O", "CrSO4(H2O)5"),
+        ("CrSO4•5H2O", "CrSO4(H2O)5"),
+        ("CrSO4.5(H2O)", "CrSO4(H2O)5"),
         ("CrSO4 5H2O", "CrSO4(H2O)5"),
         ("CrSO4.5D2O", "CrSO4(H2O)5"),
         ("Cr(NO3)2·2.5H2O", "Cr2(NO3)4(H2O)5"),
@@ -87,6 +90,8 @@ def test_what_the_models_read_by_hand():
     assert (x[118:128].argmax(), x[118:128].sum()) == (3, 1)  # Cr is the fourth of the absorbers
     assert x[128] == pytest.approx(1 / 7)
     assert x[129] == pytest.approx((2 * 3 + 4 + 4 * 2) / 7)  # the mean period
+    z = np.repeat([11, 24, 8], [2, 1, 4])
+    assert x[[131, 134]] == pytest.approx([z.mean(), z.std()])
     np.testing.assert_array_equal(x[135:], [4, 16, 24, 2, 1, 8, 3])  # highest, lowest, and how many
 
 

@@ -13,7 +13,7 @@ from larch_cnpredict.features import ELEMENTS
 from tests.helpers import TRAINING
 
 K = 0.05 * np.arange(281)  # Å^-1, to 14
-N = 400
+N = 150
 HBAR2_OVER_2M = 3.81  # eV Å^2
 STEMS = ("Cu_foil", "Ni_foil", "CuO")
 
@@ -101,7 +101,7 @@ def test_mistaken_chi_has_no_sure_answer(measured, factor, most):
 def test_good_spectra_stay_in_domain(measured):
     rng = np.random.default_rng(15)
     groups = [measured(stem) for stem in STEMS]
-    answers = predict_cn([as_measured_elsewhere(groups[i % 3], rng) for i in range(N)])
+    answers = predict_cn([as_measured_elsewhere(groups[i % 3], rng) for i in range(400)])
     assert np.mean([a.in_domain for a in answers]) > 0.99
 
 

@@ -8,7 +8,7 @@ import pytest
 from larch import Group
 from larch.io.save_restore import read_session, save_session
 
-from larch_cnpredict import Prediction, errors, explain, features, predict_cn
+from larch_cnpredict import Prediction, errors, explain, explanation, features, predict_cn, uncertainty
 from larch_cnpredict.explanation import CENTERS, SOME, occlude, part
 from larch_cnpredict.models import load_models
 from larch_cnpredict.predict import predict_spectra
@@ -118,7 +118,6 @@ def test_it_asks_what_was_asked_before(measured):
     predict_cn(group, element="Cu", model="forest", transform="training")
     found = explain(group)
     assert found.prediction.model == "forest"
-    assert found.prediction.element == "Cu"
     assert group.cn_predict.request["transform"] == "training"
     other = measured("CuO")
     other.cn_predict = Group(cn=7)  # of somebody else's making
@@ -149,3 +148,23 @@ def test_a_group_that_cannot_be_explained_is_left_as_it_was(measured):
     with pytest.raises(errors.OptionError):
         explain(measured("CuO"), model="oracle")
     assert contents(group) == before
+
+
+def test_importance_is_of_p_before_the_sample_lowers_it(measured, monkeypatch):
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, near: np.full_like(p, 1 / len(p)))
+    assert explain(measured("CuO")).importance.max() > SOME
+
+
+def test_a_part_by_hand():
+    (window,) = part(np.array([2.0]))
+    assert np.interp([1.69, 1.85, 2.0, 2.15, 2.31], explanation._R_FFT, window) == pytest.approx(
+        [0, 0.5, 1, 0.5, 0], abs=0.02
+    )
+
+
+def test_the_summary_says_how_much_of_p_is_left(measured):
+    found = explain(measured("CuO"))
+    ((low, high, left),) = re.findall(r"R = ([\d.]+) to ([\d.]+) Å: without it (\d+)% of p are left", str(found))
+    assert float(low) == pytest.approx(found.r[found.importance.argmax()] - 0.3, abs=0.06)
+    assert float(high) - float(low) == pytest.approx(0.6, abs=0.01)
+    assert int(left) == pytest.approx(100 * np.exp(-found.importance.max()), abs=0.6)

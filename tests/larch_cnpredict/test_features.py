@@ -58,12 +58,11 @@ def test_the_networks_read_larchs_complex_transform(measured):
     assert read[-len(features.ELEMENTS) - 1 : -1].tolist() == [float(e == "Ni") for e in features.ELEMENTS]
 
 
-def test_the_grid_is_the_papers():
-    assert features.R_GRID[1] - features.R_GRID[0] == pytest.approx(0.003)
-    assert features.R_GRID[-1] == pytest.approx(6.0)
-    assert features.R_POOLED[0] == pytest.approx(features.R_MIN, abs=features.POOL * features.R_STEP)
-
-
 def test_the_absorber_can_be_read_back():
     columns = features.absorber_columns(features.ELEMENTS, np.full(len(features.ELEMENTS), 11.0))
     assert features.absorber_of(columns).tolist() == list(range(len(features.ELEMENTS)))
+
+
+def test_beyond_the_data_chi_is_zero():
+    chi = features.on_k_grid(np.array([0.0, 5.0, 10.0]), np.ones(3))
+    np.testing.assert_array_equal(chi, features.K_GRID <= 10)

@@ -67,16 +67,16 @@ def test_only_the_family_that_is_asked_is_read(folder, measured):
         ({"default": {"complex": "phase", "magnitude": "other"}}, "no calibrated family other"),
         ({"classes": None}, "is no manifest of models .*classes"),
         ({"families": 5}, "is no manifest of models"),
-        ({"domain": {"file": "domain.npz"}}, "is no manifest of models .*sha256"),
+        ({"domain": {"file": "manifest.json"}}, "is no manifest of models .*sha256"),
         ({"absorbers": None}, "is no manifest of models .*absorbers"),
     ],
 )
-def test_a_manifest_of_another_kind_is_refused(folder, change, reason):
-    manifest = json.loads((folder / "manifest.json").read_text()) | change
+def test_a_manifest_of_another_kind_is_refused(tmp_path, change, reason):
+    manifest = json.loads((models.default_folder() / "manifest.json").read_text()) | change
     text = json.dumps({key: value for key, value in manifest.items() if value is not None})
-    (folder / "manifest.json").write_text(text)
+    (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(errors.ModelFileError, match=reason):
-        models.load_models(folder)
+        models.load_models(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -93,16 +93,16 @@ def test_a_manifest_of_another_kind_is_refused(folder, change, reason):
         ("K_GRID", features.K_GRID[:-1]),
     ],
 )
-def test_models_of_other_inputs_are_refused(folder, monkeypatch, name, value):
+def test_models_of_other_inputs_are_refused(monkeypatch, name, value):
     monkeypatch.setattr(features, name, value)
     with pytest.raises(errors.ModelFileError, match=r"is of models for other inputs.*name another folder of models"):
-        models.load_models(folder)
+        models.Models(models.default_folder())
 
 
-def test_a_manifest_that_is_no_json_is_refused(folder):
-    (folder / "manifest.json").write_text("{")
+def test_a_manifest_that_is_no_json_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(errors.ModelFileError, match="cannot be read"):
-        models.load_models(folder)
+        models.load_models(tmp_path)
 
 
 def test_the_newest_version_is_by_number(tmp_path, monkeypatch):

@@ -11,12 +11,6 @@ from larch_cnpredict import errors, explain, plot_cn, plot_cn_compare, predict_c
 from larch_cnpredict.plot import BLUE, RED
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    pyplot.close("all")
-
-
 def test_the_figure_shows_the_spectrum_the_importance_and_the_set(measured, tmp_path):
     group = measured("CuO")
     figure = plot_cn(group)

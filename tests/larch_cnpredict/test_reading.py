@@ -10,7 +10,7 @@ from larch.xafs import autobk, pre_edge, xftf
 from larch_cnpredict import explain, predict_cn, reading
 from larch_cnpredict.result import KINDS, ONE_SITE, is_stale
 from larch_cnpredict.spectrum import read_spectrum
-from tests.helpers import TRAINING, contents
+from tests.helpers import TRAINING, WRITTEN, contents
 
 EDGE = 5989.0  # eV, Cr K
 
@@ -29,17 +29,13 @@ def chromate(bond: float = 1.63, peak: float = 0.9, e0: float | None = None, bel
     return group
 
 
-def without_answer(group: Group) -> dict:
-    return {name: value for name, value in contents(group).items() if name not in ("cn_predict", "journal")}
-
-
 @pytest.mark.parametrize("below", [8, 13])
 def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge(below):
     group = chromate(below=below)
     assert group.e0 < EDGE - below + 2  # what find_e0 takes
-    before = without_answer(group)
+    before = contents(group, WRITTEN)
     answer = predict_cn(group)
-    assert without_answer(group) == before
+    assert contents(group, WRITTEN) == before
     spectrum = read_spectrum(group)
     assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
     assert f"the group's e0 = {group.e0:.1f} eV is not on the edge" in " ".join(answer.notes)
@@ -55,9 +51,9 @@ def test_e0_beside_the_edge_is_read_again(shift, again):
 
 def test_a_first_peak_near_rbkg_is_read_with_less_and_the_users_own_settings():
     group = chromate(peak=0.05, rbkg=1.2, kweight=1, clamp_hi=5)
-    before = without_answer(group)
+    before = contents(group, WRITTEN)
     spectrum = read_spectrum(group)
-    assert without_answer(group) == before
+    assert contents(group, WRITTEN) == before
     assert (spectrum.made, spectrum.others[0].made) == ("rbkg = 0.7 Å", "rbkg = 1.2 Å")
     np.testing.assert_array_equal(spectrum.others[0].chi, group.chi)
     np.testing.assert_array_equal(spectrum.chi, chromate(peak=0.05, rbkg=0.7, kweight=1, clamp_hi=5).chi)
@@ -152,3 +148,53 @@ def test_a_mu_that_autobk_cannot_read_leaves_the_groups_own():
     group.mu[60:] = np.nan
     spectrum = read_spectrum(group)
     np.testing.assert_array_equal(spectrum.chi, group.chi)
+
+
+def test_high_peaks_are_those_of_first_shells():
+    r = np.arange(0, 6, 0.03)
+    peaks = ((0.5, 1.5), (1.5, 1.0), (2.4, 0.5), (3.0, 0.3), (4.0, 3.0))
+    chir_mag = sum(height * np.exp(-(((r - at) / 0.15) ** 2)) for at, height in peaks)
+    assert reading.high_peaks(r, chir_mag) == pytest.approx([1.5, 2.4], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("below", "peak", "again"),
+    [(7, 0.0, True), (10, 0.06, True), (7, 0.08, False)],
+    ids=["at the foot", "far below, though on a shoulder", "on a shoulder as of metals"],
+)
+def test_e0_may_be_on_a_shoulder_and_not_far_below_the_edge(below, peak, again):
+    spectrum = read_spectrum(chromate(bond=2.0, peak=peak, below=below, e0=EDGE - below))
+    assert ("e0" in spectrum.made) == again
+
+
+def test_with_a_misplaced_e0_kmax_is_that_of_the_data_that_are_left():
+    group = chromate(bond=2.0, peak=0.05, e0=EDGE - 10)
+    xftf(group, **{**TRAINING, "kmax": 14})
+    spectrum = read_spectrum(group)
+    assert "e0" in spectrum.made
+    assert spectrum.kmax == spectrum.xftf["kmax"] == spectrum.k[-1] < 14
+
+
+def test_the_e0_of_autobk_counts_where_it_has_one_of_its_own():
+    assert "e0" in read_spectrum(chromate(bond=2.0, peak=0.05, e0=EDGE, ek0=EDGE - 10)).made
+
+
+def test_the_users_pre_edge_is_shared():
+    lines = {"pre1": -90, "pre2": -60, "norm1": 200, "norm2": 500, "nnorm": 1}
+    group = chromate(bond=2.0, peak=0.05, e0=EDGE - 10)
+    pre_edge(group, e0=EDGE - 10, **lines)
+    autobk(group, rbkg=1.0, kweight=2)
+    xftf(group, **TRAINING)
+    spectrum = read_spectrum(group)
+    again = Group(energy=group.energy, mu=group.mu)
+    e0 = reading._misplaced(group, group.e0)
+    pre_edge(again, e0=e0, **lines)
+    autobk(again, ek0=e0, rbkg=spectrum.rbkg, kweight=2)
+    np.testing.assert_allclose(spectrum.chi, again.chi, atol=1e-12)
+
+
+def test_without_mu_no_chi_is_made_up_beyond_the_data(measured):
+    whole = measured("CuO")
+    low, high = read_spectrum(Group(k=whole.k, chi=whole.chi, e0=whole.e0)).others
+    assert np.sqrt(high.k[-1] ** 2 + 5 / 3.81) <= whole.k[-1] + 1e-9
+    assert np.sqrt(low.k[-1] ** 2 - 5 / 3.81) <= whole.k[-1] + 1e-9

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from larch_cnpredict import errors, explain, models, plot_cn, predict_cn
 from larch_cnpredict.request import Request
-from larch_cnpredict.result import Prediction, is_stale, safe_cells, write
+from larch_cnpredict.result import KINDS, Prediction, is_stale, safe_cells, write
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, athena
 
@@ -238,3 +238,16 @@ def test_the_same_models_are_asked_again(measured, tmp_path):
 )
 def test_no_cell_is_run_by_a_spreadsheet(cell, written):
     assert safe_cells({"group": cell}) == {"group": written}
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.51, "ok"), (0.49, "undecided")])
+def test_a_number_is_likely_from_one_half_on(measured, p, verdict):
+    assert prediction(measured(), probabilities=[0, 0, p, 1 - p]).verdict == verdict
+
+
+def test_what_differs_does_so_both_ways(measured):
+    one = prediction(measured(), cn_mean=5.0)
+    several = replace(one, kind=KINDS[1], cn_mean=6.0)
+    assert one.differs(several)
+    assert several.differs(one)
+    assert not one.differs(replace(several, cn_mean=5.4))

@@ -5,7 +5,7 @@ import pytest
 
 from larch_cnpredict import predict_cn
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, HEADS, STEP, kinds, middle, mixture, shortest
+from larch_cnpredict.samples import GRID, HEADS, STEP, describe, kinds, middle, mixture, near, shortest, told_columns
 from larch_cnpredict.uncertainty import with_sample
 
 
@@ -51,3 +51,18 @@ def test_without_chi_the_mean_comes_from_the_magnitude(measured):
     both, alone = predict_cn(group), predict_cn(group.r, group.chir_mag, element="Cu", transform="own")
     assert alone.cn_mean != both.cn_mean
     assert alone.cn_mean == predict_cn(group, transform="own").cn_mean
+
+
+def test_a_sample_by_hand():
+    says = np.append(density(n4=0.75, n8=0.25), [1.0, 0, 0])[None]
+    calibration = {"odds": {"Fe": 1.0}, "levels": {kind: {"Fe": 0.9} for kind in KINDS}}
+    (sample,) = describe(says, ["Fe"], calibration)
+    assert (sample.cn_mean, sample.cn_std) == (pytest.approx(4, abs=STEP / 2), pytest.approx(3**0.5))
+    assert near(density(n3=0.1, n5=0.2), np.array([4])).tolist() == [0]
+    half = np.where(np.isin(GRID, [5.25, 5.5, 6, 6.5, 6.75]), 0.2, 0)
+    assert near(half, 6) == pytest.approx(0.6)
+
+
+def test_what_is_told_by_hand():
+    told = told_columns(np.array([0.95, np.nan]), np.zeros((2, 119), bool))
+    assert told[:, :2].tolist() == [[1, pytest.approx(1)], [0, 0]]

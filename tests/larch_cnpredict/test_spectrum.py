@@ -66,7 +66,7 @@ def test_a_transform_beyond_the_data_is_redone_to_their_end(measured):
 
 def test_chir_mag_that_its_record_does_not_make_is_not_believed(measured):
     group = measured(**TRAINING)
-    group.chir_mag = group.chir_mag * 2
+    group.chir_mag = group.chir_mag * 1.001
     spectrum = read_spectrum(group)
     assert transformed(spectrum)
     assert "not what its xftf settings" in spectrum.notes[0]
@@ -130,21 +130,39 @@ def test_a_transform_that_stops_below_the_models_can_be_overruled(measured):
     assert read_spectrum(measured(**{**TRAINING, "kmax": 4}), Request(transform="training")).kmax == 12
 
 
-@pytest.mark.parametrize("changed", [{"window": "parzen"}, {"dk": 2.0}, {"kmin": 2.5}, {"kweight": 3}, {"nfft": 4096}])
-def test_another_transform_is_known_by_its_record_alone(measured, changed):
+def test_a_longer_fourier_transform_is_known_by_its_record_alone(measured):
     group = measured("Cu_foil")
     alone = Group(r=group.r, chir_mag=group.chir_mag, e0=group.e0, callargs=Group(xftf=dict(group.callargs.xftf)))
     assert not transformed(read_spectrum(alone))
-    alone.callargs.xftf.update(changed)
+    alone.callargs.xftf["nfft"] = 4096
     with pytest.raises(errors.TransformError, match="was made with"):
         read_spectrum(alone)
 
 
 def test_what_ends_short_is_said_as_it_is(measured):
     group = measured("CuO", **TRAINING, rmax_out=5)
-    assert "own chir_mag ends at 5.0 Å, and the models read it to 6" in read_spectrum(group).notes[0]
+    spectrum = read_spectrum(group)
+    assert "own chir_mag ends at 5.0 Å, and the models read it to 6" in spectrum.notes[0]
+    assert spectrum.r[-1] > 6
     short = Group(k=group.k[:170], chi=group.chi[:170], element="Cu")
     with pytest.raises(
         errors.RangeTooShortError, match=r"up to k = 8\.45 Å\^-1: the models need it up to at least 8\.5"
     ):
         read_spectrum(short)
+
+
+def test_a_kmax_one_point_beyond_the_data_is_no_reason_to_transform_anew(measured):
+    group = measured()
+    group.k, group.chi = group.k[:240], group.chi[:240]  # to 11.95
+    xftf(group, **TRAINING)
+    assert not transformed(read_spectrum(group))
+
+
+def test_dk2_is_dk_where_nobody_says_it(measured):
+    assert "dk=4, window" in read_spectrum(measured(**{**TRAINING, "dk": 4})).notes[0].partition("the group's")[2]
+
+
+def test_an_own_transform_without_a_record_goes_as_far_as_the_data(measured):
+    group, own = measured(), Request(element="Cu", transform="own")
+    read = read_spectrum(group.r, own, chir_mag=group.chir_mag, k=group.k[:221], chi=group.chi[:221])
+    assert read.kmax == 11

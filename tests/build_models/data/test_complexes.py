@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,13 +11,14 @@ from pymatgen.core import Composition
 
 from build_models import config
 from build_models.data import complexes, labels, table
-from build_models.data.complexes import BONDS, DONORS_CLOSE, LIGANDS
+from build_models.data.complexes import BONDS, DONORS_CLOSE, LIGANDS, POLYHEDRA
 from build_models.spectra import dataset
 from larch_cnpredict.features import ELEMENTS
 from tests.build_models.crystals import crystals
 
 DONORS = {ligand.names[0] for ligand in LIGANDS.values()} - {"C", "N"}
 SHORT, LONG = np.array([[4, 1.9], [6, 2.1]]), np.array([[4, 2.2], [6, 2.4]])
+OCTAHEDRON = POLYHEDRA["octahedron"][1]
 KNOWN = {("Fe", donor): SHORT if donor in ("O", "F") else LONG for donor in DONORS}
 
 
@@ -97,3 +99,50 @@ def test_the_stage_makes_a_table_and_goes_on_where_it_was(tmp_path, monkeypatch,
     assert "10 sites, 0 of them to be done" in capsys.readouterr().out
     assert pq.read_table(path).equals(first)
     assert next(complexes.plan(settings)).row["material_id"] == "complex Sc 0"
+
+
+def test_chelates_take_corners_that_are_near_each_other():
+    for i in range(50):
+        for _, taken in complexes._arms(["diamine"] * 2 + ["water"] * 2, OCTAHEDRON, np.random.default_rng(i)) or []:
+            assert len(taken) == 1 or taken[0] @ taken[1] == pytest.approx(0)
+
+
+def test_corners_of_polyhedra_keep_apart():
+    for name, (_, corners) in POLYHEDRA.items():
+        corners = corners / np.linalg.norm(corners, axis=1, keepdims=True)
+        cosines = corners @ corners.T - 3 * np.eye(len(corners))
+        assert np.degrees(np.arccos(cosines.max())) > (80 if len(corners) < 7 else 71), name
+
+
+def test_an_axis_of_its_own_is_z(monkeypatch):
+    for name, value in (("AXIAL", 1.0), ("STRETCH", (1.2, 1.2)), ("UNEQUAL", 0.0)):
+        monkeypatch.setattr(complexes, name, value)
+    site = complexes._assembled("Fe", 0, [("water", c[None]) for c in OCTAHEDRON], KNOWN, np.random.default_rng(0))
+    away = np.sort(site.structure.distance_matrix[0])[1:]
+    assert away == pytest.approx([2.1] * 4 + [1.2 * 2.1] * 2)
+
+
+def test_ligands_keep_apart():
+    found = 0
+    for i in range(400):
+        rng = np.random.default_rng(i)
+        arms = complexes._arms(complexes._kinds("Fe", "octahedron", 6, rng) or [], OCTAHEDRON, rng)
+        site = complexes._assembled("Fe", i, arms, KNOWN, rng) if arms else None
+        if site is not None:
+            sizes, donors = zip(*((len(LIGANDS[kind].names), LIGANDS[kind].donors) for kind, _ in arms), strict=True)
+            owner, donor = (
+                np.repeat(range(len(arms)), sizes),
+                np.concatenate([np.arange(n) < d for n, d in zip(sizes, donors, strict=False)]),
+            )
+            apart = site.structure.distance_matrix[1:, 1:] + 9 * (owner[:, None] == owner)
+            assert apart.min() > 1.9
+            assert (apart + 9 * ~(donor[:, None] & donor)).min() > 2.1
+            found += 1
+    assert found > 50
+
+
+def test_distances_are_those_of_the_donor_alone(monkeypatch):
+    row = {"material_id": "mp-1", "site_index": 0, "absorber": "Fe", "cn": 4, "neighbours": "O:1.9 O:2.0 Cl:2.3 Cl:2.3"}
+    monkeypatch.setattr(complexes, "clear_sites", lambda _: pd.DataFrame([row]))
+    found = {pair: some.tolist() for pair, some in complexes.distances(None).items()}
+    assert found == {("Fe", "O"): [[4, pytest.approx(1.95)]], ("Fe", "Cl"): [[4, pytest.approx(2.3)]]}

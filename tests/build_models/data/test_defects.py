@@ -1,6 +1,7 @@
 """Vacancies, supports, dopants and sheets: their atoms, and their spectra by the real FEFF8L."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -164,3 +165,23 @@ def test_the_stage_makes_a_table_and_goes_on_where_it_was(settings, capsys):
     train = replace(settings.train, tables=(str(settings.out / "metal.parquet"),))
     with pytest.raises(config.ConfigError, match="no metal beside it"):
         next(defects.plan(replace(settings, train=train)))
+
+
+def test_no_cluster_sees_another():
+    cluster = defects.boxed(["Fe", "O"], np.array([(0, 0, 0), (0, 0, 2.0)]))
+    assert cluster.lattice.a - 2 > config.FeffSettings().cluster_radius
+
+
+def test_sites_are_parents_where_their_number_is_clear(tmp_path):
+    row = {"site_index": 0, "absorber": "Fe", "formula": "FeO", "cn": 6, "cn_values": [6, 5], "neighbours": "O:2.0"}
+    rows = [row | {"material_id": f"mp-{i}", "cn_weights": [p, 1 - p]} for i, p in enumerate((0.9, 0.7))]
+    table.write(tmp_path / "t.parquet", pa.Table.from_pylist(rows, schema=table.SCHEMA), {})
+    found = defects.clear_sites(SimpleNamespace(tables=[tmp_path / "t.parquet"]))
+    assert found["material_id"].tolist() == ["mp-0"]
+
+
+def test_chlorine_upon_a_sheet_is_farther_than_oxygen():
+    bonds = [word.split(":") for i in range(60) for word in
+             defects._of_sheet("Fe", i, 7.1, np.random.default_rng(i)).row["neighbours"].split()]  # fmt: skip
+    chlorine = [float(d) for symbol, d in bonds if symbol == "Cl"]
+    assert 2.09 < min(chlorine) < max(chlorine) < 2.51

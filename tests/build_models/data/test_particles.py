@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from larch import Group
 from larch.xafs import xftf
+from pymatgen.core import Element
 
 from build_models.__main__ import main
 from build_models.config import FeffSettings
@@ -185,3 +186,49 @@ def test_the_stage_goes_on_where_it_was_and_leaves_out_particles_with_a_failed_s
     assert np.isfinite(np.array(found["chi_debye"].to_pylist(), float)).all()
     said = table.provenance(config.out / "particles.parquet")
     assert (said["rows"], said["materials"]) == (len(found), 2)
+
+
+@pytest.mark.parametrize(
+    ("lattice", "shape", "ratio"),
+    [("fcc", "hemisphere", 0), ("bcc", "sphere", 0), ("hcp", "sphere", 1.587), ("hcp", "sphere", 1.856)],
+)
+def test_the_nearest_distance_of_a_crystal_is_one(lattice, shape, ratio):
+    assert np.sort(np.linalg.norm(shape_points(lattice, shape, ratio)[0], axis=1))[1] == pytest.approx(1)
+
+
+def test_alloys_are_as_large_as_their_atoms():
+    second = {tuple(metals): metals for metals, *_ in ALLOYS}
+    seen = 0
+    for one in islice(plan(1), ROUND):
+        metals = second.get(
+            tuple(metals) if (metals := next((m for m in second if set(m) == set(one.symbols)), ())) else ()
+        )
+        if metals and len(one.points) > 80:
+            share = (one.symbols == metals[1]).mean()
+            first, other = (Element(metal).metallic_radius for metal in metals)
+            expected = 2 * (first + share * (other - first)) * (0.97 if one.lattice == "bcc" else 1)
+            assert one.nearest == pytest.approx(expected, rel=1e-2), one.name
+            seen += 1
+    assert seen == 2 * len(ALLOYS)
+
+
+def nearest_of(lattice: str, a: float, c: float) -> float:
+    return {"fcc": a / 2**0.5, "bcc": a * 3**0.5 / 2, "hcp": min(a, (a**2 / 3 + c**2 / 4) ** 0.5)}[lattice]
+
+
+def test_pure_metals_are_as_large_as_their_crystals():
+    crystals = {(m[0], lattice, round(nearest_of(lattice, a, c), 4)) for m, lattice, a, c in METALS}
+    pieces = list(particles.bulk())
+    assert {(one.symbols[0], one.lattice, round(one.nearest, 4)) for one in pieces} == crystals
+    pure = [one for one in islice(plan(1), ROUND) if len(set(one.symbols)) == 1 and len(one.points) > 80]
+    assert {(one.symbols[0], one.lattice, round(one.nearest, 4)) for one in pure} == crystals
+    for one in pieces:
+        ((site, weight),) = one.sites(one.symbols[0], 8, np.random.default_rng(0)).items()
+        assert (weight, np.linalg.norm(one.points[site])) == (1, pytest.approx(0))
+        assert one.neighbours(1.2)[site] in (12, 14)
+
+
+def test_no_particle_sees_another():
+    for one in islice(plan(1), 10):
+        box = one.structure()
+        assert box.lattice.a - np.ptp(box.cart_coords, axis=0).max() > 2 * FeffSettings().cluster_radius

@@ -125,3 +125,18 @@ def test_prediction_sets_by_hand():
     assert prediction_set(p, classes, 0.9) == [5]  # never empty
     assert prediction_set(p, classes, 0.05) == [4, 5, 6, 8]
     assert prediction_set(p, classes, np.array([0.04, 0.7, 0.7, 0.04])) == [4, 5, 8]  # a threshold for each
+
+
+def test_a_number_that_few_have_is_in_each_set():
+    p = np.zeros((100, 16))
+    p[:, 5] = np.arange(1, 101) / 100
+    fitted = calibrate.fit_thresholds(p, np.full(100, 6), np.full(100, "Fe"), np.full(16, 1 / 16))
+    assert fitted["each"] == pytest.approx([0.0] * 5 + [0.1] + [0.0] * 10)
+
+
+def test_what_contradicts_its_composition_is_so_after_calibration():
+    first, second, cn = two_witnesses()
+    shy = temper(first, 0.4)
+    fitted = calibrate.fit(shy, cn, np.full(len(cn), "Fe"), {"formula": second})
+    below = agreement(temper(shy, fitted["power"]), second) < fitted["formula"]["agreement"]
+    assert below.mean() == pytest.approx(0.005, abs=0.001)

@@ -71,3 +71,33 @@ def test_a_site_is_not_known_by_others_of_its_formula():
     assert shells.held_out(arrays) == {"sites": 6, "said": 4, "right": 4}  # of Fe3Al four others are known: too few
     arrays["shell_counts"][5] = 8, 0
     assert shells.held_out(arrays) == {"sites": 6, "said": 1, "right": 0}
+
+
+def around(*oxygen: tuple[float, float, float]) -> Structure:
+    return Structure(Lattice.cubic(20), ["Cu", *["O"] * len(oxygen)], [(0, 0, 0), *oxygen], coords_are_cartesian=True)
+
+
+def test_a_second_shell_is_near_the_mean_of_the_first():
+    site = around(*[(1.95 * s, 0, 0) for s in (1, -1)], *[(0, 1.95 * s, 0) for s in (1, -1)],
+                  *[(0, 0, 2.05 * s) for s in (1, -1)], *[(0, 1.74 * s, 1.74) for s in (1, -1)])  # fmt: skip
+    assert shells.count(site, 0, "O8")[0].tolist() == [6, 2]
+
+
+def test_metals_count_among_metalloids():
+    silicide = Structure(Lattice.cubic(2.81), ["Fe", "Si"], [[0, 0, 0], [0.5] * 3])
+    assert shells.count(silicide, 0, "Si8")[0].tolist() == [8, 6]
+
+
+def test_each_number_is_asked_for_itself():
+    six = {
+        "index": np.arange(6.0)[:, None] * np.ones((1, 24)),
+        "element": np.zeros(6, np.int8),
+        "cn": np.full(6, 8, np.int8),
+        "site": np.array([f"mp-{i} site 0" for i in range(6)]),
+        "formula": np.array(["Fe3Al", "Fe3Si", "FeCo", "Fe3Co", "FeSi", "FeAl"]),
+        "shell_counts": np.array([[8, 6]] * 6, np.int8),
+        "shell_distances": np.ones((6, 2), np.float16),
+    }
+    four = six | {"cn": np.full(6, 4, np.int8), "shell_counts": np.array([[4, 2]] * 6, np.int8)}
+    both = {name: np.concatenate([six[name], four[name]]) for name in six}
+    assert shells.held_out(both) == {"sites": 12, "said": 12, "right": 12}

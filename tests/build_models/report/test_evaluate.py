@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -309,3 +310,46 @@ def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatc
     monkeypatch.setattr(train, "fit_missing", lambda _: pytest.fail("trained first"))
     with pytest.raises(config.ConfigError, match=r"keep = '.*nowhere': it holds no finished models"):
         evaluate.run(settings)
+
+
+def test_composition_is_scored_with_the_spectrum():
+    data = synthetic.dataset(160)
+    fold = np.arange(160) % 4
+    nothing, told = np.full((160, 16), 1 / 16), np.full((160, 16), 0.1 / 15)
+    told[np.arange(160), data.cn - 1] = 0.9
+    found = evaluate.summarise(
+        data, fold, {"shipped": {"realistic": {"phase": nothing, "forest": nothing}}}, {"formula": told}
+    )
+    assert found["shipped"]["realistic"]["phase"]["all"]["accuracy"] < 0.5
+    assert found["with formula"]["realistic"]["phase"]["all"]["accuracy"] == 1
+    assert "forest" not in found["with formula"]["realistic"]
+
+
+def test_each_test_is_asked_with_its_own_spectra(run, monkeypatch):
+    def fit(*_):
+        return SimpleNamespace(reads="magnitude", predict=lambda x: x)
+
+    monkeypatch.setitem(evaluate.COMPARED, "formula", {"shipped": replace(BY_HEART["shipped"], method=fit)})
+    said = evaluate.cross_validate(run, "formula")["shipped"]
+    for name in evaluate.TESTS:
+        expected = run.spectra(name).inputs("magnitude", 0, np.arange(160))
+        np.testing.assert_array_equal(said[name]["forest"], expected)
+
+
+def test_where_the_sample_agrees_p_stays():
+    p, density = np.eye(16)[[5]] * 0.9 + 0.1 / 16, np.zeros((1, len(GRID)))
+    density[0, GRID == 6.25] = 1
+    assert evaluate._lowered(p, density) == pytest.approx(p, abs=2e-3)
+    density[0, :] = GRID == 6.75
+    assert evaluate._lowered(p, density).max() < 0.1
+
+
+def test_misled_by_one_is_misled(run, monkeypatch):
+    mean, _ = run.samples("test").truth(0).T
+    p, says = np.eye(16)[np.round(mean).astype(int)], np.zeros((len(mean), sum(HEADS)))  # one more than the mean
+    says[:, [0, len(GRID) + ONE]] = 1
+    answers = {"samples": {"phase": p}, "realistic": {"phase": p}}
+    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
+    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
+    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"samples": says})
+    assert evaluate.misled(run)["phase"] == 1

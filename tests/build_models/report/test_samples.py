@@ -11,6 +11,7 @@ from build_models.learn import train
 from build_models.learn.samples import Untold
 from build_models.report import samples, scores
 from build_models.run import Run
+from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import HEADS, ONE, TOLD, told_columns
 from tests.build_models import synthetic
 
@@ -129,3 +130,24 @@ def test_without_a_spectrum_the_mean_of_the_absorber_is_said():
     mean, elements = np.array([4.0, 6, 8, 12, 2, 2]), np.array(["Fe", "Fe", "Fe", "Ni", "Ni", "Ni"])
     said = scores.of_the_absorber(mean, elements, np.array([0, 1, 1, 0, 1, 1]), np.mean)
     assert said.tolist() == [7, 4, 4, 2, 12, 12]
+
+
+def test_groups_of_samples_are_what_they_are_called(run, monkeypatch):
+    tested = np.flatnonzero(run.anchors.tested)
+    n, number = len(tested), np.arange(len(run.anchors))
+    says = np.zeros((len(run.anchors), sum(HEADS)))
+    says[tested, 0] = number[:n]
+    said = number[:n] % 3
+    monkeypatch.setattr(samples, "cross_validate", lambda *_: {"samples": says})
+    monkeypatch.setattr(samples, "out_of_fold", lambda *_: (said, np.zeros((n, 2))))
+    monkeypatch.setattr(samples.samples, "fit", lambda *_: {})
+    monkeypatch.setattr(samples.samples, "score", lambda says, *_: says[:, 0].astype(int).tolist())
+    found = samples.evaluate(run)[0]["complex"]
+    told, kind = run.samples("test").inputs("magnitude", 0, tested)[:, -TOLD:], run.samples("test").truth(0)[tested, 1]
+    s02, named = told[:, 0] > 0, told[:, 2:].any(1)
+    groups = {"all": said >= 0, "nothing told": ~s02 & ~named, "s02 told": s02 & ~named, "both told": s02 & named}
+    groups |= {"elements told": named & ~s02}
+    for i, name in enumerate(KINDS):
+        groups |= {name: kind == i, f"said: {name}": said == i}
+    for name, rows in groups.items():
+        assert found.get(name, []) == np.flatnonzero(rows).tolist(), name

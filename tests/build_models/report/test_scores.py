@@ -106,3 +106,10 @@ def test_who_is_sure_and_who_of_these_is_right():
     assert found["right"] == pytest.approx(2 / 3)
     assert found["mean"] == pytest.approx(0.9)
     assert found["calibration_error"] == pytest.approx((0.1 + 0.8 + 0.3 + 0) / 4)
+
+
+def test_the_calibration_error_of_some_rows_is_theirs(five):
+    p = certain([6, 4, 4, 12, 6])
+    sets = [[6]] * 5
+    assert scores.score(five, np.array([0, 2, 3]), p, sets)["calibration_error"] == pytest.approx(0)
+    assert scores.score(five, np.array([1, 4]), p, sets)["calibration_error"] == pytest.approx(1)

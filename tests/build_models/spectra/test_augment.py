@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from build_models.config import ConfigError
-from build_models.spectra import augment, copies
+from build_models.spectra import augment, background, copies
 from larch_cnpredict import features
+from larch_cnpredict.absorber import k_edge
+from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, KMAX_RANGE
 from tests.build_models import synthetic
 
+N = 4000
+WAVE = np.sin(4 * K_GRID).astype(np.float32)  # one shell at 2 Å
 ONLY_PRE_EDGE = replace(synthetic.PLAIN, pre_edge=augment.Augmentation().pre_edge)
 
 
@@ -112,3 +116,153 @@ def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
     fewer = replace(mixed, variants=mixed.variants[:, :2])
     with pytest.raises(ConfigError, match=r"metals need a table with chi.k. of 5 Debye temperatures"):
         augment.in_the_sample(fewer, np.arange(40), np.random.default_rng(0), how)
+
+
+def at_the_beamline(chi: np.ndarray = WAVE, n: int = N, kend: float = 18.0, **on) -> np.ndarray:
+    """The same spectrum n times, with some pieces of what a beamline does."""
+    spectra, how = np.tile(chi, (n, 1)).astype(np.float32), replace(synthetic.PLAIN, **on)
+    ends = np.full(n, kend)
+    return augment.at_the_beamline(spectra, np.full(n, "Fe"), ends, np.random.default_rng(0), how)
+
+
+def rms(chi: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.sqrt((chi[:, (low < K_GRID) & (high > K_GRID)] ** 2).mean(1))
+
+
+def test_a_first_shell_is_damped_by_its_own_sigma2():
+    one = replace(synthetic.dataset(40), variants=np.tile(WAVE, (40, 6, 1)), shell_end=np.full(40, 9.0))
+    how = replace(synthetic.PLAIN, thermal=True, cold=0.0, shell_sigma2=(0.005, 0.0))
+    chi = augment.in_the_sample(one, np.arange(40), np.random.default_rng(0), how)
+    low = K_GRID < 14  # beyond, the filter feels the end of the table
+    np.testing.assert_allclose(chi[:, low], np.tile(WAVE * np.exp(-2 * 0.005 * K_GRID**2), (40, 1))[:, low], atol=5e-3)
+    spread = augment.in_the_sample(
+        one, np.arange(40), np.random.default_rng(0), replace(how, shell_sigma2=(0.005, 0.6))
+    )
+    sigma2 = -np.log(rms(spread, 7, 9) / rms(WAVE[None], 7, 9)) / 2 / 64
+    assert np.log(sigma2).std() == pytest.approx(0.6, rel=0.25)
+    cold = augment.in_the_sample(one, np.arange(40), np.random.default_rng(0), replace(how, cold=1.0))
+    assert (rms(cold, 7, 9) > rms(WAVE[None] * np.exp(-0.005 * K_GRID**2), 7, 9)).all()  # half of it or less
+
+
+def test_what_is_near_0_k_is_damped_less_beyond_the_first_shell_too():
+    steps = np.arange(6.0, dtype=np.float32)[None, :, None] * WAVE  # 0, and more the softer the lattice
+    table = replace(synthetic.dataset(300), variants=np.tile(steps[0], (300, 1, 1)), shell_end=np.zeros(300))
+    how = replace(synthetic.PLAIN, thermal=True)
+    warm, cold = (
+        augment.in_the_sample(table, np.arange(300), np.random.default_rng(0), replace(how, cold=share))
+        for share in (0.0, 1.0)
+    )
+    assert (rms(cold, 4, 12) < 0.51 * rms(warm, 4, 12)).all()
+
+
+def test_temperatures_lie_between_neighbours_in_stiffness():
+    table = replace(synthetic.dataset(300), shell_end=np.zeros(300))
+    order = np.array([0, 5, 4, 3, 2, 1])  # ideal, then 1000 K down to 200 K
+    variants = np.tile(order[None, :, None] * np.ones(361, np.float32), (300, 1, 1)).astype(np.float32)
+    drawn = augment._thermal(variants, np.random.default_rng(0))[:, 0]
+    assert (np.histogram(drawn, np.arange(6))[0] > 30).all()  # uniform over the five intervals
+    assert not np.isclose(drawn[:, None], [1.5, 2.5]).any()
+    variants[:, 1] = 100  # the softest; it stands next to 300 K alone
+    assert len(table) == 300
+    mixed = augment._thermal(variants, np.random.default_rng(0))[:, 0]
+    assert (mixed[drawn < 4] < 5).all()
+
+
+def test_amplitudes_are_in_their_bounds():
+    s02 = augment.draw_s02(N, np.random.default_rng(0), replace(synthetic.PLAIN, s02=(0.8, 1.0)))
+    assert (s02.min(), s02.max()) == (0.4, 1.2)
+    lost = rms(at_the_beamline(over_absorption=0.3), 3, 16) / rms(WAVE[None], 3, 16)
+    assert np.isclose(lost, 1).mean() == pytest.approx(0.7, abs=0.03)
+    assert 0.5 <= lost.min() < 0.52
+    assert lost.max() == pytest.approx(1)
+
+
+def test_mu0_falls_as_a_power_of_the_energy():
+    edge = k_edge("Fe")
+    power = -np.log(at_the_beamline(np.ones(361), mu0_power=3.0)) / np.log(1 + 3.81 * np.maximum(K_GRID, 1) ** 2 / edge)
+    here = K_GRID > 1
+    assert np.ptp(power[:, here], axis=1).max() < 1e-2
+    assert (power[:, here].min(), power[:, here].max()) == pytest.approx((0, 3), abs=0.02)
+
+
+def test_broadening_takes_more_of_what_is_farther():
+    near, far = (
+        np.sin(2 * r * K_GRID) * np.exp(-0.01 * (K_GRID - 9) ** 2) / np.maximum(K_GRID, 1) ** 2 for r in (2, 4)
+    )
+    lost = [-np.log(rms(at_the_beamline(c, 200, broadening=0.05), 6, 12) / rms(c[None], 6, 12)) for c in (near, far)]
+    assert lost[0].min() >= 0
+    assert lost[0].max() == pytest.approx(2 * 0.05 * 2, rel=0.1)
+    np.testing.assert_allclose(lost[1], 2 * lost[0], atol=5e-3)
+
+
+def test_distances_and_edges_move_the_right_way():
+    (shorter,) = at_the_beamline(n=1, stretch=(-0.02, 0.0))
+    np.testing.assert_allclose(shorter, np.sin(4 * 0.98 * K_GRID), atol=2e-2)
+    shift = augment._e0_shift(N, np.random.default_rng(0), replace(synthetic.PLAIN, pre_edge=(1.0, 15.0)))
+    assert (shift.min(), shift.max()) == pytest.approx((0, 15), abs=0.1)  # e0 too low: chi moves to higher k
+    some = augment._e0_shift(N, np.random.default_rng(0), replace(synthetic.PLAIN, e0_shift=(3.0, 5.0)))
+    assert (some.mean(), some.std()) == pytest.approx((3, 5), abs=0.3)
+
+
+def test_noise_is_as_said_at_ten_and_grows():
+    noise = at_the_beamline(np.zeros(361), noise=(1e-4, 1e-2))
+    level = rms(noise, 8, 12)
+    assert np.median(level) == pytest.approx(1e-3, rel=0.2)  # log-uniform
+    assert np.log(level).std() == pytest.approx(np.log(100) / 12**0.5, rel=0.1)
+    assert np.median(rms(noise, 14, 18) / rms(noise, 2, 4)) > 2
+    ours = noise / level[:, None]
+    neighbours = (ours[:, 100:-1] * ours[:, 101:]).mean(1)
+    assert neighbours.max() > 0.35
+    assert neighbours.mean() > 0.15
+
+
+def test_glitches_are_one_or_two_points_of_some_spectra():
+    off = at_the_beamline(np.zeros(361), glitches=0.2) != 0
+    assert off.any(1).mean() == pytest.approx(0.19, abs=0.02)
+    assert off.sum(1).max() == 2
+    assert not off[:, :60].any()
+
+
+def test_residue_is_slow_and_falls():
+    slow = at_the_beamline(np.zeros(361), residue=0.02)
+    assert (rms(slow, 2, 6) > rms(slow, 12, 18)).mean() > 0.97
+    power = np.abs(np.fft.rfft(slow * np.hanning(361), 1024)) ** 2
+    r = augment.R_OF_FFT
+    inside = power[:, r < 1.6].sum(1) / power.sum(1)
+    assert inside.min() > 0.95
+    assert (r[power.argmax(1)] > 0.7).mean() > 0.2  # as far as what has R of a short bond
+
+
+def test_where_transforms_and_data_end():
+    kmax, kend = augment.limits(N, np.random.default_rng(0), KMAX_RANGE)
+    assert np.isclose(kmax, KMAX_DEFAULT).mean() == pytest.approx(0.5, abs=0.03)
+    assert (kmax.min(), kmax.max()) == pytest.approx(KMAX_RANGE, abs=0.1)
+    assert np.isclose(kend, kmax).mean() == pytest.approx(0.5, abs=0.04)
+    assert (kend - kmax).max() == pytest.approx(3, abs=0.06)
+
+
+def test_autobk_reads_as_far_as_the_data(monkeypatch):
+    asked = []
+    monkeypatch.setattr(background, "remove", lambda chi, kend, rng: asked.append(kend) or chi)
+    at_the_beamline(n=3, kend=11.0, autobk=True)
+    at_the_beamline(n=3)
+    assert [kend.tolist() for kend in asked] == [[11.0] * 3]
+
+
+def test_far_shells_are_weakened_and_the_first_is_not():
+    near, far = np.sin(2 * 2 * K_GRID), np.sin(2 * 5 * K_GRID)
+    end, envelope = np.full(50, 3.0), np.exp(-0.02 * (K_GRID - 9) ** 2) / np.maximum(K_GRID, 1) ** 2
+    for wave, low, high in ((near, 0.97, 1.03), (far, 0.04, 0.63)):
+        chi = np.tile(wave * envelope, (50, 1)).astype(np.float32)
+        left = rms(augment.weaken_far_shells(chi, end, np.random.default_rng(0)), 6, 12) / rms(chi, 6, 12)
+        assert ((left > low) & (left < high)).all()
+
+
+def test_a_mixture_of_sites_has_their_mixture_of_labels():
+    chi, labels = np.eye(6, 361, dtype=np.float32), np.eye(6, 16, dtype=np.float32)
+    mixed, told = augment.mix_sites(chi, labels, np.array([0, 0, 0, 1, 1, 1]), np.random.default_rng(0), 1.0)
+    np.testing.assert_allclose(mixed[:, :6], told[:, :6])
+    assert (told.argmax(1) == np.arange(6)).all()  # at most half is another's
+    assert not told[:3, 3:6].any()
+    assert not told[3:, :3].any()
+    assert (told.max(1) < 1).any()

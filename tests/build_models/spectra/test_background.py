@@ -7,6 +7,7 @@ from larch.xafs import autobk
 
 from build_models.spectra import augment, background
 from larch_cnpredict import features
+from larch_cnpredict.features import K_GRID
 
 
 @pytest.mark.feff
@@ -29,3 +30,19 @@ def test_the_spline_is_that_of_larchs_autobk(data, kend, rbkg, kweight, monkeypa
         larch, mine, before = np.abs(features.chir(spectra, limits, 2))
         assert np.linalg.norm(larch - mine) < 0.02 * np.linalg.norm(larch)
         assert np.linalg.norm(larch - mine) < 0.3 * np.linalg.norm(larch - before)
+
+
+def test_each_spectrum_loses_the_spline_of_its_own_end_and_choice():
+    rng, kend = np.random.default_rng(0), np.array([9.49, 14.02, 16.49] * 20)
+    chi = rng.normal(size=(60, 361)).astype(np.float32)
+    lost, used = chi - background.remove(chi, kend, rng), set()
+    for one, before, end in zip(lost, chi, [9.5, 14.0, 16.5] * 20, strict=True):
+        off = []
+        for choice in background.CHOICES:
+            basis, values = background.operator(end, *choice)
+            expected = np.pad(basis @ (values @ before[: len(basis)]), (0, 361 - len(basis)))
+            off.append(np.abs(one - expected).max())
+        assert min(off) < 1e-4
+        assert not one[end + 0.02 < K_GRID].any()
+        used.add(background.CHOICES[np.argmin(off)])
+    assert len(used) > 8

@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from build_models.config import ConfigError
+from build_models.data import table
 from build_models.spectra import dataset
 from larch_cnpredict import features
+from larch_cnpredict.features import K_GRID
 
 
 @pytest.mark.feff
@@ -51,6 +53,42 @@ def test_a_table_with_a_chi_that_is_no_number_is_refused(spectra_table, tmp_path
     pq.write_table(bad, tmp_path / "bad.parquet")
     with pytest.raises(ConfigError, match=r"bad\.parquet has chi"):
         dataset.load([tmp_path / "bad.parquet"])
+
+
+ROW = {
+    "site_index": 0, "absorber": "Fe", "formula": "FeOF", "prototype": "", "multiplicity": 1, "n_sites": 3, "cn": 4,
+    "cn_values": [4, 6, 17], "cn_weights": [0.6, 0.2, 0.2], "neighbours": "O:1.900 F:1.950 O:2.000 F:2.100",
+    "chi_static": np.sin(4 * K_GRID).astype(np.float16), "chi_debye": [],
+}  # fmt: skip
+
+
+def write(path, *rows: dict):
+    table.write(path, pa.Table.from_pylist([ROW | row for row in rows], schema=table.SCHEMA), {})
+    return path
+
+
+def test_a_table_without_debye_variants_by_hand(tmp_path):
+    first = write(tmp_path / "a", {"material_id": "mp-1"}, {"material_id": "mp-2", "neighbours": "Fe:2.5 O:2.6"})
+    again = write(
+        tmp_path / "b", {"material_id": "mp-1", "cn": 6}, {"material_id": "mp-3", "neighbours": "Fe:2.5 Al:2.6"}
+    )
+    single = write(tmp_path / "c", {"material_id": "mp-4"})
+    read = dataset.load([first], extra=[again], single=[single])
+    assert read.sites.tolist() == [f"mp-{i} site 0" for i in (1, 2, 3, 4)]
+    assert read.cn.tolist() == [4, 4, 4, 4]  # a site that two tables hold is that of the first
+    assert (read.extra.tolist(), read.single.tolist()) == ([False] * 2 + [True] * 2, [False] * 3 + [True])
+    assert read.labels[0, [3, 5]] == pytest.approx([0.75, 0.25])  # 17 is no class
+    assert read.weight[0] == pytest.approx(0.6)
+    assert (read.shell[0], read.shell_end[0]) == ("O2 F2", 2.1)
+    assert read.metallic.tolist() == [False, False, True, False]
+    mixing = read.mixing_groups
+    assert (mixing[0] == mixing[3], mixing[1] == mixing[2], mixing[0] == mixing[1]) == (True, True, False)
+    damped = [np.sin(4 * K_GRID) * np.exp(-2 * sigma2 * K_GRID**2) for sigma2 in (0, 0.012, 0.009, 0.006, 0.004, 0.002)]
+    np.testing.assert_allclose(read.variants[0], damped, atol=1e-3)
+    moved = dataset.load(
+        [write(tmp_path / "d", {"material_id": "mp-1"}, {"material_id": "mp-2", "neighbours": "Fe:2.5 O:2.6"})]
+    )
+    assert moved.digest == dataset.load([first]).digest != read.digest
 
 
 def test_extra_rows_change_no_fold_but_follow_their_key():

@@ -175,3 +175,84 @@ def test_a_site_that_is_a_defect_too_begins_no_sample_twice():
     anchors = Anchors.of(data, np.arange(40) % 2, (), 2, 0, again)
     for site in again.sites:
         assert anchors.defect[anchors.data.sites == site].tolist() == [True]
+
+
+def test_shares_by_hand():
+    shares = samples._shares(20000, np.random.default_rng(0))
+    assert shares.sum(1) == pytest.approx(1)
+    mixed, third = shares[:, 0] < 1, shares[:, 2] > 0
+    assert mixed.mean() == pytest.approx(samples.MIXED, abs=0.02)
+    assert third[mixed].mean() == pytest.approx(samples.THIRD, abs=0.02)
+    assert shares[mixed & ~third, 0].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_particle_has_one_more_sigma2(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 0.0)
+    every = replace(anchors, particle=np.ones(len(anchors), bool))
+    chi = samples.draw(every, none_of(every), np.random.default_rng(0), PLAIN)[0]
+    here = np.abs(WAVE) > 0.5
+    left = chi[:, here] / WAVE[here] / every.numbers[:, None]
+    sigma2 = -np.log(left) / 2 / np.maximum(K_GRID[here], 1) ** 2
+    late = K_GRID[here] > 4
+    np.testing.assert_allclose(sigma2[:, late] - np.median(sigma2[:, late], axis=1)[:, None], 0, atol=2e-5)
+    assert np.median(sigma2[:, late], axis=1).mean() == pytest.approx(samples.DISORDER, rel=0.2)
+
+
+def test_small_particles_are_called_so_and_have_weak_far_shells(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 0.0)
+    monkeypatch.setattr(samples, "SMALL", 0.5)
+    near = replace(anchors, data=replace(anchors.data, shell_end=np.full(len(anchors), 0.5)))
+    chi, *_, kind = samples.draw(near, none_of(near), np.random.default_rng(0), PLAIN)
+    weaker = height(chi) < 0.98 * near.numbers
+    assert (weaker == (kind == PARTICLE)).all()
+    assert weaker.mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_few_particles_make_no_particle_of_a_sample(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 1.0)
+    monkeypatch.setattr(samples, "DISORDER", 0.0)
+    monkeypatch.setattr(samples, "SAME_CRYSTAL", 0.0)
+    half = replace(anchors, particle=np.arange(len(anchors)) % 2 == 0)
+    mark = replace(half.data, variants=(half.particle[:, None, None] * WAVE * np.ones((1, 6, 1))).astype(np.float32))
+    chi, *_, kind = samples.draw(replace(half, data=mark), none_of(half), np.random.default_rng(0), PLAIN)
+    share = height(chi)  # of particles
+    assert ((share > 0.1) & (share < 0.45)).any()
+    np.testing.assert_array_equal(kind == PARTICLE, share > 0.5)
+
+
+def test_elements_of_what_is_not_in_it_are_not_told(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 0.0)
+    formulas = np.array([f"Fe{i}O{'SeTeSi'[i % 3 * 2 :][:2]}" for i in range(1, len(anchors) + 1)])
+    own = replace(anchors, data=replace(anchors.data, formulas=formulas))
+    there = samples.draw(own, none_of(own), np.random.default_rng(0), PLAIN)[3][:, 2:] > 0
+    named = there.any(1)
+    np.testing.assert_array_equal(there[named], own.there[named])
+
+
+def test_each_copy_draws_anew(anchors, tmp_path):
+    made = samples.make(tmp_path / "two", anchors, none_of(anchors), PLAIN, 2, 0)
+    first, second = made.truth(0), made.truth(1)
+    assert (first[:, 0] != second[:, 0]).mean() > 0.3
+    again = samples.make(tmp_path / "one", anchors, none_of(anchors), PLAIN, 1, 0)
+    np.testing.assert_array_equal(again.truth(0), first)
+
+
+def test_most_of_what_is_mixed_is_simple(anchors, monkeypatch):
+    kinds = ["FeO", "CaFeSiO4", "KFeSi3O8", "NaFeSi2O6"]
+    formulas = np.random.default_rng(0).choice(kinds, len(anchors))
+    data = replace(anchors.data, formulas=formulas)
+    one_side = replace(anchors, data=data, fold=np.zeros((len(anchors), 2), int))
+    monkeypatch.setattr(samples, "SAME_CRYSTAL", 0.0)
+    partners = samples._partners(one_side, none_of(one_side), np.random.default_rng(0), 2)
+    simple = (formulas == "FeO")[partners].mean()
+    every = (formulas == "FeO").mean()
+    assert simple == pytest.approx(samples.SIMPLE + (1 - samples.SIMPLE) * every, abs=0.06)
+
+
+def test_several_is_by_the_standard_deviation(anchors, monkeypatch):
+    monkeypatch.setattr(samples, "MIXED", 1.0)
+    monkeypatch.setattr(samples, "THIRD", 0.0)
+    two = anchors.take(np.flatnonzero(anchors.numbers != 6))
+    *_, mean, kind = samples.draw(two, none_of(two), np.random.default_rng(0), PLAIN)
+    share = np.clip((mean - 4) / 8, 0, 1)
+    np.testing.assert_array_equal(kind != ONE, 8 * np.sqrt(share * (1 - share)) >= samples.SPREAD)
