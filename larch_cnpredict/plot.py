@@ -151,7 +151,7 @@ def shade(axes: Axes, spectrum: Spectrum, importance_r: np.ndarray, importance: 
     if shades.max() <= SOME:
         return "no single part of R carries the answer"
     lost = 100 * (1 - np.exp(-shades.max()))
-    return f"red: what the answer rests on; without the darkest part p falls by {lost:.0f} %"
+    return f"red: what the answer rests on; darkest: without it p falls by {lost:.0f} %"
 
 
 def draw_probabilities(axes: Axes, answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:

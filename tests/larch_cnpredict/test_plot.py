@@ -75,7 +75,7 @@ def test_how_much_the_darkest_part_carries_is_said_as_explain_says_it(measured, 
     lost = 100 * (1 - np.exp(-group.cn_predict.importance.max()))
     assert f"without it {100 - lost:.0f}% of p are left" in said
     title = plot_cn(group).axes[0].get_title()
-    assert title == f"red: what the answer rests on; without the darkest part p falls by {lost:.0f} %"
+    assert title == f"red: what the answer rests on; darkest: without it p falls by {lost:.0f} %"
     group.cn_predict.importance[:] = 0.01
     assert plot_cn(group).axes[0].get_title() == "no single part of R carries the answer"
 

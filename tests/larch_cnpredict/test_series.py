@@ -14,12 +14,6 @@ from larch_cnpredict.scans import series_names
 from larch_cnpredict.series import STYLES, cn_series
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    pyplot.close("all")
-
-
 @pytest.fixture
 def foils(measured):
     """Three groups whose numbers, times and temperatures run in different directions."""

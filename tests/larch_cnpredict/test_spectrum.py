@@ -130,11 +130,12 @@ def test_a_transform_that_stops_below_the_models_can_be_overruled(measured):
     assert read_spectrum(measured(**{**TRAINING, "kmax": 4}), Request(transform="training")).kmax == 12
 
 
-def test_a_longer_fourier_transform_is_known_by_its_record_alone(measured):
+@pytest.mark.parametrize("changed", [{"window": "parzen"}, {"dk": 2.0}, {"kmin": 2.5}, {"kweight": 3}, {"nfft": 4096}])
+def test_another_transform_is_known_by_its_record_alone(measured, changed):
     group = measured("Cu_foil")
     alone = Group(r=group.r, chir_mag=group.chir_mag, e0=group.e0, callargs=Group(xftf=dict(group.callargs.xftf)))
     assert not transformed(read_spectrum(alone))
-    alone.callargs.xftf["nfft"] = 4096
+    alone.callargs.xftf.update(changed)
     with pytest.raises(errors.TransformError, match="was made with"):
         read_spectrum(alone)
 

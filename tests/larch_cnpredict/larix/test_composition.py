@@ -79,4 +79,4 @@ def test_s02_of_a_foil_on_the_tab(shared, athena, raw):
     assert f", reference={float(s02)!r}" in seen["buffer"]
     kept, refused = seen["no foil"]
     assert kept == s02
-    assert "is it a foil, and thin enough?" in refused
+    assert "so it is no thin foil of that metal" in refused
