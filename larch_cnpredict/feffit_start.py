@@ -11,6 +11,7 @@ from larch.fitting import param, param_group
 from larch.xafs import feffit, feffit_dataset, feffit_transform
 from xraydb import atomic_number, atomic_symbol
 
+from . import composition
 from .absorber import as_number
 from .composition import NOBLE
 from .errors import BadArrayError, InputError, MissingArrayError, OptionError, boundary
@@ -101,16 +102,22 @@ def common_neighbour(answer: Prediction) -> tuple[str, float]:
     # votes, by row of the periodic table: EXAFS tells these apart, hardly the elements of one
     rows: dict[int, Counter[str]] = defaultdict(Counter)
     shells = [dict(re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"])) for site in answer.neighbours]
-    told = {symbol for shell in shells for symbol in shell if symbol != "H"}
-    told &= set(re.findall("[A-Z][a-z]?", answer.composition))
+    told: set[str] = set()
+    if answer.composition:
+        kind = "formula" if answer.request.elements is None else "elements"
+        told = {symbol for shell in shells for symbol in shell if symbol != "H"}
+        told &= set(composition.read(kind, answer.composition, "it", answer.element).amounts)
+    votes = 0
     for shell in shells:
-        atoms = {symbol: int(n) for symbol, n in shell.items() if symbol != "H" and (not told or symbol in told)}
+        atoms = {symbol: int(n) for symbol, n in shell.items() if symbol != "H"}
+        votes += bool(atoms)
         for symbol, n in atoms.items():
-            rows[np.searchsorted(NOBLE, atomic_number(symbol))].update({symbol: n / sum(atoms.values())})
+            if not told or symbol in told:
+                rows[np.searchsorted(NOBLE, atomic_number(symbol))].update({symbol: n / sum(atoms.values())})
     if not rows:
         raise OptionError("neighbour", None, "the element of the neighbours, such as 'O': no known site tells it")
     row = max(rows.values(), key=Counter.total)
-    return row.most_common(1)[0][0], row.total() / sum(map(Counter.total, rows.values()))
+    return row.most_common(1)[0][0], row.total() / votes
 
 
 def start(group: Group, answer: Prediction, path: Group, s02: float | None, deltar: float = 0.0) -> tuple[Group, Group]:

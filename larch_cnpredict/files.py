@@ -22,8 +22,9 @@ _MU = (
 _I0 = ("i0", "io", "ic0", "monitor")
 _TRANSMITTED = ("itrans", "it", "i1", "itr", "ic1", "trans", "transmission")
 _FLUORESCENCE = ("ifluor", "if", "ifl", "ifluo", "fluor", "fluorescence")
-_LONGER = r"(?:(?<=\d)(?!\d)|(?<=[a-z])(?![a-z])).*"  # i10 is no longer i1, and mur no longer mu
-_NO_LONGER = re.compile("norm|flat|.*ref")  # norm_factor, and what is of a reference
+# What makes a label longer and leaves it what it is: units and the like. mu_err, it_dark and i0_time are another thing.
+_UNIT = r"_*(?:k?ev|cps|ct?s|counts?|hz|[munp]?[av]|a_?u|arb\w*)?_*"
+_LONGER = rf"(?:{_UNIT}|_*(?:e|raw|avg|mean|sum|xanes|exafs|data|coefficient|chamber|detector)_*)"
 _NUMBER = r"[-+]?\d+(?:,\d+)?(?:[eE][-+]?\d+)?"
 _DECIMAL_COMMAS = re.compile(rf"^[ \t]*(?=.*,){_NUMBER}(?:[ \t;]+{_NUMBER})+[ \t]*$", re.MULTILINE)
 
@@ -100,11 +101,11 @@ def _columns(group: Group, path: Path) -> Group:
 
     def first(words: tuple[str, ...]) -> np.ndarray | None:
         longer = [name for name in data if any(re.fullmatch(word + _LONGER, name) for word in words)]
-        longer = [name for name in longer if not _NO_LONGER.match(name)]
         known = [word for word in words if word in data] or (longer if len(longer) == 1 else [])
         return data[known[0]] if known else None
 
-    k, chi = first(("k",)), first(("chi",))
+    named = (r"k(?:_*(?:a|ang\w*)_*1)?_*", r"chi(?:_*k)?_*")  # k(A^-1), chi(k)
+    k, chi = (next((data[one] for one in data if re.fullmatch(form, one)), None) for form in named)
     if k is not None and chi is not None:
         group.k, group.chi = k, chi
         return group
@@ -125,9 +126,11 @@ def _columns(group: Group, path: Path) -> Group:
             mu = fluorescence / i0
     elif mu is None and len(columns) == 2:
         mu = columns[1 - labels.index(label)]
-    units_apart = len(columns) > 2 and any(re.match("_|k?ev$", name) for name in labels[1:])
-    if mu is None or units_apart:  # to Larch, Energy (eV) is two labels: all that follow are of the wrong columns
-        what_to_do = "label columns, in one word each, as energy and mu (or energy, i0 and i1 or ifluor)"
+    if len(columns) > 2 and any(name[0] in "_ke" and re.fullmatch(_UNIT, name) for name in labels[1:]):
+        # to Larch, Energy (eV) is two labels: all that follow are of the wrong columns
+        raise FileError(path, f"units stand apart in its labels {', '.join(labels)}: write each label in one word")
+    if mu is None:
+        what_to_do = "label columns as energy and mu (or energy, i0 and i1 or ifluor)"
         raise FileError(path, f"none of its columns {', '.join(labels)} is known to be mu: {what_to_do}")
     order = np.argsort(energy, kind="stable")
     group.energy = energy[order] * (1000.0 if in_kev else 1.0)

@@ -75,7 +75,7 @@ def predict_cn(
     models : path, optional
         a folder of models made by build_models, instead of the shipped ones
     formula, elements : str, optional
-        what the sample is made of: formula='Na2CrO4' (brackets and hydrates too), or elements='Na Cr O' where the
+        what the sample is made of: formula='Na2CrO4' (brackets too, and 'CuSO4·5H2O'), or elements='Na Cr O' where the
         amounts are not known. The answer is then by spectrum and composition together, which is more often right, and
         a note says what the spectrum alone gives. It is in doubt where the two contradict each other. By default the
         Sample.stoichiometry of an XDI header; formula='' asks for the spectrum alone
@@ -243,7 +243,7 @@ def _predict_alike(
         if request.reference is not None:
             by_itself = f"with nothing told beside the spectrum: mean {untold[i].mean_text}"
             notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
-        if sample.kind == ONE_SITE and joint[i].max() >= LIKELY > said.max():
+        if not doubts and sample.kind == ONE_SITE and joint[i].max() >= LIKELY > said.max():
             notes = [LOWERED.format(numbers[i], joint[i].max(), sample.mean_text), *notes]
         if doubts or sample.kind != ONE_SITE:
             found["cn_shells"] = []

@@ -57,7 +57,8 @@ def _from_metadata(groups: Sequence[Any], name: str) -> tuple[list[float | None]
         if not changing:
             said = "nothing that is known of these spectra changes along the series"
         raise SeriesError(f"has no {name!r} that is a number or a time", said)
-    chosen = next((key for key, column in columns.items() if len(set(column) - {None}) > 1), next(iter(columns)))
+    change = [key for key, column in columns.items() if len(set(column) - {None}) > 1] or list(columns)
+    chosen = min(change, key=lambda key: len({pair[1] for pair in columns[key] if pair}) > 1)  # of one unit, if any is
     values = [None if pair is None else pair[0] for pair in columns[chosen]]
     units = list(dict.fromkeys(pair[1] for pair in columns[chosen] if pair))
     if len(units) > 1:

@@ -66,7 +66,6 @@ def read_spectrum(
     rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
-    digest.update(f"{rbkg}".encode())
     for part in (r, magnitude, k, chi):
         digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
     own = Spectrum(
@@ -85,8 +84,8 @@ def read_spectrum(
         notes=[*found, *remarks, *notes],
     )
     spectrum = reading.reread(source, own)
-    if spectrum.k is not own.k:  # what else it was read from
-        digest.update(np.ascontiguousarray(spectrum.chi).tobytes())
+    if spectrum.k is not own.k:  # what else it was read from, and what its note says
+        digest.update(f"{own.rbkg}".encode() + np.ascontiguousarray(spectrum.chi).tobytes())
     return replace(spectrum, fingerprint=digest.hexdigest()[:16])
 
 

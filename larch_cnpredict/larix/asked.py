@@ -6,6 +6,7 @@ from typing import Any
 from larch import Group
 
 from .. import composition
+from ..absorber import element_symbol
 from ..errors import CNPredictError
 from ..request import Request
 from .table import AUTO, PANEL, TITLES
@@ -46,15 +47,15 @@ def as_typed(asked: Request) -> dict[str, str]:
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def unlike(dgroup: Any, asked: Request, before: Request) -> str:
-    """What is asked of the group otherwise than before, by its name on the tab."""
-    header = composition.header_formula(dgroup)
+def unlike(dgroup: Any, before: Request) -> str:
+    """What stands on the tab otherwise than it would for what was asked before, by its name there."""
+    usual = {"absorber": AUTO, "formula": composition.header_formula(dgroup), "s02": ""}
+    now, then = options(dgroup), usual | as_typed(before)
 
-    def told(one: Request) -> tuple[Any, ...]:
-        return one.element, (one.elements, header if one.formula is None else one.formula), one.reference
+    def value(name: str, text: str) -> Any:
+        return s02_asked(text) if name == "s02" else text.strip()
 
-    pairs = zip(TITLES.values(), told(asked), told(before), strict=True)
-    return " and ".join(title for title, now, then in pairs if now != then)
+    return " and ".join(title for name, title in TITLES.items() if value(name, now[name]) != value(name, then[name]))
 
 
 def composition_asked(text: str, in_header: str) -> dict[str, str]:
@@ -62,7 +63,8 @@ def composition_asked(text: str, in_header: str) -> dict[str, str]:
     if text.strip() == in_header:
         return {}
     try:
-        several = len(composition.read("elements", text, "", re.split(r"\W", text.strip())[0]).amounts) > 1
+        first = re.split(r"[\s,;+-]+", text.strip())[0]
+        several = len(composition.read("elements", text, "", element_symbol(first) or first).amounts) > 1
     except CNPredictError:
         several = False
     return {"elements" if several else "formula": text.strip()}

@@ -194,7 +194,7 @@ class CNPanel(TaskPanel):
         if dgroup is None:
             return None, host.NO_GROUP
         found, problem = self.answers.stored(dgroup)
-        if found and not problem and (unlike := asked.unlike(dgroup, self.request(dgroup), found.request)):
+        if found and not problem and (unlike := asked.unlike(dgroup, found.request)):
             problem = f"Predict again: {unlike} changed since {found.headline} was predicted"
         return found, problem
 

@@ -57,6 +57,11 @@ def test_every_kind_of_file_gives_groups_that_can_be_predicted(project, session)
         ("energy mu_fluor mu_trans", lambda e, mu: (e, 3 * mu, mu)),
         ("energy mu_ref mu(E)", lambda e, mu: (e, 3 * mu, mu)),
         ("point mono_energy xmu", lambda e, mu: (np.arange(len(e)), e, mu)),
+        ("energy mu_err i0 it", lambda e, mu: (e, 0 * mu + 3, 0 * mu + 1e5, 1e5 * np.exp(-mu))),
+        ("energy mu_avg mu_std", lambda e, mu: (e, mu, 0 * mu)),
+        ("energy mu chi_2 k_2", lambda e, mu: (e, mu, 0 * mu, e)),
+        ("energy 2theta i0 it", lambda e, mu: (e, 0 * e + 9, 0 * mu + 1e5, 1e5 * np.exp(-mu))),
+        ("energy mu (err)", lambda e, mu: (e, mu, 0 * mu)),
         *(
             (f"energy {labels}", lambda e, mu: (e, np.full_like(mu, 1e5), 1e5 * np.exp(-mu)))
             for labels in ("I0(cts) I1(cts)", "i0_counts i1_counts", "ic0 ic1", "monitor trans", "Io It")
@@ -77,7 +82,7 @@ def test_columns_by_their_labels(measured, tmp_path, header, columns):
         ("energy i0 roi1", 8000, 9000, 3, "none of its columns energy, i0, roi1 is known to be mu: label columns"),
         ("", 8000, 9000, 3, "none of its columns col1, col2, col3 is known to be mu"),
         ("energy i0 if1 if2", 8000, 9000, 4, "none of its columns energy, i0, if1, if2 is known"),
-        ("Energy (eV) I0 I1 I2", 8000, 9000, 4, "none of its columns energy, _ev, i0, i1 is known to be mu"),
+        ("Energy (eV) I0 I1 I2", 8000, 9000, 4, "units stand apart in its labels energy, _ev, i0, i1: write each"),
         ("energy i10 i1000", 8000, 9000, 3, "is known to be mu"),
         ("point xmu", 1, 400, 2, "its first column goes from 1 to 400"),
         ("", 0, 14, 2, "its first column goes from 0 to 14: label columns of chi\\(k\\) as k and chi"),

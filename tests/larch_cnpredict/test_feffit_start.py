@@ -11,6 +11,7 @@ from larch.xafs import feffit, xftf
 
 from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
 from larch_cnpredict.feffit_start import common_neighbour, feff_path, start
+from larch_cnpredict.request import Request
 from tests.helpers import TRAINING, WRITTEN, contents
 
 
@@ -86,8 +87,11 @@ def test_the_neighbour_is_the_commonest_of_the_commonest_row(measured, shells, s
 
 def test_the_neighbour_is_of_the_composition_where_it_is_told(measured):
     answer = replace(predict_cn(measured()), neighbours=neighbours("F6", "O4", "F6", "H2"))
-    for composition, symbol in (("", "F"), ("CuO", "O"), ("Cu(OH)2", "O"), ("CuS", "F")):  # of CuS no site has any
-        assert common_neighbour(replace(answer, composition=composition))[0] == symbol
+    for told, symbol in (("", "F"), ("CuO", "O"), ("Cu(OH)2", "O"), ("CuS", "F")):  # of CuS no site has any
+        assert common_neighbour(replace(answer, composition=told))[0] == symbol
+    elements = replace(answer, composition="copper chlorine", request=Request(elements="copper chlorine"))
+    elements = replace(elements, neighbours=neighbours("O6", "O3 Cl1", "Cl1 O3", "H2"))
+    assert common_neighbour(elements) == ("Cl", pytest.approx(0.5 / 3))  # of all neighbours, not of those told
 
 
 @pytest.mark.feff

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from larch_cnpredict import errors, plot_cn_series, predict, predict_cn
 from larch_cnpredict.result import KINDS, PARTICLE, SEVERAL
-from larch_cnpredict.scans import series_names
+from larch_cnpredict.scans import positions, series_names
 from larch_cnpredict.series import STYLES, cn_series
 
 
@@ -202,3 +202,14 @@ def test_a_request_that_cannot_be_met_costs_its_own_groups_alone(measured, tmp_p
     made = cn_series([gone, good])
     assert made.groups == [good]
     assert "gone is missing" in made.left_out[0]
+
+
+def test_of_names_that_fit_one_of_a_single_unit_is_taken():
+    groups = [
+        Group(
+            filename=f"{i}.xdi", sample={}, attrs={"sample": {"temperature": text}, "scan": {"temperature_k": 300 + i}}
+        )
+        for i, text in enumerate(("300 K", "27 C"))
+    ]
+    values, label = positions(groups, "temperature")
+    assert (values, label) == ([300, 301], "temperature")
