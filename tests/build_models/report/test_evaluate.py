@@ -128,15 +128,6 @@ def learns_by_heart(monkeypatch):
     monkeypatch.setattr(composition, "EPOCHS", 60)
 
 
-def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run, learns_by_heart):
-    fold = run.schemes["formula"]
-    found = evaluate.baselines(run.data, fold, evaluate.by_composition(run, "formula")["formula"])
-    assert set(found) == {"majority", "composition"}
-    for values in found.values():
-        assert 0.15 < values["all"]["accuracy"] < 0.55  # a third by chance
-    assert (told(run, run.data.elements == "Fe", "formula") == (run.data.elements == "Fe")).all()
-
-
 def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run, learns_by_heart):
     """Extra sites are iron with six neighbours, all in one fold; the others, in two, have four and are few."""
     extra, fold = np.arange(160) >= 20, np.r_[np.arange(20) % 2, np.full(140, 1)]
@@ -353,3 +344,12 @@ def test_misled_by_one_is_misled(run, monkeypatch):
     monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
     monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"samples": says})
     assert evaluate.misled(run)["phase"] == 1
+
+
+def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run, learns_by_heart):
+    fold = run.schemes["formula"]
+    found = evaluate.baselines(run.data, fold, evaluate.by_composition(run, "formula")["formula"])
+    assert set(found) == {"majority", "composition"}
+    for values in found.values():
+        assert 0.15 < values["all"]["accuracy"] < 0.55  # a third by chance
+    assert (told(run, run.data.elements == "Fe", "formula") == (run.data.elements == "Fe")).all()
