@@ -71,14 +71,9 @@ def _label(group: Group, e0: float | None, near: str | None) -> tuple[str | None
     athena = element_symbol(getattr(getattr(params, "bkg", None), "z", None))
     athena_edge = _edge_name(getattr(getattr(params, "fft", None), "edge", None))
     guesses = [] if e0 is None else [_guess(e0)]
-    if (
-        near
-        and atsym
-        and atsym != near
-        and (atsym, edge) not in guesses
-        and (found := _automatic_e0(group)) is not None
-    ):
-        guesses.append(_guess(found))
+    if near and atsym not in (None, near) and (atsym, edge) not in guesses:
+        automatic = _automatic_e0(group)
+        guesses += [] if automatic is None else [_guess(automatic)]
     for symbol, shell in filter(None, guesses):
         atsym = None if atsym == symbol else atsym
         edge = None if edge == shell else edge
@@ -109,11 +104,12 @@ def element_symbol(value: Any) -> str | None:
 @lru_cache  # xraydb looks through all elements each time
 def _symbol_of(text: str) -> str | None:
     try:
-        number = float(text) if text[:1].isdigit() else 0.5
-        symbol = xraydb.atomic_symbol(int(number) if number.is_integer() else text.capitalize())
+        if text[:1].isdigit():
+            number = float(text)
+            return str(xraydb.atomic_symbol(int(number))) if number.is_integer() else None
+        return str(xraydb.atomic_symbol(text.capitalize()))
     except (ValueError, KeyError, AttributeError, IndexError, OverflowError, TypeError):
         return None
-    return str(symbol)
 
 
 def _edge_name(value: Any) -> str | None:

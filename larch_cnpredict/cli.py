@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import csv
 import io
 import os
 import re
@@ -203,12 +202,10 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
 
 
 def _write_csv(file: TextIO, rows: Sequence[dict[str, Any]], line_end: str) -> None:
-    from .result import safe_cells
+    from .result import write_table
 
     columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
-    writer = csv.DictWriter(file, columns, restval="", lineterminator=line_end)
-    writer.writeheader()
-    writer.writerows(map(safe_cells, rows))
+    write_table(file, rows, columns, line_end=line_end)
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -16,9 +16,9 @@ from .features import one_hot
 NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
 # CuSO4.5H2O, CuSO4 . 5 H2O, CuSO4 5H2O: the point is no decimal point, and the space no mere space
 _HYDRATE = re.compile(r"(?:\s*\.\s+|\.(?=\S*$)|(?<=[\d)])\s+|\s+(?=\S*$))(\d*\.?\d*)\s*(?=\(?[HD]2O\)?$)")
-_AMBIGUOUS = re.compile(
-    r"\d\s+[\d.]|[1-9]\.\d+·"
-)  # Fe2O3 2Cr2O3, and CuSO4.5 H2O: five waters, or one and half an oxygen?
+# Fe2O3 2Cr2O3, and CuSO4.5 H2O: five waters, or one and half an oxygen?
+_AMBIGUOUS = re.compile(r"\d\s+[\d.]|[1-9]\.\d+·")
+APART = re.compile(r"[\s,;+-]+")  # what stands between names of elements
 _SIGNS = str.maketrans("[]{}*•⋅‧∙₀₁₂₃₄₅₆₇₈₉", "()()·····0123456789")
 _READS = {
     "formula": "write it as in formula='Na2CrO4', or where amounts are not known as in elements='Na Cr O'",
@@ -72,7 +72,7 @@ def read(kind: str, text: str, name: str, absorber: str) -> Composition:
             parts = [re.sub(r"^(\d*\.?\d+)(.+)$", r"(\2)\1", part) for part in re.sub(r"\s", "", plain).split("·")]
             amounts = {symbol: float(n) for symbol, n in xraydb.chemparse("".join(parts)).items() if n > 0}
         else:
-            words = filter(None, re.split(r"[\s,;+-]+", text))
+            words = filter(None, APART.split(text))
             amounts = dict.fromkeys([element_symbol(word) or word if word.isalpha() else word for word in words], 1.0)
         numbers = [_number(symbol) for symbol in amounts]
     except (ValueError, KeyError, AttributeError, IndexError, RecursionError):

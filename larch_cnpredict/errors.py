@@ -27,12 +27,13 @@ class InputError(CNPredictError):
     """Something that is no Larch group was given, or a name that no group has."""
 
     def __init__(self, given: object):
-        text = (
-            "{} is no Larch group: pass one on which autobk and xftf were run (predict_cn also takes r and chir_mag)."
-        )
+        what_to_do = "pass one on which autobk and xftf were run (predict_cn also takes r and chir_mag)"
+        text = f"What was given, {type(given).__name__}, is no Larch group: {what_to_do}."
         if isinstance(given, str):
-            text = "There is no group of the name {!r}: pass a Larch group, or the name of one in the Larch session."
-        super().__init__(text.format(given if isinstance(given, str) else f"What was given, {type(given).__name__},"))
+            text = (
+                f"There is no group of the name {given!r}: pass a Larch group, or the name of one in the Larch session."
+            )
+        super().__init__(text)
 
 
 class GroupAndArraysError(CNPredictError):

@@ -273,15 +273,15 @@ def _predict_alike(
 
 
 def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
-    """What the models read, by the names that the manifest has for it; NaN for phases where there is no chi(k)."""
+    """What the models read of spectra that all have chi(k), or none (NaN for phases); by the names of the manifest."""
     elements, kmax = [s.element for s in spectra], np.array([s.kmax for s in spectra])
     r = features.larch_r()
     chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
     phases = np.full((len(spectra), features.COMPLEX_SIZE), np.nan, dtype=np.float32)
-    if rows := [i for i, s in enumerate(spectra) if s.chi is not None]:
-        chi = np.array([features.on_k_grid(spectra[i].k, spectra[i].chi) for i in rows])  # type: ignore[arg-type]
-        kend = np.array([spectra[i].k[-1] for i in rows])  # type: ignore[index]
-        phases[rows] = features.complex_features(chi, [elements[i] for i in rows], kmax[rows], kend)
+    if spectra[0].chi is not None:
+        chi = np.array([features.on_k_grid(s.k, s.chi) for s in spectra])  # type: ignore[arg-type]
+        kend = np.array([s.k[-1] for s in spectra])  # type: ignore[index]
+        phases = features.complex_features(chi, elements, kmax, kend)
     return {"magnitude": features.magnitude_features(r, chir_mag, elements, kmax), "complex": phases}
 
 

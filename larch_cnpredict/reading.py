@@ -53,12 +53,13 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     measured = energy_and_mu(group)
     if measured is None or e0 is None or own.rbkg is None:
         return own
-    with np.errstate(over="ignore"):  # a longer float's infinity is one that autobk refuses
-        data = tuple(values.astype(float).tobytes() for values in measured)
-    settings = _given(group, "autobk", _AUTOBK), _given(group, "pre_edge", _PRE_EDGE)
-    edge, step = _misplaced(group, e0), as_number(getattr(group, "edge_step", None))
+    edge = _misplaced(group, e0)
 
     def again(rbkg: float, edge: float | None) -> "Spectrum | None":
+        with np.errstate(over="ignore"):  # a longer float's infinity is one that autobk refuses
+            data = tuple(values.astype(float).tobytes() for values in measured)
+        settings = _given(group, "autobk", _AUTOBK), _given(group, "pre_edge", _PRE_EDGE)
+        step = as_number(getattr(group, "edge_step", None))
         background = _background(*data, edge or e0, None if edge else step, rbkg, *settings)
         if background is None or background[0][-1] < KMAX_RANGE[0]:
             return None

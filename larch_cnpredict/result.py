@@ -4,10 +4,11 @@ The group must survive a `.larix` session, which breaks dataclasses, sets, integ
 bool, int, float, str, lists and dicts with string keys go into it.
 """
 
+import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from larch import Group, Journal
@@ -246,6 +247,15 @@ def is_stale(group: Group) -> bool:
             return request is None or read_spectrum(group, request).fingerprint != getattr(made, "fingerprint", None)
     except CNPredictError:
         return True
+
+
+def write_table(
+    file: TextIO, rows: Iterable[dict[str, Any]], columns: Iterable[str], dialect: str = "excel", line_end: str = "\n"
+) -> None:
+    """The rows as CSV ('excel') or to be pasted into a spreadsheet ('excel-tab'); a cell that a row lacks is empty."""
+    writer = csv.DictWriter(file, list(columns), dialect=dialect, extrasaction="ignore", lineterminator=line_end)
+    writer.writeheader()
+    writer.writerows(map(safe_cells, rows))
 
 
 def safe_cells(row: dict[str, Any]) -> dict[str, Any]:

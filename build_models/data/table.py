@@ -164,8 +164,9 @@ def build(config: Config) -> Path:
         failed.append(pq.read_table(unreadable))
     failures = pa.concat_tables([rows.replace_schema_metadata() for rows in failed])
     words, path = f" of {pc.count_distinct(spectra['material_id'])} materials", config.out / "spectra.parquet"
-    finish(path, spectra, made_with(config), failures, words)
-    write(config.out / "failures.parquet", failures, made_with(config) | {"failures": str(len(failures))})
+    said = made_with(config)
+    finish(path, spectra, said, failures, words)
+    write(config.out / "failures.parquet", failures, said | {"failures": str(len(failures))})
     if not len(spectra):
         raise BuildError(
             f"{path} is empty: no site has a label and a spectrum; {path.with_name('failures.parquet')} says why"

@@ -21,12 +21,13 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     mean, kind = test.truth(0)[tested].T
     kind = kind.astype(int)
     s02, named = told(this, tested).T
+    blank = ~s02 & ~named
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
         says = cross_validate(this, reads)["samples"][tested]
-        said, intervals = out_of_fold(says, mean, kind, data.elements, fold, ~s02 & ~named)
+        said, intervals = out_of_fold(says, mean, kind, data.elements, fold, blank)
         blind = scores.of_the_absorber(mean, data.elements, fold, np.mean)
-        groups = {"all": np.ones(len(mean), bool), "nothing told": ~s02 & ~named}
+        groups = {"all": np.ones(len(mean), bool), "nothing told": blank}
         groups |= {"s02 told": s02 & ~named, "elements told": named & ~s02, "both told": s02 & named}
         groups |= {name: kind == i for i, name in enumerate(KINDS)}
         defect = this.anchors.defect[tested]
@@ -38,7 +39,6 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
             for name, rows in groups.items()
             if rows.any()
         }
-        blank = ~s02 & ~named
         calibration[reads] = samples.fit(says[blank], mean[blank], kind[blank], data.elements[blank])
     return metrics, calibration
 

@@ -1,6 +1,5 @@
 """What is asked about a group: what stands on the tab for it, which is kept with the group. No wx."""
 
-import re
 from typing import Any
 
 from larch import Group
@@ -63,7 +62,7 @@ def composition_asked(text: str, in_header: str) -> dict[str, str]:
     if text.strip() == in_header:
         return {}
     try:
-        first = re.split(r"[\s,;+-]+", text.strip())[0]
+        first = composition.APART.split(text.strip())[0]
         several = len(composition.read("elements", text, "", element_symbol(first) or first).amounts) > 1
     except CNPredictError:
         several = False

@@ -1,6 +1,5 @@
 """What the tab says, as text: the rows of the table, their order, CSV; errors in the words of the tab. No wx."""
 
-import csv
 import io
 import json
 import re
@@ -10,7 +9,7 @@ from typing import Any
 from ..errors import CNPredictError
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
-from ..result import MEANING, ONE_SITE, Prediction, safe_cells
+from ..result import MEANING, ONE_SITE, Prediction, write_table
 
 PANEL = "cnpredict"  # under which Larix keeps what is the tab's
 AUTO, SCAN_NUMBER = "<Auto>", "<Scan number>"
@@ -97,9 +96,7 @@ def as_people_count(name: str) -> list[tuple[int, int, str]]:
 def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
     """The rows as CSV ('excel') or to be pasted into a spreadsheet ('excel-tab')."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(columns), dialect=dialect, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(safe_cells, rows))
+    write_table(out, rows, columns, dialect)
     return out.getvalue()
 
 

@@ -58,16 +58,22 @@ def test_the_index_by_the_tables_of_its_crystals(structure_table: Path):
     assert found["shell_distances"][2] == pytest.approx([2.485, 2.87], abs=2e-3)
 
 
-def test_a_site_is_not_known_by_others_of_its_formula():
-    arrays = {
-        "index": np.arange(6.0)[:, None] * np.ones((1, 24)),
-        "element": np.zeros(6, np.int8),
-        "cn": np.full(6, 8, np.int8),
-        "site": np.array([f"mp-{i} site 0" for i in range(6)]),
-        "formula": np.array(["Fe3Al", "Fe3Al", "FeCo", "Fe3Co", "Fe3Si", "FeAl"]),
-        "shell_counts": np.array([[8, 6]] * 6, np.int8),
-        "shell_distances": np.ones((6, 2), np.float16),
+def known(*formulas: str) -> dict[str, np.ndarray]:
+    """The index of sites of these formulas, one beside the other, all with eight neighbours in 8 + 6."""
+    n = len(formulas)
+    return {
+        "index": np.arange(float(n))[:, None] * np.ones((1, 24)),
+        "element": np.zeros(n, np.int8),
+        "cn": np.full(n, 8, np.int8),
+        "site": np.array([f"mp-{i} site 0" for i in range(n)]),
+        "formula": np.array(formulas),
+        "shell_counts": np.array([[8, 6]] * n, np.int8),
+        "shell_distances": np.ones((n, 2), np.float16),
     }
+
+
+def test_a_site_is_not_known_by_others_of_its_formula():
+    arrays = known("Fe3Al", "Fe3Al", "FeCo", "Fe3Co", "Fe3Si", "FeAl")
     assert shells.held_out(arrays) == {"sites": 6, "said": 4, "right": 4}  # of Fe3Al four others are known: too few
     arrays["shell_counts"][5] = 8, 0
     assert shells.held_out(arrays) == {"sites": 6, "said": 1, "right": 0}
@@ -89,15 +95,7 @@ def test_metals_count_among_metalloids():
 
 
 def test_each_number_is_asked_for_itself():
-    six = {
-        "index": np.arange(6.0)[:, None] * np.ones((1, 24)),
-        "element": np.zeros(6, np.int8),
-        "cn": np.full(6, 8, np.int8),
-        "site": np.array([f"mp-{i} site 0" for i in range(6)]),
-        "formula": np.array(["Fe3Al", "Fe3Si", "FeCo", "Fe3Co", "FeSi", "FeAl"]),
-        "shell_counts": np.array([[8, 6]] * 6, np.int8),
-        "shell_distances": np.ones((6, 2), np.float16),
-    }
+    six = known("Fe3Al", "Fe3Si", "FeCo", "Fe3Co", "FeSi", "FeAl")
     four = six | {"cn": np.full(6, 4, np.int8), "shell_counts": np.array([[4, 2]] * 6, np.int8)}
     both = {name: np.concatenate([six[name], four[name]]) for name in six}
     assert shells.held_out(both) == {"sites": 12, "said": 12, "right": 12}
