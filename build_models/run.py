@@ -148,7 +148,7 @@ class Run:
         training = name == "train"
         anchors, count, seed = (self.learnt, COPIES, self.seed) if training else (self.anchors, 1, self.seed + 1)
         unseen = self.unseen_anchors(anchors)
-        how = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0, metals_by_debye=True)
+        how = replace(self.recipe.augmentation, ideal=0, mixture=0, metals_by_debye=True, s02_by_absorber=True)
         return samples.make(self.folder / f"samples-{name}", anchors, unseen, how, count, seed)
 
     def spectra(self, name: str) -> Copies:

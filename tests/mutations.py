@@ -1,11 +1,13 @@
 """Faults planted on purpose, one at a time, in a copy of the checkout: for each of them a test must go red.
 
-    python tests/mutations.py [WORD ...]     all of them, or those whose name holds one of the words
+    python tests/mutations.py [--passed] [WORD ...]     all of them, or those whose name holds one of the words
 
 Prints which test found which fault. The exit status is 1 where a fault was not found, where its place is not there any
-more, or where the tests fail without any fault.
+more, or where the tests fail without any fault (`--passed`: they have just been run, and do not).
 """
 
+import argparse
+import multiprocessing
 import os
 import re
 import shutil
@@ -18,6 +20,15 @@ from queue import Queue
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
+# What takes tests seconds to import: it is imported once, and each run of pytest is a fork of that process. Larch is
+# not among it, for it reads its own folder's name when it is imported.
+IMPORTED = [
+    "h5py", "hdf5plugin", "lmfit", "matplotlib.pyplot", "onnx", "onnxruntime", "pandas", "pyarrow.parquet", "pydantic",
+    "pymatgen.analysis.local_env", "pymatgen.core", "pytest", "scipy.interpolate", "scipy.optimize", "scipy.stats",
+    "sklearn.ensemble", "sqlalchemy", "torch", "xraydb",
+]  # fmt: skip
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(IMPORTED)
 
 
 class Fault(NamedTuple):
@@ -150,12 +161,16 @@ FAULTS = {
 }
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--passed", action="store_true")
+    parser.add_argument("words", nargs="*")
+    asked = parser.parse_args(arguments)
     faults = [
         (file, fault)
         for file, listed in FAULTS.items()
         for fault in listed
-        if any(word in fault.name for word in words or [""])
+        if any(word in fault.name for word in asked.words or [""])
     ]
     tests = sorted({_tests(file, fault) for file, fault in faults})
     workers = os.cpu_count() or 1
@@ -163,7 +178,7 @@ def main(words: list[str]) -> int:
         copies: Queue[Path] = Queue()
         for number in range(workers):
             copies.put(_copy(Path(scratch) / str(number)))
-        shares = [" ".join(tests[number::workers]) for number in range(workers)]
+        shares = [] if asked.passed else [" ".join(tests[number::workers]) for number in range(workers)]
         for failed, said in threads.map(lambda share: _pytest(Path(scratch) / "0", share), filter(None, shares)):
             if failed:
                 print(f"the tests fail without any fault:\n{said[-4000:]}")
@@ -212,13 +227,31 @@ def _plant(file: str, fault: Fault, copies: Queue) -> bool:
 
 
 def _pytest(folder: Path, tests: str) -> tuple[bool, str]:
+    """Whether tests fail in this copy, and what pytest says."""
     options = ["-x", "-q", "-rfE", "-p", "no:cacheprovider", "-m", "not feff"]  # no fault is planted in what FEFF makes
-    clean = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", *options, *tests.split()]
-    done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True)
-    if done.returncode not in (0, 1):  # 1: a test failed; all else is no verdict
-        raise RuntimeError(f"pytest ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.returncode == 1, done.stdout
+    with tempfile.NamedTemporaryFile("r") as said:
+        run = FORKS.Process(target=_run, args=(folder, [*options, *tests.split()], said.name))
+        run.start()
+        run.join()
+        if run.exitcode not in (0, 1):  # 1: a test failed; all else is no verdict
+            raise RuntimeError(f"pytest ended with {run.exitcode}\n{said.read()}")
+        return run.exitcode == 1, said.read()
+
+
+def _run(folder: Path, arguments: list[str], said: str) -> None:
+    """In a process of its own: pytest, as it runs in the folder."""
+    import pytest
+
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
+    with open(said, "w") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+        code = pytest.main(arguments)
+        sys.stdout.flush()
+    sys.exit(int(code))
 
 
 if __name__ == "__main__":

@@ -72,14 +72,15 @@ def run(config: Config) -> None:
 
 
 def kept(folder: Path) -> dict[str, Any]:
-    """The figures and the calibration of finished models, but for those that networks of samples have a part in."""
+    """The figures and the calibration of finished models.
+
+    Some have their networks of samples in them (`as_said`, `misled`, `defects`): `said_by` is whose these are.
+    """
     try:
         metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
-    for name in ("as_said", "misled", "defects"):
-        metrics.pop(name, None)
-    return metrics | {"calibration": manifest["calibration"]}
+    return {"said_by": manifest["version"]} | metrics | {"calibration": manifest["calibration"]}
 
 
 def of_sites(this: Run) -> dict[str, Any]:

@@ -19,6 +19,13 @@ DEBYE_TEMPERATURE = {
     "Sc": 360, "Ti": 380, "V": 390, "Cr": 424, "Mn": 363, "Fe": 373, "Co": 386, "Ni": 345, "Cu": 310, "Zn": 237,
 }  # fmt: skip
 DEBYE_SPREAD = 0.2  # of its logarithm: other temperatures than FEFF's 300 K, alloys, and what the model leaves out
+# s02 goes by the absorber, 0.7 to 0.8 for Mn and Fe and 0.9 for Cu: fits that the Ifeffit mailing list has (J. J. Rehr,
+# October 2002, and others, April 2012) and those of `benchmarks.versus_feffit`. M. Roy, S. J. Gurman and G. van Dorssen
+# (J. Phys. IV France 7 (1997) C2-151) calculate a dependence on the atomic number, too.
+S02 = {
+    "Sc": 0.7, "Ti": 0.7, "V": 0.7, "Cr": 0.7, "Mn": 0.7, "Fe": 0.75, "Co": 0.8, "Ni": 0.85, "Cu": 0.9, "Zn": 0.9,
+}  # fmt: skip
+S02_SPREAD = 0.11  # about these; with it all ten together are as wide as where one mean serves them all
 R_OF_FFT = (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
 
 
@@ -39,6 +46,7 @@ class Augmentation:
     broadening: float = 0.03  # Å^-1: largest loss with distance beyond FEFF's core hole and mean free path
     mu0_power: float = 3.0  # autobk divides by one edge step, though mu0 falls as a power of E: the largest power
     s02: tuple[float, float] = (0.78, 0.14)  # mean and standard deviation; also thickness and edge-step errors
+    s02_by_absorber: bool = False  # means of `S02` and `S02_SPREAD` in its place
     over_absorption: float = 0.05  # share of all spectra that lose, in fluorescence, up to half of their amplitude
     e0_shift: tuple[float, float] = (3.0, 5.0)  # eV, mean and standard deviation
     pre_edge: tuple[float, float] = (0.1, 15.0)  # share with e0 on a pre-edge peak (Cr(VI)), and how low at most, eV
@@ -118,7 +126,7 @@ def at_the_beamline(
     if how.broadening:
         loss = rng.uniform(0, how.broadening, (n, 1)).astype(np.float32)
         chi = _filtered(chi, np.exp(-2 * loss * R_OF_FFT))
-    amplitude = draw_s02(n, rng, how) if s02 is None else s02
+    amplitude = draw_s02(elements, rng, how) if s02 is None else s02
     amplitude = amplitude * np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
     chi = chi * amplitude[:, None].astype(np.float32) * _mu0(elements, rng.uniform(0, how.mu0_power, n))
     chi = shift(chi, _e0_shift(n, rng, how), 1 + rng.normal(*how.stretch, n))
@@ -131,9 +139,13 @@ def at_the_beamline(
     return background.remove(chi, kend, rng) if how.autobk else chi
 
 
-def draw_s02(n: int, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
+def draw_s02(elements: np.ndarray, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
     """Amplitudes, with what thickness and edge step make of them."""
-    return np.clip(rng.normal(*how.s02, n), 0.4, 1.2)
+    mean, spread = how.s02
+    means = np.full(len(elements), mean)
+    if how.s02_by_absorber:
+        means, spread = np.array([S02[element] for element in elements]), S02_SPREAD
+    return np.clip(rng.normal(means, spread), 0.4, 1.2)
 
 
 def first_shell(chi: np.ndarray, shell_end: np.ndarray) -> np.ndarray:

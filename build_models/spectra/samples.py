@@ -180,7 +180,7 @@ def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Aug
     spread = np.sqrt((shares * (anchors.numbers[parts] - mean[:, None]) ** 2).sum(1))
     kind = np.where(spread >= SPREAD, SEVERAL, ONE)
     kind[((shares * anchors.particle[parts]).sum(1) > 0.5) | small] = PARTICLE
-    s02 = augment.draw_s02(n, rng, how)
+    s02 = augment.draw_s02(data.elements, rng, how)
     chi = augment.at_the_beamline(total, data.elements, kend, rng, how, s02)
     known = np.where(rng.random(n) < TOLD, s02 * rng.lognormal(0, S02_ERROR, n), np.nan)
     there = (anchors.there[parts] & (shares > 0)[..., None]).any(1)

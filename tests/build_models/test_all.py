@@ -73,6 +73,8 @@ def test_from_structures_to_an_answer(tmp_path, measured):
         assert f"Of the\n{made.manifest['shells']['sites']} known sites" in (made.folder / "README.md").read_text()
     assert (kept.version, kept.manifest["but_samples"], kept.manifest["families"]) == ("more", "mine", mine["families"])
     assert (folder.parent / "more" / "phase.onnx").read_bytes() == (folder / "phase.onnx").read_bytes()
+    assert "was measured with the networks of samples\nof mine." in (kept.folder / "README.md").read_text()
+    assert "of mine." not in (folder / "README.md").read_text()
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here | {"models": kept.folder}).kind
     formula = pq.read_table(tmp_path / "out" / "spectra.parquet", columns=["formula"])["formula"][0].as_py()
     done = run([*again, "--unseen-formulas", formula])

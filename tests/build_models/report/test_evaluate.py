@@ -289,10 +289,14 @@ def test_what_was_exchanged_in_an_unseen_crystal_is_unseen(run):
     assert not any("complex" in site for site in hidden)
 
 
-def test_of_kept_models_nothing_is_kept_that_their_networks_of_samples_said():
-    kept = evaluate.kept(default_folder())
-    assert {"schemes", "data", "calibration"} <= set(kept)
-    assert not {"as_said", "misled", "defects"} & set(kept)
+def test_of_kept_models_it_is_said_whose_networks_of_samples_spoke(tmp_path):
+    finished = default_folder()
+    kept = evaluate.kept(finished)
+    assert {"schemes", "data", "calibration", "as_said", "misled", "defects"} <= set(kept)
+    (tmp_path / "manifest.json").write_text((finished / "manifest.json").read_text())
+    for before, said_by in (({}, finished.name), ({"said_by": "the first"}, "the first")):
+        (tmp_path / "metrics.json").write_text(json.dumps(before))
+        assert evaluate.kept(tmp_path)["said_by"] == said_by
 
 
 def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatch):

@@ -169,12 +169,23 @@ def test_temperatures_lie_between_neighbours_in_stiffness():
 
 
 def test_amplitudes_are_in_their_bounds():
-    s02 = augment.draw_s02(N, np.random.default_rng(0), replace(synthetic.PLAIN, s02=(0.8, 1.0)))
+    s02 = augment.draw_s02(np.full(N, "Fe"), np.random.default_rng(0), replace(synthetic.PLAIN, s02=(0.8, 1.0)))
     assert (s02.min(), s02.max()) == (0.4, 1.2)
     lost = rms(at_the_beamline(over_absorption=0.3), 3, 16) / rms(WAVE[None], 3, 16)
     assert np.isclose(lost, 1).mean() == pytest.approx(0.7, abs=0.03)
     assert 0.5 <= lost.min() < 0.52
     assert lost.max() == pytest.approx(1)
+
+
+def test_amplitudes_of_samples_go_by_the_absorber():
+    how = replace(synthetic.PLAIN, s02=(0.5, 0.0), s02_by_absorber=True)
+    elements = np.repeat(["Mn", "Cu"], 4000)
+    s02 = augment.draw_s02(elements, np.random.default_rng(0), how)
+    for element, mean in (("Mn", 0.7), ("Cu", 0.9)):
+        own = s02[elements == element]
+        assert (own.mean(), own.std()) == pytest.approx((mean, 0.11), abs=0.01)
+    assert (augment.draw_s02(elements, np.random.default_rng(0), replace(how, s02_by_absorber=False)) == 0.5).all()
+    assert set(augment.S02) == set(features.ELEMENTS)
 
 
 def test_mu0_falls_as_a_power_of_the_energy():
