@@ -7,7 +7,7 @@ bool, int, float, str, lists and dicts with string keys go into it.
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TextIO
 
 import numpy as np
@@ -212,6 +212,8 @@ def mean_text(mean: float, interval: Sequence[float]) -> str:
 
 def plain(value: Any) -> Any:
     """The same value in types that a `.larix` session keeps."""
+    if is_dataclass(value):
+        return plain(vars(value))
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
@@ -225,7 +227,7 @@ def plain(value: Any) -> Any:
 
 def write(group: Group, prediction: Prediction) -> None:
     """Put the prediction on the group as `group.cn_predict`, and a line into its journal."""
-    subgroup = Group(**plain(asdict(prediction)))  # first: if this fails, the group is as it was
+    subgroup = Group(**plain(prediction))  # first: if this fails, the group is as it was
     if not hasattr(group, "journal"):
         group.journal = Journal()
     if isinstance(group.journal, Journal):

@@ -108,6 +108,8 @@ FAULTS = {
         Fault("E0 moves the other way", "K_GRID**2 - e0_shift", "K_GRID**2 + e0_shift"),
         Fault("half the damping of first shells", "-2 * sigma2[:, None]", "-1 * sigma2[:, None]"),
         Fault("broadening makes peaks higher", "np.exp(-2 * loss * R_OF_FFT)", "np.exp(2 * loss * R_OF_FFT)"),
+        Fault("one s02 for all absorbers", "if how.s02_by_absorber:", "if False:"),
+        Fault("cold bonds are as soft as metals", "(ZERO_POINT, OF_BONDS)", "(ZERO_POINT, ZERO_POINT)"),
         Fault("noise falls with k", "np.maximum(K_GRID, 1) / 10)", "10 / np.maximum(K_GRID, 1))"),
     ],
     "build_models/spectra/copies.py": [

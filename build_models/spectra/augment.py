@@ -26,6 +26,9 @@ S02 = {
     "Sc": 0.7, "Ti": 0.7, "V": 0.7, "Cr": 0.7, "Mn": 0.7, "Fe": 0.75, "Co": 0.8, "Ni": 0.85, "Cu": 0.9, "Zn": 0.9,
 }  # fmt: skip
 S02_SPREAD = 0.11  # about these; with it all ten together are as wide as where one mean serves them all
+# What zero-point motion leaves of sigma2 at room temperature: tanh(theta / 600 K) of Einstein's model, for theta of 220
+# to 330 K (metals, far shells) and of 520 to 750 K (bonds to non-metals).
+ZERO_POINT, OF_BONDS = (0.35, 0.5), (0.7, 0.85)
 R_OF_FFT = (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
 
 
@@ -42,7 +45,7 @@ class Augmentation:
     thermal: bool = True  # beyond the first shell: between FEFF's Debye variants, path by path
     shell_sigma2: tuple[float, float] = (0.0045, 0.6)  # Å^2: median and logarithmic spread of the first shell's sigma2
     metals_by_debye: bool = False  # where all first neighbours are metals, every path by the element's own temperature
-    cold: float = 0.1  # share of spectra from near 0 K, with half or less of all thermal damping
+    cold: float = 0.1  # share of spectra from near 0 K
     broadening: float = 0.03  # Å^-1: largest loss with distance beyond FEFF's core hole and mean free path
     mu0_power: float = 3.0  # autobk divides by one edge step, though mu0 falls as a power of E: the largest power
     s02: tuple[float, float] = (0.78, 0.14)  # mean and standard deviation; also thickness and edge-step errors
@@ -93,8 +96,11 @@ def in_the_sample(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how
     rest -= first_shell(rest, shell_end)
     median, spread = how.shell_sigma2
     sigma2 = median * np.exp(spread * rng.normal(0, 1, len(rows)))
-    cold = np.where(rng.random(len(rows)) < how.cold, rng.uniform(0, 0.5, len(rows)), 1)[:, None].astype(np.float32)
-    chi = first * np.exp(-2 * sigma2[:, None] * cold * K_GRID**2) + rest + (1 - cold) * (static - first - rest)
+    is_cold = rng.random((len(rows), 1)) < how.cold
+    cold, bonds = (
+        np.where(is_cold, rng.uniform(*left, is_cold.shape), 1).astype(np.float32) for left in (ZERO_POINT, OF_BONDS)
+    )
+    chi = first * np.exp(-2 * sigma2[:, None] * bonds * K_GRID**2) + rest + (1 - cold) * (static - first - rest)
     if how.metals_by_debye:
         metals = data.metallic[rows]
         hot = _metal(variants[metals], data.elements[rows[metals]], rng)

@@ -112,7 +112,8 @@ def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
     without = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, metals_by_debye=False))
     np.testing.assert_array_equal(chi[compounds], without[compounds])
     cold = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, cold=1.0))
-    assert (cold[metals] < 1.2).all()  # nearer to the ideal crystal than to any temperature
+    left = cold[metals] / chi[metals]
+    assert 0.35 <= left.min() < left.max() <= 0.5
     fewer = replace(mixed, variants=mixed.variants[:, :2])
     with pytest.raises(ConfigError, match=r"metals need a table with chi.k. of 5 Debye temperatures"):
         augment.in_the_sample(fewer, np.arange(40), np.random.default_rng(0), how)
@@ -141,7 +142,8 @@ def test_a_first_shell_is_damped_by_its_own_sigma2():
     sigma2 = -np.log(rms(spread, 7, 9) / rms(WAVE[None], 7, 9)) / 2 / 64
     assert np.log(sigma2).std() == pytest.approx(0.6, rel=0.25)
     cold = augment.in_the_sample(one, np.arange(40), np.random.default_rng(0), replace(how, cold=1.0))
-    assert (rms(cold, 7, 9) > rms(WAVE[None] * np.exp(-0.005 * K_GRID**2), 7, 9)).all()  # half of it or less
+    left = -np.log(rms(cold, 7, 9) / rms(WAVE[None], 7, 9)) / 2 / 64 / 0.005
+    assert 0.68 <= left.min() < left.max() <= 0.87  # zero-point motion of a bond
 
 
 def test_what_is_near_0_k_is_damped_less_beyond_the_first_shell_too():
@@ -152,7 +154,8 @@ def test_what_is_near_0_k_is_damped_less_beyond_the_first_shell_too():
         augment.in_the_sample(table, np.arange(300), np.random.default_rng(0), replace(how, cold=share))
         for share in (0.0, 1.0)
     )
-    assert (rms(cold, 4, 12) < 0.51 * rms(warm, 4, 12)).all()
+    left = rms(cold, 4, 12) / rms(warm, 4, 12)
+    assert 0.34 <= left.min() < left.max() <= 0.51
 
 
 def test_temperatures_lie_between_neighbours_in_stiffness():
