@@ -1,7 +1,7 @@
 """predict_cn: the way of a spectrum from group to answer, from top to bottom."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,19 @@ def predict_spectra(
     return compare(asked, [answers[i] for i in range(len(spectra))])
 
 
+@dataclass(frozen=True)
+class Said:
+    """What the models say of one spectrum."""
+
+    alone: np.ndarray  # p of each number, by the spectrum alone
+    by_composition: np.ndarray  # by what it is made of; 0 where nobody tells
+    joint: np.ndarray  # by both
+    sample: samples.Sample  # as a whole
+    untold: samples.Sample  # the same by the spectrum alone
+    p: np.ndarray  # `joint`, lowered where the sample as a whole does not agree
+    p_alone: np.ndarray  # `alone`, in the same way
+
+
 def _predict_alike(
     spectra: list[Spectrum], reads: str, request: Request, models: Models, lowered: bool
 ) -> list[Prediction]:
@@ -203,13 +216,13 @@ def _predict_alike(
     fitted, prior = models.calibration[family], np.array(models.calibration[family]["prior"])  # how common in training
     elements, inputs = [one.element for one in spectra], model_inputs(spectra)
     alone = uncertainty.temper(models.probabilities(family, inputs[models.reads(family)]), fitted["power"])
-    joint, says = alone.copy(), np.zeros_like(alone)
+    joint, by_composition = alone.copy(), np.zeros_like(alone)
     made_of = [one.composition.amounts if one.composition else {} for one in spectra]
     if told := [i for i, amounts in enumerate(made_of) if amounts]:
         kind = spectra[told[0]].composition.kind  # type: ignore[union-attr]  # one for all: the request's, or headers'
         known = composition.inputs([made_of[i] for i in told], [elements[i] for i in told])
-        says[told] = models.probabilities(kind, known)
-        joint[told] = uncertainty.combined(alone[told], says[told], prior, fitted[kind]["weights"])
+        by_composition[told] = models.probabilities(kind, known)
+        joint[told] = uncertainty.combined(alone[told], by_composition[told], prior, fitted[kind]["weights"])
     # what the networks of samples are told beside the spectra: s02, and what the samples are made of
     s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
     beside = samples.told_columns(s02, composition.elements_of(made_of))
@@ -227,49 +240,65 @@ def _predict_alike(
     numbers, sure = models.classes[joint.argmax(1)], joint.max(1) >= domain.SURE
     verdicts = domain.judge(spectra, inputs, models.domain, sure, numbers)
     out = []
-    for i, (spectrum, sample, (reasons, found)) in enumerate(zip(spectra, described, verdicts, strict=True)):
-        doubts, notes, without, calibrated = [*spectrum.doubts, *reasons], spectrum.notes, [], fitted
-        said = spoken_of(joint[i], sample)
-        if spectrum.composition:
-            calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
-            guess, without = models.classes[alone[i].argmax()], spoken_of(alone[i], untold[i]).tolist()
-            nothing = "it" if request.reference is None else "it and s02"
-            notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {max(without):.2f})", *notes]
-            low, high = sample.cn_mean_interval
-            # by what it is made of it is another number, which the sample as a whole, told the same, cannot have
-            beyond = sample.kind == ONE_SITE and numbers[i] != guess and not low - 0.5 <= numbers[i] <= high + 0.5
-            if beyond or uncertainty.agreement(alone[i], says[i]) < calibrated["agreement"]:
-                doubts.append(CONTRADICTION.format(text, models.classes[says[i].argmax()], guess, max(without)))
-        if request.reference is not None:
-            by_itself = f"with nothing told beside the spectrum: mean {untold[i].mean_text}"
-            notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
-        if not doubts and sample.kind == ONE_SITE and joint[i].max() >= LIKELY > said.max():
-            notes = [LOWERED.format(numbers[i], joint[i].max(), sample.mean_text), *notes]
-        if doubts or sample.kind != ONE_SITE:
-            found["cn_shells"] = []
-        threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(prior)
-        read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
-        given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
-        answer = Prediction(
-            **read_as,
-            **found,
-            cn=int(numbers[i]),
-            **{name: value for name, value in vars(sample).items() if name != "density"},
-            classes=models.classes.tolist(),
-            probabilities=said.tolist(),
-            cn_set=uncertainty.prediction_set(joint[i], models.classes, threshold),
-            cn_set_each=uncertainty.prediction_set(joint[i], models.classes, np.array(calibrated["each"])),
-            composition=spectrum.composition.text if spectrum.composition else "",
-            spectrum_probabilities=without,
-            model=request.model,
-            family=family,
-            model_version=models.version,
-            in_domain=not doubts,
-            notes=[*doubts, *notes],
-            request=replace(request, **given),
-        )
-        out.append(answer)
+    for i, (spectrum, (reasons, found)) in enumerate(zip(spectra, verdicts, strict=True)):
+        p = spoken_of(joint[i], described[i])
+        p_alone = spoken_of(alone[i], untold[i]) if spectrum.composition else p
+        said = Said(alone[i], by_composition[i], joint[i], described[i], untold[i], p, p_alone)
+        out.append(_answer(spectrum, said, reasons, found, family, request, models))
     return out
+
+
+def _answer(
+    spectrum: Spectrum,
+    said: Said,
+    reasons: list[str],
+    found: dict[str, Any],
+    family: str,
+    request: Request,
+    models: Models,
+) -> Prediction:
+    """The answer about one spectrum, and what speaks against it; `reasons` and `found` are those of `domain.judge`."""
+    fitted, sample, number = models.calibration[family], said.sample, int(models.classes[said.joint.argmax()])
+    doubts, notes, calibrated = [*spectrum.doubts, *reasons], spectrum.notes, fitted
+    if spectrum.composition:
+        calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
+        guess, p_alone = models.classes[said.alone.argmax()], said.p_alone.max()
+        nothing = "it" if request.reference is None else "it and s02"
+        notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {p_alone:.2f})", *notes]
+        low, high = sample.cn_mean_interval
+        # by what it is made of it is another number, which the sample as a whole, told the same, cannot have
+        beyond = sample.kind == ONE_SITE and number != guess and not low - 0.5 <= number <= high + 0.5
+        if beyond or uncertainty.agreement(said.alone, said.by_composition) < calibrated["agreement"]:
+            commonest = models.classes[said.by_composition.argmax()]
+            doubts.append(CONTRADICTION.format(text, commonest, guess, p_alone))
+    if request.reference is not None:
+        by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
+        notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
+    if not doubts and sample.kind == ONE_SITE and said.joint.max() >= LIKELY > said.p.max():
+        notes = [LOWERED.format(number, said.joint.max(), sample.mean_text), *notes]
+    if doubts or sample.kind != ONE_SITE:
+        found["cn_shells"] = []
+    threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(fitted["prior"])
+    read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
+    given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
+    return Prediction(
+        **read_as,
+        **found,
+        cn=number,
+        **{name: value for name, value in vars(sample).items() if name != "density"},
+        classes=models.classes.tolist(),
+        probabilities=said.p.tolist(),
+        cn_set=uncertainty.prediction_set(said.joint, models.classes, threshold),
+        cn_set_each=uncertainty.prediction_set(said.joint, models.classes, np.array(calibrated["each"])),
+        composition=spectrum.composition.text if spectrum.composition else "",
+        spectrum_probabilities=said.p_alone.tolist() if spectrum.composition else [],
+        model=request.model,
+        family=family,
+        model_version=models.version,
+        in_domain=not doubts,
+        notes=[*doubts, *notes],
+        request=replace(request, **given),
+    )
 
 
 def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
