@@ -20,7 +20,7 @@ from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
 from build_models.learn.samples import COPIES, EPOCHS, SIZES
 from build_models.report import measured
 from build_models.spectra import copies, dataset, samples
-from build_models.spectra.augment import IDEAL
+from build_models.spectra.augment import IDEAL, Augmentation
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
@@ -148,8 +148,12 @@ class Run:
         training = name == "train"
         anchors, count, seed = (self.learnt, COPIES, self.seed) if training else (self.anchors, 1, self.seed + 1)
         unseen = self.unseen_anchors(anchors)
-        how = replace(self.recipe.augmentation, ideal=0, mixture=0, metals_by_debye=True, s02_by_absorber=True)
-        return samples.make(self.folder / f"samples-{name}", anchors, unseen, how, count, seed)
+        return samples.make(self.folder / f"samples-{name}", anchors, unseen, self.beam, count, seed)
+
+    @property
+    def beam(self) -> Augmentation:
+        """What happens to samples, where `recipe.augmentation` happens to single sites."""
+        return replace(self.recipe.augmentation, ideal=0, mixture=0, metals_by_debye=True, s02_by_absorber=True)
 
     def spectra(self, name: str) -> Copies:
         """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, the others to test with.

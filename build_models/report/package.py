@@ -14,6 +14,7 @@ from build_models.config import versions
 from build_models.data import table
 from build_models.learn import composition, samples, shells, train
 from build_models.run import Run
+from build_models.spectra import augment
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
 from larch_cnpredict.domain import SHELLS, Arrays
@@ -33,6 +34,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "date": datetime.date.today().isoformat(),
         "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
         "told": ["s02", "elements"],  # beside the spectrum, to the networks of samples
+        "beam": asdict(run.beam) | {"s02": augment.S02, "s02_spread": augment.S02_SPREAD},
         "defects": [table.provenance(Path(path)) for path in run.config.train.defects],
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
     }

@@ -70,6 +70,7 @@ def test_what_is_kept_learns_the_shells_of_its_sites(tmp_path, monkeypatch, stru
     manifest = package.write(tmp_path / "mine", Run(settings, synthetic.dataset(60)), {"phase": {}})
     before, kept = Models(finished), json.loads((finished / "manifest.json").read_text())
     assert (manifest["families"], manifest["absorbers"]) == (kept["families"], kept["absorbers"])
+    assert manifest["beam"]["s02"]["Cu"] > manifest["recipe"]["augmentation"]["s02"][0]
     after = dict(np.load(tmp_path / "mine" / "domain.npz"))
     content = (tmp_path / "mine" / "domain.npz").read_bytes()
     assert hashlib.sha256(content).hexdigest() == manifest["domain"]["sha256"]
