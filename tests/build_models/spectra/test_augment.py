@@ -98,7 +98,7 @@ def test_extra_sites_change_no_copy_of_the_others(tmp_path):
 
 
 def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
-    """Iron's 373 K lies between FEFF's runs of 300 and 450 K; compounds keep a first shell with a sigma2 of its own."""
+    """Iron's 433 K lies between FEFF's runs of 300 and 450 K; compounds keep a first shell with a sigma2 of its own."""
     monkeypatch.setattr(augment, "DEBYE_SPREAD", 0.0)
     table = synthetic.dataset(40)
     order = np.arange(6.0, dtype=np.float32)[None, :, None]  # ideal, then 200, 300, 450, 650, 1000 K
@@ -107,7 +107,7 @@ def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
     how = replace(synthetic.PLAIN, thermal=True, cold=0.0, metals_by_debye=True)
     metals, compounds = (np.flatnonzero(np.arange(40) % 2 == odd) for odd in (1, 0))
     chi = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), how)
-    softer, stiffer, own = (np.float64(t) ** -2 for t in (300, 450, 373))
+    softer, stiffer, own = (np.float64(t) ** -2 for t in (300, 450, 433))
     np.testing.assert_allclose(chi[metals], 2 + (softer - own) / (softer - stiffer), atol=1e-4)
     without = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, metals_by_debye=False))
     np.testing.assert_array_equal(chi[compounds], without[compounds])
