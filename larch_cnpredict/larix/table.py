@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import CNPredictError
+from ..errors import CNPredictError, reworded
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
 from ..result import MEANING, ONE_SITE, Prediction, write_table
@@ -64,9 +64,7 @@ def model_choices() -> list[str]:
 
 def in_words_of_the_tab(message: str, name: str) -> str:
     """An error's message without Python, and without the group's name, which stands beside it."""
-    for python, words in WORDS:
-        message = re.sub(python, words, message)
-    return re.sub("^this group", "This group", message.replace(name, "this group"))
+    return re.sub("^this group", "This group", reworded(message, WORDS).replace(name, "this group"))
 
 
 def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
