@@ -100,24 +100,22 @@ def first_shell(
 def common_neighbour(answer: Prediction) -> tuple[str, float]:
     """The element that most neighbours in the nearest known sites are of, and how many are of its row."""
     # votes, by row of the periodic table: EXAFS tells these apart, hardly the elements of one
-    rows: dict[int, Counter[str]] = defaultdict(Counter)
-    shells = [dict(re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"])) for site in answer.neighbours]
-    told: set[str] = set()
+    rows: dict[int, Any] = defaultdict(Counter)
+    found = [re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"]) for site in answer.neighbours]
+    shells = [{symbol: int(n) for symbol, n in atoms if symbol != "H"} for atoms in found]
+    possible = set[str]().union(*shells)
     if answer.composition:
         kind = "formula" if answer.request.elements is None else "elements"
-        told = {symbol for shell in shells for symbol in shell if symbol != "H"}
-        told &= set(composition.read(kind, answer.composition, "it", answer.element).amounts)
-    votes = 0
+        told = composition.read(kind, answer.composition, "it", answer.element).amounts
+        possible = possible & set(told) or possible
     for shell in shells:
-        atoms = {symbol: int(n) for symbol, n in shell.items() if symbol != "H"}
-        votes += bool(atoms)
-        for symbol, n in atoms.items():
-            if not told or symbol in told:
-                rows[np.searchsorted(NOBLE, atomic_number(symbol))].update({symbol: n / sum(atoms.values())})
+        for symbol in shell:
+            if symbol in possible:
+                rows[np.searchsorted(NOBLE, atomic_number(symbol))][symbol] += shell[symbol] / sum(shell.values())
     if not rows:
         raise OptionError("neighbour", None, "the element of the neighbours, such as 'O': no known site tells it")
     row = max(rows.values(), key=Counter.total)
-    return row.most_common(1)[0][0], row.total() / votes
+    return row.most_common(1)[0][0], row.total() / len(list(filter(None, shells)))
 
 
 def start(group: Group, answer: Prediction, path: Group, s02: float | None, deltar: float = 0.0) -> tuple[Group, Group]:
