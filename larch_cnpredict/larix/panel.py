@@ -5,7 +5,7 @@ from typing import Any
 
 import wx
 import wx.grid
-from larch.larchlib import read_config
+from larch.larchlib import read_config, save_config
 from larch.site_config import user_larchdir
 from larch.wxlib import set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
@@ -180,7 +180,12 @@ class CNPanel(TaskPanel):
 
     def onConfigSaved(self):
         self.wids["conf_choice"].SetChoices(list(self.configs))
-        host.save_options(self, CONFIG_FILE, self.configs)
+        try:
+            save_config(CONFIG_FILE, self.configs, form="yaml")
+        except OSError as err:
+            message = f"CN options are not kept: {CONFIG_FILE} could not be written ({err.strerror})"
+            return host.say(self.parent, message)
+        return self.write_message(f"Saved CN options {CONFIG_FILE}")
 
     # --- showing
 
