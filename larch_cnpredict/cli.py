@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError, SeriesError, reworded
@@ -105,15 +105,18 @@ def _predict(args: argparse.Namespace) -> int:
         rows, groups = predict_files(args.files, **asked)
     for row in rows:
         row["notes"] = reworded(row["notes"], WORDS)
+    from .result import write_table
+
+    columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
     if print_csv:
-        _write_csv(sys.stdout, rows, "\n")
+        write_table(sys.stdout, rows, columns)
     else:
         _print_table(rows)
     for path in outputs:
         try:
             if path is args.csv:
                 with path.open("w", newline="", encoding="utf-8") as file:
-                    _write_csv(file, rows, "\r\n")
+                    write_table(file, rows, columns, line_end="\r\n")
             elif groups:
                 from matplotlib.figure import Figure
 
@@ -192,13 +195,6 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
     for (row, _), answer in zip(ready, answers, strict=True):
         row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
     return rows, [group for row, group in ready if "cn" in row]
-
-
-def _write_csv(file: TextIO, rows: Sequence[dict[str, Any]], line_end: str) -> None:
-    from .result import write_table
-
-    columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
-    write_table(file, rows, columns, line_end=line_end)
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

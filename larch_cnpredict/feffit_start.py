@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from larch import Group, isgroup
+from larch import Group
 from larch.fitting import param, param_group
 from larch.xafs import feffit, feffit_dataset, feffit_transform
 from xraydb import atomic_number, atomic_symbol
@@ -14,7 +14,7 @@ from xraydb import atomic_number, atomic_symbol
 from . import composition
 from .absorber import as_number
 from .composition import NOBLE
-from .errors import BadArrayError, InputError, MissingArrayError, OptionError, boundary
+from .errors import BadArrayError, MissingArrayError, OptionError, boundary
 from .feff import feff_paths
 from .predict import current_answers, resolve
 from .reading import high_peaks
@@ -69,8 +69,6 @@ def first_shell(
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
-        if not isgroup(group):
-            raise InputError(group)
         if s02 is not None and (as_number(s02) or 0.0) <= 0:
             raise OptionError("s02", s02, "a number above 0")
         (answer,) = current_answers([group])

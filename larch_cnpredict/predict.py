@@ -1,6 +1,7 @@
 """predict_cn: the way of a spectrum from group to answer, from top to bottom."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,11 +146,9 @@ def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
     todo: dict[Request, list[int]] = {}
     for i, group in enumerate(groups):
         made = getattr(group, "cn_predict", None)
-        try:
+        with suppress(CNPredictError):  # of another version, or changed
             if isgroup(made) and not is_stale(group):
                 out[i] = Prediction.from_group(made)
-        except CNPredictError:
-            pass  # of another version, or changed
         if i not in out:
             todo.setdefault(Request.stored(made) or Request(), []).append(i)
     for request, rows in todo.items():
