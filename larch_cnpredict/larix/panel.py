@@ -1,5 +1,6 @@
 """The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,8 @@ class CNPanel(TaskPanel):
             return self.show_progress()
         for dgroup in groups:
             self.answers.forget(dgroup)
-        self.batch = Batch(
-            groups,
-            self.request,
-            exists=lambda dgroup: host.exists(self.controller, dgroup),
-            process=self.make_ready,
-            evaluate=lambda command: host.evaluate(self, command),
-        )
+        exists, evaluate = partial(host.exists, self.controller), partial(host.evaluate, self)
+        self.batch = Batch(groups, self.request, exists, self.make_ready, evaluate)
         self.then, self.doing = then, "Predicting coordination numbers"
         self.show_progress()
         return wx.CallLater(1, self.onBatch, self.batch)
