@@ -91,7 +91,6 @@ class OptionError(CNPredictError):
 
     @classmethod
     def check(cls, option: str, given: object, allowed: Sequence[str]) -> None:
-        """Refuse what is not one of these."""
         if not isinstance(given, str) or given not in allowed:
             raise cls(option, given, allowed)
 

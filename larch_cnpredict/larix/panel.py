@@ -257,7 +257,7 @@ class CNPanel(TaskPanel):
     def onPlotOne(self, event=None):
         self.plot(why=True)
 
-    def onSeries(self, event=None, then=None):
+    def onSeries(self, event=None, then=lambda series: None):
         """The selected groups as a series, in a window of its own; `then`: what is done with its figure."""
         groups = self.selected()
         if len(groups) < 2:
@@ -272,7 +272,6 @@ class CNPanel(TaskPanel):
             self.parent.ShowFile(filename=dgroup.filename)
 
     def onCompare(self, event=None):
-        """Two groups over each other, in a window of its own."""
         groups = self.selected()
         if len(groups) != 2:
             return self.write_message(f"Check two groups in the list: {len(groups)} checked")
@@ -315,7 +314,6 @@ class CNPanel(TaskPanel):
         return self.controller.set_focus()
 
     def onPlotSelected(self, event=None):
-        """|chi(R)| of all selected groups, each with its number."""
         groups = [dgroup for dgroup in self.selected() if getattr(dgroup, "chir_mag", None) is not None]
         if not groups:
             return self.write_message("No selected group has chi(R): predict them first, or process them")
