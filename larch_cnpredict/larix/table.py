@@ -44,10 +44,7 @@ WORDS = (
     (r"write (it|them) as in (formula|elements)='.*'", "write it like Na2CrO4, or only the elements: Na Cr O"),
     (r"(?:formula|elements)=", "Formula "),
     (r"reference=(.*) must be .* an s02 from", r"s02 \1 must be a number from"),
-    (
-        r"has no (\w+), the absorber of (.*): correct one of the two",
-        r"has no \1, the absorber: correct Formula or Absorber",
-    ),
+    (r"(has no \w+, the absorber) of .*: correct one of the two", r"\1: correct Formula or Absorber"),
     (r"run autobk and xftf on it first", "process it on the EXAFS tab first"),
     (r"run xftf( on it)?( first| again)?", r"transform it\2 on the EXAFS tab"),
 )
