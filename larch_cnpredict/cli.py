@@ -4,18 +4,16 @@ import argparse
 import contextlib
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from . import __version__, larch_hooks
-from .errors import CNPredictError, FileError, SeriesError
+from .errors import CNPredictError, FileError, SeriesError, reworded
 
-SHOWN = (  # of the rows, on a terminal; CSV has all there is in them
-    *("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "verdict"),
-)
+# of the rows, on a terminal; CSV has all there is in them
+SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "verdict")
 QUALIFIES = ("the answer depends", "the header's")  # how notes begin that belong to an answer which is ok, too
 # what an error says to a script: what it says here
 WORDS = (
@@ -40,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except CNPredictError as error:
-        print(f"larch-cnpredict: {_in_words_of_options(str(error))}", file=sys.stderr)
+        print(f"larch-cnpredict: {reworded(str(error), WORDS)}", file=sys.stderr)
         return 1
 
 
@@ -106,16 +104,19 @@ def _predict(args: argparse.Namespace) -> int:
             asked["reference"] = _reference(args.reference)
         rows, groups = predict_files(args.files, **asked)
     for row in rows:
-        row["notes"] = _in_words_of_options(row["notes"])
+        row["notes"] = reworded(row["notes"], WORDS)
+    from .result import write_table
+
+    columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
     if print_csv:
-        _write_csv(sys.stdout, rows, "\n")
+        write_table(sys.stdout, rows, columns)
     else:
         _print_table(rows)
     for path in outputs:
         try:
             if path is args.csv:
                 with path.open("w", newline="", encoding="utf-8") as file:
-                    _write_csv(file, rows, "\r\n")
+                    write_table(file, rows, columns, line_end="\r\n")
             elif groups:
                 from matplotlib.figure import Figure
 
@@ -126,7 +127,7 @@ def _predict(args: argparse.Namespace) -> int:
                 print(f"larch-cnpredict: {path} is not written: no spectrum worked", file=sys.stderr)
         except OSError as error:
             raise FileError(path, f"it cannot be written ({error.strerror})") from error
-    return 0 if any("cn" in row for row in rows) else 1
+    return 0 if groups else 1
 
 
 def _reference(given: str) -> Any:
@@ -191,21 +192,9 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
             row["notes"] = str(error)
     groups = [group for _, group in ready]
     answers = predict_cn(groups, errors="collect", **options) if ready else []
-    worked = []
-    for (row, group), answer in zip(ready, answers, strict=True):
-        if isinstance(answer, CNPredictError):
-            row["notes"] = str(answer)
-        else:
-            row.update(answer.row())
-            worked.append(group)
-    return rows, worked
-
-
-def _write_csv(file: TextIO, rows: Sequence[dict[str, Any]], line_end: str) -> None:
-    from .result import write_table
-
-    columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
-    write_table(file, rows, columns, line_end=line_end)
+    for (row, _), answer in zip(ready, answers, strict=True):
+        row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
+    return rows, [group for row, group in ready if "cn" in row]
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -218,13 +207,6 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
             notes = "; ".join(note for note in notes.split("; ") if note.startswith(QUALIFIES))
         if notes:
             print(f"    {notes}")
-
-
-def _in_words_of_options(message: str) -> str:
-    """What is said to those who write Python, to those who give options."""
-    for python, words in WORDS:
-        message = re.sub(python, words, message)
-    return message
 
 
 if __name__ == "__main__":

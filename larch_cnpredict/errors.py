@@ -5,6 +5,7 @@ A constructor takes the things at fault, in the order of the braces in `sentence
 """
 
 import copyreg
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,13 +28,12 @@ class InputError(CNPredictError):
     """Something that is no Larch group was given, or a name that no group has."""
 
     def __init__(self, given: object):
+        what = f"What was given, {type(given).__name__}, is no Larch group"
         what_to_do = "pass one on which autobk and xftf were run (predict_cn also takes r and chir_mag)"
-        text = f"What was given, {type(given).__name__}, is no Larch group: {what_to_do}."
         if isinstance(given, str):
-            text = (
-                f"There is no group of the name {given!r}: pass a Larch group, or the name of one in the Larch session."
-            )
-        super().__init__(text)
+            what = f"There is no group of the name {given!r}"
+            what_to_do = "pass a Larch group, or the name of one in the Larch session"
+        super().__init__(f"{what}: {what_to_do}.")
 
 
 class GroupAndArraysError(CNPredictError):
@@ -91,7 +91,6 @@ class OptionError(CNPredictError):
 
     @classmethod
     def check(cls, option: str, given: object, allowed: Sequence[str]) -> None:
-        """Refuse what is not one of these."""
         if not isinstance(given, str) or given not in allowed:
             raise cls(option, given, allowed)
 
@@ -122,6 +121,13 @@ class SeriesError(CNPredictError):
 
 class UnexpectedError(CNPredictError):
     sentence = "{} cannot be used ({}: {}): look for what is odd in it, and if nothing is, please report this."
+
+
+def reworded(message: str, words: Iterable[tuple[str, Any]]) -> str:
+    """What an error says to those who write Python, said to others: patterns, and what replaces them."""
+    for python, theirs in words:
+        message = re.sub(python, theirs, message)
+    return message
 
 
 @contextmanager

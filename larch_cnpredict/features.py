@@ -29,7 +29,6 @@ R_GRID = R_STEP * np.arange(round(R_MAX / R_STEP) + 1)
 # Larch's own chi(R) has a point each 0.031 Å, so ten points of 0.003 Å carry the same number: models read their mean.
 POOL = 10
 R_MIN = 1.0  # Å; below, |chi(R)| is background residue rather than neighbours
-_FIRST = round(R_MIN / R_STEP) // POOL
 COMPLEX_KWEIGHTS = (1, 2, 3)
 COMPLEX_SCALE_K = 8.0  # Å^-1: chi(R) of other k weights is brought to the scale it has here, so that none dominates
 KMAX_CENTER, KMAX_UNIT = 12.0, 2.0  # Å^-1: models are told (kmax - center) / unit
@@ -82,7 +81,7 @@ def chir(chi: np.ndarray, taper: np.ndarray, kweight: int, r_max: float = R_MAX)
 
 def _means(fine: np.ndarray) -> np.ndarray:
     """|chi(R)| on `R_GRID` to the means of ten points, from R_MIN on: (2001,) to (167,)."""
-    return np.asarray(fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[_FIRST:])
+    return np.asarray(fine[: len(R_GRID) // POOL * POOL].reshape(-1, POOL).mean(1)[round(R_MIN / R_STEP) // POOL :])
 
 
 R_POOLED = _means(R_GRID)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from larch import Group, isgroup
+from larch import Group
 from larch.fitting import param, param_group
 from larch.xafs import feffit, feffit_dataset, feffit_transform
 from xraydb import atomic_number, atomic_symbol
@@ -14,7 +14,7 @@ from xraydb import atomic_number, atomic_symbol
 from . import composition
 from .absorber import as_number
 from .composition import NOBLE
-from .errors import BadArrayError, InputError, MissingArrayError, OptionError, boundary
+from .errors import BadArrayError, MissingArrayError, OptionError, boundary
 from .feff import feff_paths
 from .predict import current_answers, resolve
 from .reading import high_peaks
@@ -69,8 +69,6 @@ def first_shell(
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
-        if not isgroup(group):
-            raise InputError(group)
         if s02 is not None and (as_number(s02) or 0.0) <= 0:
             raise OptionError("s02", s02, "a number above 0")
         (answer,) = current_answers([group])
@@ -100,24 +98,22 @@ def first_shell(
 def common_neighbour(answer: Prediction) -> tuple[str, float]:
     """The element that most neighbours in the nearest known sites are of, and how many are of its row."""
     # votes, by row of the periodic table: EXAFS tells these apart, hardly the elements of one
-    rows: dict[int, Counter[str]] = defaultdict(Counter)
-    shells = [dict(re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"])) for site in answer.neighbours]
-    told: set[str] = set()
+    rows: dict[int, Any] = defaultdict(Counter)
+    found = [re.findall(r"([A-Z][a-z]?)(\d+)", site["shell"]) for site in answer.neighbours]
+    shells = [{symbol: int(n) for symbol, n in atoms if symbol != "H"} for atoms in found]
+    possible = set[str]().union(*shells)
     if answer.composition:
         kind = "formula" if answer.request.elements is None else "elements"
-        told = {symbol for shell in shells for symbol in shell if symbol != "H"}
-        told &= set(composition.read(kind, answer.composition, "it", answer.element).amounts)
-    votes = 0
+        told = composition.read(kind, answer.composition, "it", answer.element).amounts
+        possible = possible & set(told) or possible
     for shell in shells:
-        atoms = {symbol: int(n) for symbol, n in shell.items() if symbol != "H"}
-        votes += bool(atoms)
-        for symbol, n in atoms.items():
-            if not told or symbol in told:
-                rows[np.searchsorted(NOBLE, atomic_number(symbol))].update({symbol: n / sum(atoms.values())})
+        for symbol in shell:
+            if symbol in possible:
+                rows[np.searchsorted(NOBLE, atomic_number(symbol))][symbol] += shell[symbol] / sum(shell.values())
     if not rows:
         raise OptionError("neighbour", None, "the element of the neighbours, such as 'O': no known site tells it")
     row = max(rows.values(), key=Counter.total)
-    return row.most_common(1)[0][0], row.total() / votes
+    return row.most_common(1)[0][0], row.total() / len(list(filter(None, shells)))
 
 
 def start(group: Group, answer: Prediction, path: Group, s02: float | None, deltar: float = 0.0) -> tuple[Group, Group]:

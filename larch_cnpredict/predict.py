@@ -1,6 +1,7 @@
 """predict_cn: the way of a spectrum from group to answer, from top to bottom."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .errors import (
 )
 from .models import Models, load_models
 from .reading import compare
-from .reference import read_reference
+from .reference import Reference, read_reference
 from .request import Request
 from .result import LIKELY, ONE_SITE, Prediction, is_stale, write
 from .spectrum import Spectrum, read_spectrum, spectrum_name
@@ -109,13 +110,12 @@ def predict_cn(
     OptionError.check("errors", errors, ("raise", "collect"))
     with boundary("what was given"):
         try:
-            known = None if reference is None else read_reference(resolve(reference, _larch))
+            known = Reference() if reference is None else read_reference(resolve(reference, _larch))
         except InputError:
             raise OptionError("reference", reference, "a foil's group, its name, or s02") from None
-        s02 = known.s02 if known else None
         request = Request.checked(
             models, element=element, edge=edge, model=model, transform=transform, formula=formula, elements=elements,
-            reference=s02,
+            reference=known.s02,
         )  # fmt: skip
         loaded = load_models(request.models, request.model)
         arrays = chir_mag is not None or k is not None
@@ -125,7 +125,7 @@ def predict_cn(
         for i, one in enumerate(groups):
             try:
                 groups[i], spectrum = read(one, request, loaded, _larch, chir_mag=chir_mag, k=k, chi=chi)
-                if known and known.absorber not in (None, spectrum.element):
+                if known.absorber not in (None, spectrum.element):
                     raise FoilError(known.name, f"it is of {known.absorber}, and {spectrum.name} of {spectrum.element}")
                 out.append(spectrum)
             except CNPredictError as error:
@@ -146,11 +146,9 @@ def current_answers(groups: Sequence[Any], errors: str = "raise") -> list[Any]:
     todo: dict[Request, list[int]] = {}
     for i, group in enumerate(groups):
         made = getattr(group, "cn_predict", None)
-        try:
+        with suppress(CNPredictError):  # of another version, or changed
             if isgroup(made) and not is_stale(group):
                 out[i] = Prediction.from_group(made)
-        except CNPredictError:
-            pass  # of another version, or changed
         if i not in out:
             todo.setdefault(Request.stored(made) or Request(), []).append(i)
     for request, rows in todo.items():
@@ -198,6 +196,7 @@ def predict_spectra(
 class Said:
     """What the models say of one spectrum."""
 
+    family: str
     alone: np.ndarray  # p of each number, by the spectrum alone
     by_composition: np.ndarray  # by what it is made of; 0 where nobody tells
     joint: np.ndarray  # by both
@@ -243,22 +242,16 @@ def _predict_alike(
     for i, (spectrum, (reasons, found)) in enumerate(zip(spectra, verdicts, strict=True)):
         p = spoken_of(joint[i], described[i])
         p_alone = spoken_of(alone[i], untold[i]) if spectrum.composition else p
-        said = Said(alone[i], by_composition[i], joint[i], described[i], untold[i], p, p_alone)
-        out.append(_answer(spectrum, said, reasons, found, family, request, models))
+        said = Said(family, alone[i], by_composition[i], joint[i], described[i], untold[i], p, p_alone)
+        out.append(_answer(spectrum, said, reasons, found, request, models))
     return out
 
 
 def _answer(
-    spectrum: Spectrum,
-    said: Said,
-    reasons: list[str],
-    found: dict[str, Any],
-    family: str,
-    request: Request,
-    models: Models,
+    spectrum: Spectrum, said: Said, reasons: list[str], found: dict[str, Any], request: Request, models: Models
 ) -> Prediction:
     """The answer about one spectrum, and what speaks against it; `reasons` and `found` are those of `domain.judge`."""
-    fitted, sample, number = models.calibration[family], said.sample, int(models.classes[said.joint.argmax()])
+    fitted, sample, number = models.calibration[said.family], said.sample, int(models.classes[said.joint.argmax()])
     doubts, notes, calibrated = [*spectrum.doubts, *reasons], spectrum.notes, fitted
     if spectrum.composition:
         calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
@@ -293,7 +286,7 @@ def _answer(
         composition=spectrum.composition.text if spectrum.composition else "",
         spectrum_probabilities=said.p_alone.tolist() if spectrum.composition else [],
         model=request.model,
-        family=family,
+        family=said.family,
         model_version=models.version,
         in_domain=not doubts,
         notes=[*doubts, *notes],

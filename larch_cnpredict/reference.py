@@ -33,9 +33,9 @@ BAD_FIT = 0.05  # feffit's R factor: of 18 measured foils of seven metals 0.0002
 
 
 class Reference(NamedTuple):
-    """s02, and the metal and name of the foil that it is from, where it is from one."""
+    """s02 where it is known, and the metal and name of the foil that it is from, where it is from one."""
 
-    s02: float
+    s02: float | None = None
     absorber: str | None = None
     name: str = ""
 
@@ -75,9 +75,8 @@ def fit_foil(spectrum: Spectrum) -> Group:
     nearest = np.sort(away)[1]
     paths = feff_paths(f"{absorber} foil", [absorber] * len(points), points, SHELL * nearest)
     for path in paths:
-        far = path.reff > HALVES * nearest
         path.s02, path.e0, path.deltar = "s02", "e0", f"stretch * {path.reff:.4f}"
-        path.sigma2 = "sigma2_far" if far else "sigma2"
+        path.sigma2 = "sigma2_far" if path.reff > HALVES * nearest else "sigma2"
     two = any(path.sigma2 == "sigma2_far" for path in paths)
     params = param_group(
         s02=param(0.85, min=0, max=2, vary=True),

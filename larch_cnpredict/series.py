@@ -120,7 +120,6 @@ def draw_series(axes: Axes, series: Series) -> None:
 
 
 def draw_shares(axes: Axes, series: Series, made: Components) -> None:
-    """The share of each component over x."""
     order = np.argsort(series.x, kind="stable")
     for answer, share, style in zip(made.answers, made.shares.T, ("-o", "--s", "-.^", ":d"), strict=False):
         axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=answer.headline)

@@ -44,16 +44,13 @@ def show_series(tab, groups, wanted, x, then) -> None:
         names, against = ", ".join(group.groupname for group in groups), "" if x is None else f", x={x!r}"
         figure = host.show_figure(tab, "cn_series", f"plot_cn_series([{names}]{against})")
         found_before.reset(token)
-        if figure is None:
-            return
-        tab.write_message(f"Series of {len(figure.cn_series.groups)} of {wanted}")
-        figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
-        if then:
+        if figure is not None:
+            tab.write_message(f"Series of {len(figure.cn_series.groups)} of {wanted}")
+            figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
             then(figure.cn_series)
 
     if len(groups) < FEWEST:
-        show()
-        return
+        return show()
     before = list(map(stamp_of, groups))
     tab.write_message(f"Looking for the components of {count(len(groups))} ...")  # of hundreds it takes a second
     work = partial(found, groups, x)

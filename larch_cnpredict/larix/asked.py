@@ -14,8 +14,7 @@ from .table import AUTO, PANEL, TITLES
 def options(dgroup: Any) -> dict[str, str]:
     """What stands on the tab for this group."""
     asked = Request.stored(getattr(dgroup, "cn_predict", None))  # by a command, or in another Larix
-    header = composition.header_formula(dgroup)
-    return {"absorber": AUTO, "formula": header, "s02": ""} | (as_typed(asked) if asked else {}) | kept(dgroup)
+    return as_typed(dgroup, asked or Request()) | kept(dgroup)
 
 
 def kept(dgroup: Any) -> dict[str, str]:
@@ -40,16 +39,16 @@ def request(dgroup: Any, model: str, transform: str) -> Request:
     )
 
 
-def as_typed(asked: Request) -> dict[str, str]:
-    """What would stand on the tab for what was asked."""
+def as_typed(dgroup: Any, asked: Request) -> dict[str, str]:
+    """What would stand on the tab for what was asked about this group."""
+    usual = {"absorber": AUTO, "formula": composition.header_formula(dgroup), "s02": ""}
     given = {"absorber": asked.element, "formula": asked.elements or asked.formula, "s02": asked.reference}
-    return {name: str(value) for name, value in given.items() if value is not None}
+    return usual | {name: str(value) for name, value in given.items() if value is not None}
 
 
 def unlike(dgroup: Any, before: Request) -> str:
     """What stands on the tab otherwise than it would for what was asked before, by its name there."""
-    usual = {"absorber": AUTO, "formula": composition.header_formula(dgroup), "s02": ""}
-    now, then = options(dgroup), usual | as_typed(before)
+    now, then = options(dgroup), as_typed(dgroup, before)
 
     def value(name: str, text: str) -> Any:
         return s02_asked(text) if name == "s02" else text.strip()

@@ -66,7 +66,6 @@ class Batch:
 
     @property
     def summary(self) -> str:
-        """What came of it."""
         groups = count(self.total - self.removed)
         if self.cancelled:
             return f"Cancelled: {self.done} of {groups} done"

@@ -8,7 +8,7 @@ from ..features import ELEMENTS
 from .answers import NOT_YET
 from .host import NO_GROUP, guarded
 from .next_step import measure_foil
-from .table import AUTO, COLUMNS, HINT, SCAN_NUMBER, SITES, TRANSFORMS, answer_texts, site_row
+from .table import AUTO, COLUMNS, HINT, SCAN_NUMBER, SITES, TITLES, TRANSFORMS, answer_texts, site_row
 
 COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blue", "outside": "title_red"}
 COLOURS |= {NOT_YET: "text", NO_GROUP: "text"}  # what else is a problem is as red
@@ -30,15 +30,12 @@ TIPS = {
     "first_shell": "Add the current group's first shell to the FEFF Fitting tab, starting from the predicted number",
     "plot_on_choose": "Plot a group as soon as it is chosen or predicted",
     "absorber": "The absorber of this group, where the one that was found is wrong",
-    "copy_absorber": "Set this absorber for all checked groups",
     "formula": "What the sample of this group is made of, such as Na2CrO4, or only its elements: Na Cr O.\n"
     "The answer is then by spectrum and composition together; it says what the spectrum alone gives.\n"
     "Where the header of the file names it, that is used; empty the field to do without",
     "s02": "The amplitude of a foil that was measured like this group: the mean, its interval and the kind of sample\n"
     "are then by s02 too. Empty: s02 is not known",
     "foil_s02": "The current group is a metal foil: fit its first shell with feffit, and keep s02 (some seconds)",
-    "copy_s02": "Set this s02 for all checked groups",
-    "copy_formula": "Set this formula for all checked groups",
     "model": "The model to ask: the default, or one family of models by its name",
     "transform": "The chi(R) that the models read: <Auto> takes the group's own where it was made as for training,\n"
     "else makes a new one from chi(k).  The group's own arrays are never changed.",
@@ -54,7 +51,7 @@ TIPS = {
     "export_series": "Plot the series of all checked groups, and save it with all numbers and what it is drawn against",
     "report": "Copy a paragraph on the current group's answer, for a paper's supplement: data, transform, models,\n"
     "number and interval, what to cite",
-}
+} | {f"copy_{name}": f"Set this {name} for all checked groups" for name in TITLES}
 
 
 def build(tab, config, models) -> None:
@@ -108,9 +105,8 @@ def build(tab, config, models) -> None:
     line("predict_one", "predict_sel", "cancel", "progress")
     button("plot_one", "Plot Current Group", 185, tab.onPlotOne)
     button("plot_sel", "Plot Selected Groups", 185, tab.onPlotSelected)
-    wids["plot_on_choose"] = wids["auto_plot"] = Check(
-        panel, default=bool(config["auto_plot"]), label="Auto-Plot when choosing Current Group?"
-    )
+    label = "Auto-Plot when choosing Current Group?"
+    wids["plot_on_choose"] = wids["auto_plot"] = Check(panel, default=bool(config["auto_plot"]), label=label)
     line("plot_one", "plot_sel", "plot_on_choose")
     button("series", "Plot Series of Selected Groups", 185, tab.onSeries)
     choice("series_x", [SCAN_NUMBER], 200, None)

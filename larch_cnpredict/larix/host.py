@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import wx
-from larch.larchlib import save_config
 from larch.wxlib import FileSave, Popup
 from matplotlib import rc_context, rcParams
 
@@ -123,15 +122,6 @@ def make_chi(tab, dgroup) -> tuple[bool, str]:
     if problem:
         say(tab.parent, f"{dgroup.filename}: {problem}")
     return True, problem
-
-
-def save_options(tab, path, options):
-    """Write what Save Current Configuration keeps, or say why it is not kept."""
-    try:
-        save_config(path, options, form="yaml")
-    except OSError as err:
-        return say(tab.parent, f"CN options are not kept: {path} could not be written ({err.strerror})")
-    return tab.write_message(f"Saved CN options {path}")
 
 
 def page(frame, key):

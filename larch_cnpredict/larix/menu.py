@@ -114,9 +114,8 @@ def _add_menu(frame) -> None:
             menu.AppendSeparator()
     entry("Show CN Pa&nel", "Show coordination numbers and how sure they are", shown)
     entry("Show &Model Card", "What the models were trained on, and how good they are", lambda event: show_card(frame))
-    if bar.FindMenu("Help") != wx.NOT_FOUND:
+    place = bar.FindMenu("Help")
+    if place != wx.NOT_FOUND:
         what = "What the CN tab shows, and how to read it"
-        entry(
-            "&Coordination Numbers (CN)", what, lambda event: show_guide(frame), menu=bar.GetMenu(bar.FindMenu("Help"))
-        )
-    bar.Insert(max(0, bar.FindMenu("Help")), menu, f"&{TITLE}")
+        entry("&Coordination Numbers (CN)", what, lambda event: show_guide(frame), menu=bar.GetMenu(place))
+    bar.Insert(max(0, place), menu, f"&{TITLE}")

@@ -1,11 +1,12 @@
 """The CN tab of Larix: predict, show the answer and how far to trust it, compare the selected groups."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import wx
 import wx.grid
-from larch.larchlib import read_config
+from larch.larchlib import read_config, save_config
 from larch.site_config import user_larchdir
 from larch.wxlib import set_widget_value
 from larch.wxxas.taskpanel import TaskConfigFrame, TaskPanel
@@ -88,13 +89,8 @@ class CNPanel(TaskPanel):
             return self.show_progress()
         for dgroup in groups:
             self.answers.forget(dgroup)
-        self.batch = Batch(
-            groups,
-            self.request,
-            exists=lambda dgroup: host.exists(self.controller, dgroup),
-            process=self.make_ready,
-            evaluate=lambda command: host.evaluate(self, command),
-        )
+        exists, evaluate = partial(host.exists, self.controller), partial(host.evaluate, self)
+        self.batch = Batch(groups, self.request, exists, self.make_ready, evaluate)
         self.then, self.doing = then, "Predicting coordination numbers"
         self.show_progress()
         return wx.CallLater(1, self.onBatch, self.batch)
@@ -180,7 +176,12 @@ class CNPanel(TaskPanel):
 
     def onConfigSaved(self):
         self.wids["conf_choice"].SetChoices(list(self.configs))
-        host.save_options(self, CONFIG_FILE, self.configs)
+        try:
+            save_config(CONFIG_FILE, self.configs, form="yaml")
+        except OSError as err:
+            message = f"CN options are not kept: {CONFIG_FILE} could not be written ({err.strerror})"
+            return host.say(self.parent, message)
+        return self.write_message(f"Saved CN options {CONFIG_FILE}")
 
     # --- showing
 
@@ -256,7 +257,7 @@ class CNPanel(TaskPanel):
     def onPlotOne(self, event=None):
         self.plot(why=True)
 
-    def onSeries(self, event=None, then=None):
+    def onSeries(self, event=None, then=lambda series: None):
         """The selected groups as a series, in a window of its own; `then`: what is done with its figure."""
         groups = self.selected()
         if len(groups) < 2:
@@ -271,7 +272,6 @@ class CNPanel(TaskPanel):
             self.parent.ShowFile(filename=dgroup.filename)
 
     def onCompare(self, event=None):
-        """Two groups over each other, in a window of its own."""
         groups = self.selected()
         if len(groups) != 2:
             return self.write_message(f"Check two groups in the list: {len(groups)} checked")
@@ -314,7 +314,6 @@ class CNPanel(TaskPanel):
         return self.controller.set_focus()
 
     def onPlotSelected(self, event=None):
-        """|chi(R)| of all selected groups, each with its number."""
         groups = [dgroup for dgroup in self.selected() if getattr(dgroup, "chir_mag", None) is not None]
         if not groups:
             return self.write_message("No selected group has chi(R): predict them first, or process them")

@@ -60,7 +60,6 @@ def drawn_once(panel: Any, group: Any) -> Iterator[None]:
 
 
 def chir_command(group: Any, title: str, **options: Any) -> str:
-    """The Larch command that plots a group's |chi(R)|."""
     text = "".join(f", {key}={value!r}" for key, value in options.items())
     return f"plot_chir({group.groupname}, show_mag=True, rmax={R_SHOWN:g}, win=1, title={title!r}{text})"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import CNPredictError
+from ..errors import CNPredictError, reworded
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
 from ..result import MEANING, ONE_SITE, Prediction, write_table
@@ -44,10 +44,7 @@ WORDS = (
     (r"write (it|them) as in (formula|elements)='.*'", "write it like Na2CrO4, or only the elements: Na Cr O"),
     (r"(?:formula|elements)=", "Formula "),
     (r"reference=(.*) must be .* an s02 from", r"s02 \1 must be a number from"),
-    (
-        r"has no (\w+), the absorber of (.*): correct one of the two",
-        r"has no \1, the absorber: correct Formula or Absorber",
-    ),
+    (r"(has no \w+, the absorber) of .*: correct one of the two", r"\1: correct Formula or Absorber"),
     (r"run autobk and xftf on it first", "process it on the EXAFS tab first"),
     (r"run xftf( on it)?( first| again)?", r"transform it\2 on the EXAFS tab"),
 )
@@ -64,9 +61,7 @@ def model_choices() -> list[str]:
 
 def in_words_of_the_tab(message: str, name: str) -> str:
     """An error's message without Python, and without the group's name, which stands beside it."""
-    for python, words in WORDS:
-        message = re.sub(python, words, message)
-    return re.sub("^this group", "This group", message.replace(name, "this group"))
+    return re.sub("^this group", "This group", reworded(message, WORDS).replace(name, "this group"))
 
 
 def row(name: str, found: Prediction | None, problem: str) -> dict[str, Any]:
