@@ -46,8 +46,10 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
             there = np.sqrt(np.maximum(K_GRID**2 + shift / EV_PER_K2, 0))
             k = K_GRID[there <= own.k[-1]]
             chi = np.interp(there[: len(k)], own.k, own.chi)
-            r, chir_mag = transform(k, chi, min(own.kmax, k[-1]))
-            others.append(replace(own, k=k, chi=chi, r=r, chir_mag=chir_mag, made=f"e0 {E0_ERROR:g} eV {word}"))
+            kmax = min(own.kmax, k[-1])
+            r, chir_mag = transform(k, chi, kmax)
+            arrays = {"k": k, "chi": chi, "r": r, "chir_mag": chir_mag, "kmax": kmax}
+            others.append(replace(own, **arrays, made=f"e0 {E0_ERROR:g} eV {word}"))
         return replace(own, made="e0 as it is", others=tuple(others))
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
     measured = energy_and_mu(group)

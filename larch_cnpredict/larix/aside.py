@@ -18,6 +18,7 @@ from .batch import count
 
 def aside(tab, work, then=lambda made: None) -> None:
     """Do what takes long in a thread of its own, then what follows in Larix's, with what was made or None."""
+    then = host.guarded(tab.parent, then)
 
     def run():
         made = None
@@ -42,8 +43,10 @@ def show_series(tab, groups, wanted, x, then) -> None:
     def show(made=None):
         token = found_before.set(made)
         names, against = ", ".join(group.groupname for group in groups), "" if x is None else f", x={x!r}"
-        figure = host.show_figure(tab, "cn_series", f"plot_cn_series([{names}]{against})")
-        found_before.reset(token)
+        try:
+            figure = host.show_figure(tab, "cn_series", f"plot_cn_series([{names}]{against})")
+        finally:  # or the next series would have these components
+            found_before.reset(token)
         if figure is not None:
             tab.write_message(f"Series of {len(figure.cn_series.groups)} of {wanted}")
             figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
