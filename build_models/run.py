@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pymatgen.core import Composition
 
-from build_models.config import Config, ConfigError
+from build_models.config import Config, ConfigError, short_hash
 from build_models.data import table
 from build_models.data.labels import formula_key
 from build_models.learn import composition, families
@@ -116,8 +115,7 @@ class Run:
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         # what makes spectra and what reads them, constants and all
         what += [features.fingerprint(), *map(table.sha256, sorted(Path(samples.__file__).parent.glob("*.py")))]
-        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-        path = self.config.out / "train" / key
+        path = self.config.out / "train" / short_hash(json.dumps(what, sort_keys=True))
         path.mkdir(parents=True, exist_ok=True)
         return path
 

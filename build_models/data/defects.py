@@ -129,13 +129,11 @@ def parents(config: Config) -> pd.DataFrame:
 
 def plan(config: Config) -> Iterator[Site]:
     """All sites, the same for the same seed and tables."""
-    files = [Path(path) for path in config.train.structures] or [config.out / "structures.parquet"]
     chosen, radius = parents(config), config.feff.cluster_radius
-    wanted = set(chosen["material_id"])
-    if not wanted:
+    if chosen.empty:
         raise ConfigError("no site of [train] tables has a clear number and no metal beside it")
-    every = (row for path in files for row in structures.iterate(path))
-    rows = {row["material_id"]: row for row in every if row["material_id"] in wanted}
+    files = config.train.structures or [config.out / "structures.parquet"]
+    rows = structures.rows_of(files, set(chosen["material_id"]))
     for parent in chosen.to_dict("records"):
         if parent["material_id"] in rows:
             crystal = structures.to_structure(rows[parent["material_id"]])

@@ -103,10 +103,9 @@ def prototype(structure: Structure) -> str:
 
 def prototypes(tables: Iterable[str | Path], ids: Collection[str]) -> dict[str, str]:
     """The `prototype` of each of these materials; those that no table of structures has are not in the answer."""
-    rows = {row["material_id"]: row for path in tables for row in structures.iterate(Path(path))}
-    wanted = [rows[i] for i in sorted(set(ids)) if i in rows]
-    parallel = Parallel(n_jobs=-1 if len(wanted) > 1000 else 1, batch_size=100)
-    return dict(parallel(delayed(_prototype_of_row)(row) for row in wanted))
+    rows = structures.rows_of(tables, set(ids))
+    parallel = Parallel(n_jobs=-1 if len(rows) > 1000 else 1, batch_size=100)
+    return dict(parallel(delayed(_prototype_of_row)(rows[i]) for i in sorted(rows)))
 
 
 def _prototype_of_row(row: dict) -> tuple[str, str]:

@@ -7,7 +7,6 @@ a first shell is off by some 15 % (`python -m benchmarks.feff --paths`); beyond 
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pymatgen.core import Structure
 
-from build_models.config import Config, ConfigError, FeffSettings
+from build_models.config import Config, ConfigError, FeffSettings, short_hash
 from build_models.data import paths, structures, table, work
 from build_models.data.feff import FeffError
 from build_models.data.paths import Paths
@@ -99,7 +98,7 @@ def simulate(config: Config) -> Path:
     todo = missing(config)
     wanted = structures.iterate(config.out / "structures.parquet", config.limit)
     sites = ((row, todo[name]) for row in wanted if (name := row["material_id"]) in todo)
-    digest = hashlib.sha256(" ".join(sorted(map(table.sha256, files))).encode()).hexdigest()[:12]
+    digest = short_hash(" ".join(sorted(map(table.sha256, files))))
     work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files), digest)
     return build(config, len(files))
 
