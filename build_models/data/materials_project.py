@@ -98,9 +98,10 @@ def convert(config: Config) -> None:
     metadata = config.provenance("source") | {"database": table.database(config.out, "xas")}
     for stage in ("simulate", "label"):
         table.check_settings(config.out / stage, metadata)
-    files = {
-        config.out / "label" / _shard_name(path): (_convert_file, path, metadata) for path in cached_files(config.out)
-    }
+    files: dict[Path, tuple] = {}
+    for path in cached_files(config.out):  # other content, another name
+        name = f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}.parquet"
+        files[config.out / "label" / name] = (_convert_file, path, metadata)
     work.make_missing(files, config.run.workers, "files of XAS documents")
 
 
@@ -112,11 +113,6 @@ def cached_files(out: Path) -> list[Path]:
 def read_file(path: Path) -> dict:
     """What one of them holds: db_version, fetched, the ids that were asked for, documents."""
     return json.loads(gzip.decompress(path.read_bytes()))
-
-
-def _shard_name(path: Path) -> str:
-    """Such as 'Fe-00012-3f1b0c9d2e4a.parquet': other content, another name."""
-    return f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}.parquet"
 
 
 def _convert_file(label: Path, path: Path, metadata: dict[str, str]) -> None:

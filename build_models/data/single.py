@@ -105,17 +105,17 @@ def simulate(config: Config) -> Path:
 
 def missing(config: Config) -> dict[str, list[int]]:
     """Sites to be done of each material: of those that have no spectrum, a few of one formula, absorber and number."""
-    sites = table.read_shards(config.out / "label").to_pandas()
+    labels, _ = table.parted(table.read_shards(config.out / "label"))
+    sites = labels.to_pandas().set_index(table.KEY)
     known = set().union(*map(table.keys_of, config.order.skip))
     if any((config.out / "simulate").glob("*.parquet")):
         run = table.read_shards(config.out / "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
         known.update(table.key_list(table.parted(run)[0]))
-    new = [key not in known for key in zip(sites["material_id"], sites["site_index"], strict=True)]
-    sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
+    new = np.array([key not in known for key in sites.index], bool)
+    sites = sites[new & sites["cn"].isin(CLASSES)]
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
     done = table.keys(config.out / "single")
-    order = zip(sites["material_id"], sites["site_index"], strict=True)
-    return table.by_material(key for key in order if key not in done)
+    return table.by_material(key for key in sites.index if key not in done)
 
 
 def build(config: Config, files: int) -> Path:

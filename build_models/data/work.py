@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
@@ -40,8 +39,7 @@ def label(config: Config) -> None:
 def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
-    labels = table.read_shards(config.out / "label")
-    labels = labels.filter(pc.equal(labels["reason"], ""))
+    labels, _ = table.parted(table.read_shards(config.out / "label"))
     known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
     rare = config.run.rare_first
     order = structures.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
