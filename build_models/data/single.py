@@ -91,7 +91,7 @@ def scattering(files: tuple[Path, ...], structure: Structure, site_index: int, s
 
 
 def simulate(config: Config) -> Path:
-    """Spectra of all labelled sites that FEFF was not run on, and their table."""
+    """Spectra of all labelled sites that FEFF was not run on, and their table, with labels as in those of spectra."""
     files = tuple(path for stage in ("defects", "simulate") for path in paths.kept(config.out / stage))
     if not files:
         raise ConfigError(f"{config.out} keeps no paths: run stage simulate with [run] keep_paths, or stage defects")
@@ -100,7 +100,10 @@ def simulate(config: Config) -> Path:
     sites = ((row, todo[name]) for row in wanted if (name := row["material_id"]) in todo)
     digest = short_hash(" ".join(sorted(map(table.sha256, files))))
     work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files), digest)
-    return build(config, len(files))
+    good, failures = table.parted(table.read_shards(config.out / "single"))
+    spectra = table.labelled(table.read_shards(config.out / "label"), good)
+    said, words = table.made_with(config) | {"program": PROGRAM}, f", with pairs from {len(files)} files of paths"
+    return table.finish(config.out / "single.parquet", spectra, said, failures, words)
 
 
 def missing(config: Config) -> dict[str, list[int]]:
@@ -116,11 +119,3 @@ def missing(config: Config) -> dict[str, list[int]]:
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
     done = table.keys(config.out / "single")
     return table.by_material(key for key in sites.index if key not in done)
-
-
-def build(config: Config, files: int) -> Path:
-    """Write `single.parquet`, labels and chi(k) as in a table of spectra."""
-    good, failures = table.parted(table.read_shards(config.out / "single"))
-    spectra = table.labelled(table.read_shards(config.out / "label"), good)
-    said, words = table.made_with(config) | {"program": PROGRAM}, f", with pairs from {files} files of paths"
-    return table.finish(config.out / "single.parquet", spectra, said, failures, words)

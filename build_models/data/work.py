@@ -107,19 +107,18 @@ def _feff_task(
     structure = structures.to_structure(row)
     rows = []
     for site_index in sites:
-        start, reason = time.perf_counter(), ""
-        chi: dict = {}
+        start, done = time.perf_counter(), table.failure(row["material_id"], "", site_index)
         try:
             scattering = scatter(structure, site_index, settings)
-            chi = table.chi_columns(feff.variants(scattering, settings))
+            done |= table.chi_columns(feff.variants(scattering, settings))
             if keep_paths:
-                chi["paths"] = paths.dump(scattering)
+                done["paths"] = paths.dump(scattering)
         except (OSError, ImportError):  # no FEFF8L, a full disk: the machine's fault and not the site's
             raise
         except Exception as error:  # noqa: BLE001 -- whatever else goes wrong, the site is recorded
             reason = str(error) if isinstance(error, FeffError) else f"{type(error).__name__}: {error}"
-        chi["seconds"] = time.perf_counter() - start
-        rows.append(table.failure(row["material_id"], reason, site_index) | chi)
+            done |= table.failure(row["material_id"], reason, site_index)
+        rows.append(done | {"seconds": time.perf_counter() - start})
     return rows
 
 
