@@ -59,11 +59,12 @@ def structures(config: Config) -> Iterator[dict]:
         folder = config.out / "mp" / client.db_version / "summary"
         get = partial(search, fields=["material_id", "structure"])
         for document in _cached(folder, ids, get, client.db_version, "material_ids"):
-            rows.pop(normal_id(document["material_id"]), None)
+            material_id = normal_id(document["material_id"])
+            rows.pop(material_id, None)
             if document.get("structure"):
-                yield to_row(normal_id(document["material_id"]), Structure.from_dict(document["structure"]))
+                yield to_row(material_id, Structure.from_dict(document["structure"]))
             else:
-                yield table.failure(document["material_id"], "no structure in the document")
+                yield table.failure(material_id, "no structure in the document")
         for material_id in rows:
             yield table.failure(material_id, NOT_DELIVERED)
 
