@@ -211,10 +211,7 @@ def build_one(absorber: str, number: int, known: dict, rng: np.random.Generator)
         corners = corners / np.linalg.norm(corners, axis=1, keepdims=True) + rng.normal(0, CROOKED, corners.shape)
         corners /= np.linalg.norm(corners, axis=1, keepdims=True)
         arms = _arms(kinds, corners, rng) if kinds and kinds.count("oxide") <= OXIDES else None
-        if arms is None:
-            continue
-        site = _assembled(absorber, number, arms, known, rng)
-        if site is not None:
+        if arms and (site := _assembled(absorber, number, arms, known, rng)):
             return site
     raise ConfigError(f"no ligands fit around {absorber} in a {name}")
 
