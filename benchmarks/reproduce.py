@@ -76,7 +76,7 @@ def main() -> None:
     columns = ["material_id", "site_index", "formula", "chi_static", "chi_debye"]
     rows = table.take(chosen, columns=columns).to_pylist()
     wanted = {row["material_id"] for row in rows}
-    crystals = {r["material_id"]: r for r in structures.iterate(arguments.structures) if r["material_id"] in wanted}
+    crystals = structures.rows_of([arguments.structures], wanted)
 
     work = Parallel(arguments.workers, return_as="generator")
     jobs = (delayed(worst)(row, crystals[row["material_id"]], FeffSettings()) for row in rows)

@@ -48,6 +48,11 @@ def says(default: Any, meaning: str) -> Any:
     return field(default=default, metadata={"meaning": meaning})
 
 
+def short_hash(text: str) -> str:
+    """Twelve digits that tell settings, structures or files from others."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 @dataclass(frozen=True, config=REFUSING)
 class Run:
     """What does not decide the result."""
@@ -167,7 +172,7 @@ class Config:
         said = json.dumps({name: asdict(getattr(self, name)) for name in sections or RESULT_SECTIONS}, sort_keys=True)
         return {
             "config": said,
-            "config_hash": hashlib.sha256(said.encode()).hexdigest()[:12],
+            "config_hash": short_hash(said),
             "versions": json.dumps(versions()),
             "seed": str(self.seed),
             "commit": commit(),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Composition
 
-from build_models.config import Config, ConfigError
+from build_models.config import Config, ConfigError, short_hash
 from build_models.data import table
 from build_models.data.labels import formula_key
 from build_models.learn import composition, families
@@ -24,8 +23,6 @@ from build_models.spectra.augment import IDEAL, Augmentation
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
-
-FROM_CONFIG = ("spectra", "epochs", "phase_epochs", "members", "precision", "copies", "trees", "bagged_trees")
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,9 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """How the shipped families are trained."""
-        return replace(Recipe(), **{name: getattr(self.config.train, name) for name in FROM_CONFIG})
+        """How the shipped families are trained: what the configuration says, and else the defaults."""
+        train = self.config.train
+        return Recipe(**{f.name: getattr(train, f.name) for f in fields(Recipe) if hasattr(train, f.name)})
 
     @cached_property
     def schemes(self) -> dict[str, np.ndarray]:
@@ -116,8 +114,7 @@ class Run:
         what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
         # what makes spectra and what reads them, constants and all
         what += [features.fingerprint(), *map(table.sha256, sorted(Path(samples.__file__).parent.glob("*.py")))]
-        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-        path = self.config.out / "train" / key
+        path = self.config.out / "train" / short_hash(json.dumps(what, sort_keys=True))
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -161,18 +158,14 @@ class Run:
         These are 'realistic' and 'ideal', and the realistic ones of 'defects'.
         """
         test = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0)
-        path = self.folder / f"spectra-{name.replace(' ', '-')}"
+        learnt = {"shipped": self.recipe, "paper": PAPER, "near ideal": IDEAL_PHASE}
+        asked = {"realistic": test, "ideal": IDEAL, "defects": test}
+        recipe = learnt.get(name) or Recipe(asked[name], sharpness=1.0, spectra=1)
         if name == "defects":
             assert self.defects is not None
-            return copies.make(path, self.defects, test, 1.0, 1, self.seed + 1, self.held_defects)
-        augmentation, sharpness, count, seed = {
-            "shipped": (self.recipe.augmentation, self.recipe.sharpness, self.recipe.spectra, self.seed),
-            "paper": (PAPER.augmentation, PAPER.sharpness, PAPER.spectra, self.seed),
-            "near ideal": (IDEAL_PHASE.augmentation, IDEAL_PHASE.sharpness, IDEAL_PHASE.spectra, self.seed),
-            "realistic": (test, 1.0, 1, self.seed + 1),
-            "ideal": (IDEAL, 1.0, 1, self.seed + 1),
-        }[name]
-        usual = np.flatnonzero(~self.data.single)
-        data = self.data if name == "shipped" else self.data.take(usual)
-        apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
-        return copies.make(path, data, augmentation, sharpness, count, seed, apart)
+            data, apart = self.defects, self.held_defects
+        else:
+            data = self.data if name == "shipped" else self.data.take(np.flatnonzero(~self.data.single))
+            apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
+        path, seed = self.folder / f"spectra-{name.replace(' ', '-')}", self.seed + (name not in learnt)
+        return copies.make(path, data, recipe.augmentation, recipe.sharpness, recipe.spectra, seed, apart)

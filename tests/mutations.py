@@ -49,7 +49,7 @@ FAULTS = {
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],
     "build_models/data/structures.py": [
-        Fault("made-up sites are known by their names", 'f"{name} {content[:12]}"', "name", "test_defects.py"),
+        Fault("made-up sites are known by their names", 'f"{name} {content}"', "name", "test_defects.py"),
     ],
     "build_models/learn/calibrate.py": [
         Fault("calibration sees the test fold", "== i), np.flatnonzero(fold != i)", "== i), np.arange(len(p))"),

@@ -194,8 +194,7 @@ def _kinds(absorber: str, name: str, n: int, rng: np.random.Generator) -> list[s
     size, other = LIGANDS[first].corners, LIGANDS[second].corners
     if rng.random() < ALIKE:
         return [first] * (n // size) if n % size == 0 else None
-    counts = [(i, (n - i * size) // other) for i in range(1, n // size + 1) if (n - i * size) % other == 0]
-    counts = [both for both in counts if both[1]]
+    counts = [(i, (n - i * size) // other) for i in range(1, (n - 1) // size + 1) if (n - i * size) % other == 0]
     if not counts:
         return None
     i, j = counts[rng.integers(len(counts))]
@@ -212,10 +211,7 @@ def build_one(absorber: str, number: int, known: dict, rng: np.random.Generator)
         corners = corners / np.linalg.norm(corners, axis=1, keepdims=True) + rng.normal(0, CROOKED, corners.shape)
         corners /= np.linalg.norm(corners, axis=1, keepdims=True)
         arms = _arms(kinds, corners, rng) if kinds and kinds.count("oxide") <= OXIDES else None
-        if arms is None:
-            continue
-        site = _assembled(absorber, number, arms, known, rng)
-        if site is not None:
+        if arms and (site := _assembled(absorber, number, arms, known, rng)):
             return site
     raise ConfigError(f"no ligands fit around {absorber} in a {name}")
 

@@ -129,13 +129,11 @@ def parents(config: Config) -> pd.DataFrame:
 
 def plan(config: Config) -> Iterator[Site]:
     """All sites, the same for the same seed and tables."""
-    files = [Path(path) for path in config.train.structures] or [config.out / "structures.parquet"]
     chosen, radius = parents(config), config.feff.cluster_radius
-    wanted = set(chosen["material_id"])
-    if not wanted:
+    if chosen.empty:
         raise ConfigError("no site of [train] tables has a clear number and no metal beside it")
-    every = (row for path in files for row in structures.iterate(path))
-    rows = {row["material_id"]: row for row in every if row["material_id"] in wanted}
+    files = config.train.structures or [config.out / "structures.parquet"]
+    rows = structures.rows_of(files, set(chosen["material_id"]))
     for parent in chosen.to_dict("records"):
         if parent["material_id"] in rows:
             crystal = structures.to_structure(rows[parent["material_id"]])
@@ -147,22 +145,16 @@ def plan(config: Config) -> Iterator[Site]:
 
 
 def simulate(config: Config) -> Path:
-    """Paths of every site that has none yet, and the table of all that is made of them."""
+    """Paths of every site that has none yet, and a table, as of crystals, of all that is made of them."""
     sites, kept = list(plan(config)), replace(config, run=replace(config.run, keep_paths=True))
     # the absorber is the first of its box, whatever it was in the crystal
     wanted = ((site.row["material_id"], site.structure, [0]) for site in sites)
     _, failures = table.parted(work.planned(kept, "defects", wanted, SECONDS))
-    return build(config, sites, failures)
-
-
-def build(config: Config, sites: list[Site], failures: pa.Table) -> Path:
-    """Write `defects.parquet`, a table as of crystals, of the sites that are done."""
     rows: list[dict] = []
-    planned = {structures.made_up(site.row["material_id"], site.structure)["material_id"]: site for site in sites}
-    kept = paths.load(paths.kept(config.out / "defects"))
-    for (name, _), scattering in tqdm(kept, total=len(sites), desc="defects.parquet"):
-        if name in planned:
-            row = planned[name].row
+    planned = {structures.made_up(site.row["material_id"], site.structure)["material_id"]: site.row for site in sites}
+    done = paths.load(paths.kept(config.out / "defects"))
+    for (name, _), scattering in tqdm(done, total=len(sites), desc="defects.parquet"):
+        if row := planned.get(name):
             rows += of_paths(row, scattering, config, _of_name(config, 4, row["material_id"]))
     rows.sort(key=lambda row: str(row["material_id"]))
     spectra, words = pa.Table.from_pylist(rows, schema=table.SCHEMA), f" of {len(rows) // 3} sites"

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
 
     A site that CrystalNN cannot do is a row too, with the reason.
     """
-    counts = Counter(_equivalent(structure))
+    dataset = _symmetry(spglib.get_symmetry_dataset, structure, SYMPREC)
+    # for each site the first one that symmetry makes equal to it
+    counts = Counter(range(len(structure)) if dataset is None else dataset.equivalent_atoms.tolist())
     common = {
         "material_id": material_id,
         "formula": formula_key(structure.composition),
@@ -45,19 +47,13 @@ def label_structure(material_id: str, structure: Structure) -> list[dict]:
     return rows
 
 
-def _equivalent(structure: Structure) -> list[int]:
-    """For each site the first one that symmetry makes equal to it."""
+def _symmetry(ask: Callable, structure: Structure, symprec: float) -> Any:
+    """What a function of spglib says; None where it finds no symmetry, which some of its releases raise."""
     with warnings.catch_warnings(action="ignore"):
         try:
-            dataset = spglib.get_symmetry_dataset(_crystal(structure), symprec=SYMPREC)
-        except Exception:  # noqa: BLE001 -- spglib's own error class differs between releases
-            dataset = None
-    return list(range(len(structure))) if dataset is None else dataset.equivalent_atoms.tolist()
-
-
-def _crystal(structure: Structure) -> Any:
-    """What spglib reads."""
-    return structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers
+            return ask((structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers), symprec=symprec)
+        except Exception:  # noqa: BLE001 -- its own error class differs between releases
+            return None
 
 
 def formula_key(composition: Composition) -> str:
@@ -96,17 +92,15 @@ def prototype(structure: Structure) -> str:
     Crystals that share it are mostly of one structure type in other chemistry. The tolerance is coarse (0.1 Å), so that
     slightly distorted members of a family count as the family.
     """
-    with warnings.catch_warnings(action="ignore"):
-        group = spglib.get_spacegroup(_crystal(structure), symprec=0.1) or "unknown"
+    group = _symmetry(spglib.get_spacegroup, structure, 0.1) or "unknown"
     return f"{structure.composition.element_composition.anonymized_formula} {group}"
 
 
 def prototypes(tables: Iterable[str | Path], ids: Collection[str]) -> dict[str, str]:
     """The `prototype` of each of these materials; those that no table of structures has are not in the answer."""
-    rows = {row["material_id"]: row for path in tables for row in structures.iterate(Path(path))}
-    wanted = [rows[i] for i in sorted(set(ids)) if i in rows]
-    parallel = Parallel(n_jobs=-1 if len(wanted) > 1000 else 1, batch_size=100)
-    return dict(parallel(delayed(_prototype_of_row)(row) for row in wanted))
+    rows = structures.rows_of(tables, set(ids))
+    parallel = Parallel(n_jobs=-1 if len(rows) > 1000 else 1, batch_size=100)
+    return dict(parallel(delayed(_prototype_of_row)(rows[i]) for i in sorted(rows)))
 
 
 def _prototype_of_row(row: dict) -> tuple[str, str]:

@@ -59,11 +59,12 @@ def structures(config: Config) -> Iterator[dict]:
         folder = config.out / "mp" / client.db_version / "summary"
         get = partial(search, fields=["material_id", "structure"])
         for document in _cached(folder, ids, get, client.db_version, "material_ids"):
-            rows.pop(normal_id(document["material_id"]), None)
+            material_id = normal_id(document["material_id"])
+            rows.pop(material_id, None)
             if document.get("structure"):
-                yield to_row(normal_id(document["material_id"]), Structure.from_dict(document["structure"]))
+                yield to_row(material_id, Structure.from_dict(document["structure"]))
             else:
-                yield table.failure(document["material_id"], "no structure in the document")
+                yield table.failure(material_id, "no structure in the document")
         for material_id in rows:
             yield table.failure(material_id, NOT_DELIVERED)
 
@@ -98,9 +99,10 @@ def convert(config: Config) -> None:
     metadata = config.provenance("source") | {"database": table.database(config.out, "xas")}
     for stage in ("simulate", "label"):
         table.check_settings(config.out / stage, metadata)
-    files = {
-        config.out / "label" / _shard_name(path): (_convert_file, path, metadata) for path in cached_files(config.out)
-    }
+    files: dict[Path, tuple] = {}
+    for path in cached_files(config.out):  # other content, another name
+        name = f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}.parquet"
+        files[config.out / "label" / name] = (_convert_file, path, metadata)
     work.make_missing(files, config.run.workers, "files of XAS documents")
 
 
@@ -112,11 +114,6 @@ def cached_files(out: Path) -> list[Path]:
 def read_file(path: Path) -> dict:
     """What one of them holds: db_version, fetched, the ids that were asked for, documents."""
     return json.loads(gzip.decompress(path.read_bytes()))
-
-
-def _shard_name(path: Path) -> str:
-    """Such as 'Fe-00012-3f1b0c9d2e4a.parquet': other content, another name."""
-    return f"{path.parent.name}-{path.name.removesuffix('.json.gz')}-{table.sha256(path)[:12]}.parquet"
 
 
 def _convert_file(label: Path, path: Path, metadata: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ a first shell is off by some 15 % (`python -m benchmarks.feff --paths`); beyond 
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pymatgen.core import Structure
 
-from build_models.config import Config, ConfigError, FeffSettings
+from build_models.config import Config, ConfigError, FeffSettings, short_hash
 from build_models.data import paths, structures, table, work
 from build_models.data.feff import FeffError
 from build_models.data.paths import Paths
@@ -92,36 +91,31 @@ def scattering(files: tuple[Path, ...], structure: Structure, site_index: int, s
 
 
 def simulate(config: Config) -> Path:
-    """Spectra of all labelled sites that FEFF was not run on, and their table."""
+    """Spectra of all labelled sites that FEFF was not run on, and their table, with labels as in those of spectra."""
     files = tuple(path for stage in ("defects", "simulate") for path in paths.kept(config.out / stage))
     if not files:
         raise ConfigError(f"{config.out} keeps no paths: run stage simulate with [run] keep_paths, or stage defects")
     todo = missing(config)
     wanted = structures.iterate(config.out / "structures.parquet", config.limit)
     sites = ((row, todo[name]) for row in wanted if (name := row["material_id"]) in todo)
-    digest = hashlib.sha256(" ".join(sorted(map(table.sha256, files))).encode()).hexdigest()[:12]
+    digest = short_hash(" ".join(sorted(map(table.sha256, files))))
     work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files), digest)
-    return build(config, len(files))
+    good, failures = table.parted(table.read_shards(config.out / "single"))
+    spectra = table.labelled(table.read_shards(config.out / "label"), good)
+    said, words = table.made_with(config) | {"program": PROGRAM}, f", with pairs from {len(files)} files of paths"
+    return table.finish(config.out / "single.parquet", spectra, said, failures, words)
 
 
 def missing(config: Config) -> dict[str, list[int]]:
     """Sites to be done of each material: of those that have no spectrum, a few of one formula, absorber and number."""
-    sites = table.read_shards(config.out / "label").to_pandas()
+    labels, _ = table.parted(table.read_shards(config.out / "label"))
+    sites = labels.to_pandas().set_index(table.KEY)
     known = set().union(*map(table.keys_of, config.order.skip))
     if any((config.out / "simulate").glob("*.parquet")):
         run = table.read_shards(config.out / "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
         known.update(table.key_list(table.parted(run)[0]))
-    new = [key not in known for key in zip(sites["material_id"], sites["site_index"], strict=True)]
-    sites = sites[np.array(new, bool) & (sites["reason"] == "") & sites["cn"].isin(CLASSES)]
+    new = np.array([key not in known for key in sites.index], bool)
+    sites = sites[new & sites["cn"].isin(CLASSES)]
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
     done = table.keys(config.out / "single")
-    order = zip(sites["material_id"], sites["site_index"], strict=True)
-    return table.by_material(key for key in order if key not in done)
-
-
-def build(config: Config, files: int) -> Path:
-    """Write `single.parquet`, labels and chi(k) as in a table of spectra."""
-    good, failures = table.parted(table.read_shards(config.out / "single"))
-    spectra = table.labelled(table.read_shards(config.out / "label"), good)
-    said, words = table.made_with(config) | {"program": PROGRAM}, f", with pairs from {files} files of paths"
-    return table.finish(config.out / "single.parquet", spectra, said, failures, words)
+    return table.by_material(key for key in sites.index if key not in done)

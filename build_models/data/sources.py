@@ -1,6 +1,5 @@
 """Stage `fetch`: crystal structures from where they are into one table."""
 
-import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from pymatgen.io.cif import CifParser
 from tqdm import tqdm
 
-from build_models.config import Config, ConfigError
+from build_models.config import Config, ConfigError, short_hash
 from build_models.data import materials_project, table
 from build_models.data.structures import SCHEMA, iterate, to_row, work_order
 
@@ -57,7 +56,7 @@ def _listing(config: Config) -> str:
     folder = Path(config.source.path)
     files = {"cif": sorted(folder.rglob("*.cif")), "parquet": [folder]}.get(config.source.kind, [])
     listed = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(str(listed).encode()).hexdigest()[:12] if listed else ""
+    return short_hash(str(listed)) if listed else ""
 
 
 def _from_cif_folder(config: Config) -> Iterator[dict]:

@@ -1,11 +1,10 @@
 """The table of crystal structures, and the order in which later stages take its rows."""
 
-import hashlib
 import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pymatgen.core import Lattice, Structure
 
-from build_models.config import Order
+from build_models.config import Order, short_hash
 
 SCHEMA = pa.schema(
     [
@@ -35,6 +34,12 @@ def iterate(path: Path, limit: int | None = None) -> Iterator[dict]:
         for row in pa.record_batch([*map(_as_written, batch.columns)], batch.schema.names).to_pylist()
     )
     return islice(rows, limit)
+
+
+def rows_of(paths: Iterable[str | Path], ids: Container[str], limit: int | None = None) -> dict[str, dict]:
+    """Rows of these materials by id; those that no table has are not in the answer."""
+    every = (row for path in paths for row in iterate(Path(path), limit))
+    return {row["material_id"]: row for row in every if row["material_id"] in ids}
 
 
 def _as_written(column: pa.Array) -> pa.Array:
@@ -66,8 +71,8 @@ def made_up(name: str, structure: Structure) -> dict:
     """The row of a crystal that a stage plans by itself: with what it is in its name, for the name says too little."""
     row = to_row(name, structure)
     numbers = [(np.round(row[part], 6) + 0.0).tolist() for part in ("cell", "frac_coords")]
-    content = hashlib.sha256(json.dumps([row["species"], *numbers]).encode()).hexdigest()
-    return row | {"material_id": f"{name} {content[:12]}"}
+    content = short_hash(json.dumps([row["species"], *numbers]))
+    return row | {"material_id": f"{name} {content}"}
 
 
 def normal_id(material_id: str) -> str:
@@ -97,3 +102,22 @@ def work_order(rows: dict[str, dict], order: Order, seed: int, absorbers: Iterab
     rank = sites.groupby(["large", "high"]).cumcount()
     sites["place"] = (rank / order.low_share).where(~sites["high"], rank + 0.5)
     return sites.sort_values(["large", "place", "high"])["id"].tolist()
+
+
+def rarest_first(labels: pa.Table, known: set[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
+    """Labelled sites (material_id, site_index) that are not known yet, those first that add most to those that are.
+
+    A site is worth little where there are many of its absorber, number and kinds of neighbour, and less where there are
+    many of its structure type; what stands before it in the list counts as known. A label that CrystalNN is not sure of
+    is worth little too: the square of its weight.
+    """
+    sites = labels.to_pandas().sample(frac=1, random_state=seed, ignore_index=True)
+    new = ~np.array([key in known for key in zip(sites["material_id"], sites["site_index"], strict=True)])
+    symbols = sites["neighbours"].map(lambda words: " ".join(sorted({word.split(":")[0] for word in words.split()})))
+    kind = sites["absorber"] + " " + sites["cn"].astype(str) + " " + symbols
+    alike, of_type = (
+        key[new].map(key[~new].value_counts()).fillna(0) + key[new].groupby(key[new]).cumcount() + 1
+        for key in (kind, sites["prototype"])
+    )
+    order = (np.sqrt(alike) * of_type / sites["cn_weights"][new].map(max) ** 2).sort_values(kind="stable").index
+    return list(zip(sites["material_id"][order], sites["site_index"][order], strict=True))

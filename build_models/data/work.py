@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
@@ -20,20 +19,19 @@ from pymatgen.core import Structure
 from tqdm import tqdm
 
 from build_models.config import BuildError, Config, FeffSettings
-from build_models.data import choose, feff, paths, table
+from build_models.data import feff, paths, structures, table
 from build_models.data.feff import FeffError
 from build_models.data.labels import label_structure
-from build_models.data.structures import iterate, made_up, to_structure
 
-Task = tuple[dict, tuple]  # a row of the table of structures, and what the work is called with
+Task = tuple  # what the work is called with: a row of the table of structures, and where FEFF works, sites of it
 
 
 def label(config: Config) -> None:
     """Coordination numbers of every distinct 3d site, for the structures that have none yet."""
     done = {material_id for material_id, _ in table.keys(config.out / "label")}
     path = config.out / "structures.parquet"
-    rows = (row for row in iterate(path, config.limit) if row["material_id"] not in done)
-    tasks = ((row, (row, config.source.elements)) for row in rows)
+    rows = structures.iterate(path, config.limit)
+    tasks = ((row, config.source.elements) for row in rows if row["material_id"] not in done)
     total = max(0, min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done))
     in_shards(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
@@ -41,14 +39,13 @@ def label(config: Config) -> None:
 def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
-    labels = table.read_shards(config.out / "label")
-    labels = labels.filter(pc.equal(labels["reason"], ""))
+    labels, _ = table.parted(table.read_shards(config.out / "label"))
     known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
-    rare, path = config.run.rare_first, config.out / "structures.parquet"
-    order = choose.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
+    rare = config.run.rare_first
+    order = structures.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
     done = known | table.keys(config.out / "simulate")
     todo = table.by_material(key for key in order if key not in done)
-    rows = {row["material_id"]: row for row in iterate(path, config.limit) if row["material_id"] in todo}
+    rows = structures.rows_of([config.out / "structures.parquet"], todo, config.limit)
     sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows) if material_id in rows)
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
@@ -66,7 +63,7 @@ def spectra(
     `pairs` says from which pairs, where it takes some.
     """
     keep = config.run.keep_paths and scatter is feff.run_paths
-    tasks = ((row, (row, todo, config.feff, keep, scatter)) for row, todo in sites)
+    tasks = ((row, todo, config.feff, keep, scatter) for row, todo in sites)
     in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total, pairs)
 
 
@@ -81,7 +78,7 @@ def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, li
     done, tasks = table.keys(config.out / stage), []
     names: dict[tuple[str, int], str] = {}
     for name, structure, indices in sites:
-        row = made_up(name, structure)
+        row = structures.made_up(name, structure)
         names |= {(row["material_id"], i): name for i in indices}
         if todo := [i for i in indices if (row["material_id"], i) not in done]:
             tasks.append((row, todo))
@@ -96,7 +93,8 @@ def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, li
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
     try:
-        return [r for r in label_structure(row["material_id"], to_structure(row)) if r["absorber"] in absorbers]
+        sites = label_structure(row["material_id"], structures.to_structure(row))
+        return [site for site in sites if site["absorber"] in absorbers]
     except (OSError, ImportError):
         raise
     except Exception as error:  # noqa: BLE001 -- a structure that cannot be read is a row
@@ -106,22 +104,21 @@ def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:
 def _feff_task(
     row: dict, sites: list[int], settings: FeffSettings, keep_paths: bool = False, scatter: Callable = feff.run_paths
 ) -> list[dict]:
-    structure = to_structure(row)
+    structure = structures.to_structure(row)
     rows = []
     for site_index in sites:
-        start, reason = time.perf_counter(), ""
-        chi: dict = {}
+        start, done = time.perf_counter(), table.failure(row["material_id"], "", site_index)
         try:
             scattering = scatter(structure, site_index, settings)
-            chi = table.chi_columns(feff.variants(scattering, settings))
+            done |= table.chi_columns(feff.variants(scattering, settings))
             if keep_paths:
-                chi["paths"] = paths.dump(scattering)
+                done["paths"] = paths.dump(scattering)
         except (OSError, ImportError):  # no FEFF8L, a full disk: the machine's fault and not the site's
             raise
         except Exception as error:  # noqa: BLE001 -- whatever else goes wrong, the site is recorded
             reason = str(error) if isinstance(error, FeffError) else f"{type(error).__name__}: {error}"
-        chi["seconds"] = time.perf_counter() - start
-        rows.append(table.failure(row["material_id"], reason, site_index) | chi)
+            done |= table.failure(row["material_id"], reason, site_index)
+        rows.append(done | {"seconds": time.perf_counter() - start})
     return rows
 
 
@@ -158,8 +155,8 @@ def results(config: Config, work: Callable[..., list[dict]], tasks: Iterable[Tas
             suspects: list[Task] = []
             yield from _stream(workers, work, tasks, ahead, suspects)
             tasks = suspects
-    for row, arguments in tasks:
-        sites = arguments[1] if isinstance(arguments[1], list) else [-1]
+    for row, sites, *_ in tasks:
+        sites = sites if isinstance(sites, list) else [-1]
         yield [table.failure(row["material_id"], "worker died", site) for site in sites]
 
 
@@ -189,7 +186,7 @@ def _stream(
     while True:
         for task in islice(tasks, ahead - len(under_way)):
             try:
-                under_way[workers.executor().submit(work, *task[1])] = task
+                under_way[workers.executor().submit(work, *task)] = task
             except workers.died:  # since the last look
                 suspects.append(task)
         if not under_way:

@@ -50,28 +50,25 @@ def trees(model: Any) -> onnx.ModelProto:
     """
     classes = model.classes_.astype(int)
     fitted = [estimator.tree_ for estimator in model.estimators_]
-    nodes: dict[str, list] = defaultdict(list)
-    leaf: dict[str, list] = defaultdict(list)
+    attributes: dict[str, Any] = defaultdict(list)
     for i, tree in enumerate(fitted):
         n = tree.node_count
         split = tree.children_left >= 0
         below = tree.threshold.astype(np.float32)
         below = np.where(below > tree.threshold, np.nextafter(below, np.float32(-np.inf)), below)
-        nodes["treeids"] += [i] * n
-        nodes["nodeids"] += range(n)
-        nodes["featureids"] += np.where(split, tree.feature, 0).tolist()
-        nodes["values"] += np.where(split, below, 0).astype(float).tolist()
-        nodes["modes"] += np.where(split, "BRANCH_LEQ", "LEAF").tolist()
-        nodes["truenodeids"] += np.where(split, tree.children_left, 0).tolist()
-        nodes["falsenodeids"] += np.where(split, tree.children_right, 0).tolist()
+        attributes["nodes_treeids"] += [i] * n
+        attributes["nodes_nodeids"] += range(n)
+        attributes["nodes_featureids"] += np.where(split, tree.feature, 0).tolist()
+        attributes["nodes_values"] += np.where(split, below, 0).astype(float).tolist()
+        attributes["nodes_modes"] += np.where(split, "BRANCH_LEQ", "LEAF").tolist()
+        attributes["nodes_truenodeids"] += np.where(split, tree.children_left, 0).tolist()
+        attributes["nodes_falsenodeids"] += np.where(split, tree.children_right, 0).tolist()
         share = tree.value[:, 0, :] / tree.value[:, 0, :].sum(1, keepdims=True) / len(fitted)
         at, which = np.nonzero((share > 0) & ~split[:, None])
-        leaf["treeids"] += [i] * len(at)
-        leaf["nodeids"] += at.tolist()
-        leaf["ids"] += which.tolist()
-        leaf["weights"] += share[at, which].astype(float).tolist()
-    attributes: dict[str, Any] = {f"nodes_{name}": values for name, values in nodes.items()}
-    attributes |= {f"class_{name}": values for name, values in leaf.items()}
+        attributes["class_treeids"] += [i] * len(at)
+        attributes["class_nodeids"] += at.tolist()
+        attributes["class_ids"] += which.tolist()
+        attributes["class_weights"] += share[at, which].astype(float).tolist()
     node = helper.make_node(
         "TreeEnsembleClassifier",
         ["X"], ["label", "probabilities"], domain="ai.onnx.ml", classlabels_int64s=classes.tolist(),

@@ -14,7 +14,6 @@ import numpy as np
 from build_models.config import Config, ConfigError
 from build_models.data import defects
 from build_models.learn import calibrate, composition, families, train
-from build_models.learn.composition import KINDS
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.learn.samples import Untold
 from build_models.learn.train import Fits
@@ -28,8 +27,6 @@ from larch_cnpredict.uncertainty import temper, with_sample
 
 TESTS = ("realistic", "ideal")
 HEADLINE = "prototype"  # the split that calibrates what ships, and that cards begin with
-
-CONVOLUTIONAL = tuple(train.DEFAULT.values())
 
 Predicted = dict[str, dict[str, dict[str, np.ndarray]]]  # trained how -> test -> family -> (n, 16)
 
@@ -140,7 +137,7 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
 def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
     """The same by composition alone, (n, 16) for each kind that is told; formulas alone are a baseline everywhere."""
     fits, held = {}, this.held(scheme)
-    for kind in KINDS if "shipped" in COMPARED[scheme] else ("formula",):
+    for kind in composition.KINDS if "shipped" in COMPARED[scheme] else ("formula",):
         known, learns = this.compositions[kind], this.data.trainable & ~this.data.made_up
         fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: (known, held)})
     said = train.held_out(this, this.folder / scheme, f"composition, {scheme}", fits, this.schemes[scheme])
@@ -168,8 +165,9 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
         for name, tests in predicted.items()
     }
     for kind, known in told.items():
-        families = {family: raw for family, raw in predicted["shipped"]["realistic"].items() if family in CONVOLUTIONAL}
-        out[f"with {kind}"] = {"realistic": {family: scored(raw, known) for family, raw in families.items()}}
+        shipped = predicted["shipped"]["realistic"]
+        convolutional = [family for family in shipped if family in train.DEFAULT.values()]
+        out[f"with {kind}"] = {"realistic": {family: scored(shipped[family], known) for family in convolutional}}
     return out
 
 

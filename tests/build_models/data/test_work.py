@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_costs_nothing_and_a_deadly_site_is_a_row(make_c
         return [{"material_id": row["material_id"], "site_index": i, "reason": ""} for i in sites]
 
     names = ["a", "b", "unlucky", "c", "deadly", "d", "e", "f"]
-    tasks = [({"material_id": name}, ({"material_id": name}, [0, 1])) for name in names]
+    tasks = [({"material_id": name}, [0, 1]) for name in names]
     rows = [row for result in work.results(config, task, tasks) for row in result]
     assert sorted({row["material_id"] for row in rows if not row["reason"]}) == sorted(set(names) - {"deadly"})
     failed = [row for row in rows if row["reason"]]
@@ -250,7 +250,7 @@ def test_a_dask_scheduler_that_goes_away_is_said_and_costs_nothing_that_is_finis
             return [table.failure(row["material_id"], "done")]
 
         config = make_config(run={"scheduler": address})
-        tasks = [({"material_id": name}, ({"material_id": name},)) for name in ("first", "second", "last", "never")]
+        tasks = [({"material_id": name},) for name in ("first", "second", "last", "never")]
         with pytest.raises(BuildError, match=f"the Dask cluster at {address} went away; start the stage again"):
             work.in_shards(config, "simulate", task, tasks, table.CHI_SCHEMA, 4)
     assert table.keys(config.out / "simulate") == {("first", -1), ("second", -1)}
