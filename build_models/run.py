@@ -16,7 +16,7 @@ from build_models.data.labels import formula_key
 from build_models.learn import composition, families
 from build_models.learn.composition import Compositions
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
-from build_models.learn.samples import COPIES, EPOCHS, SIZES
+from build_models.learn.samples import COPIES
 from build_models.report import measured
 from build_models.spectra import copies, dataset, samples
 from build_models.spectra.augment import IDEAL, Augmentation
@@ -108,12 +108,10 @@ class Run:
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
         more = [*self.config.train.particles, *self.config.train.defects]
         what += [table.sha256(Path(path)) for path in more]
-        what += [SIZES, EPOCHS, COPIES, composition.MEMBERS, composition.EPOCHS, composition.DROPOUT]
         what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)] + [bool(self.config.train.keep)]
-        what += [families.COMMON, families.FEWEST, samples.PARTICLES_EACH, samples.BULK_EACH]
-        what += [asdict(one) for one in (self.recipe, PAPER, IDEAL_PHASE)]
-        # what makes spectra and what reads them, constants and all
-        what += [features.fingerprint(), *map(table.sha256, sorted(Path(samples.__file__).parent.glob("*.py")))]
+        # what makes spectra, and what reads them and learns from them, constants and all
+        code = [path for part in ("spectra", "learn") for path in sorted(Path(__file__).parent.glob(f"{part}/*.py"))]
+        what += [asdict(self.recipe), features.fingerprint(), *map(table.sha256, code)]
         path = self.config.out / "train" / short_hash(json.dumps(what, sort_keys=True))
         path.mkdir(parents=True, exist_ok=True)
         return path
