@@ -101,12 +101,11 @@ def test_other_data_or_settings_are_other_work(run, monkeypatch):
     folders.add(Run(changed(run, folds=3), run.data).folder)
     folders.add(Run(changed(run, epochs=7), run.data).folder)
     folders.add(Run(run.config, replace(run.data, prototypes=run.data.formulas)).folder)
-    monkeypatch.setattr("build_models.run.COPIES", 2)
-    folders.add(Run(run.config, run.data).folder)
     monkeypatch.setattr("build_models.run.features.fingerprint", lambda: "of other constants")
     folders.add(Run(run.config, run.data).folder)
-    monkeypatch.setattr("build_models.run.table.sha256", lambda path: f"other code in {path.name}")
-    folders.add(Run(run.config, run.data).folder)
+    for part in ("spectra", "learn"):
+        monkeypatch.setattr("build_models.run.table.sha256", lambda path, part=part: path.parent.name == part)
+        folders.add(Run(run.config, run.data).folder)
     assert len(folders) == 7
     monkeypatch.undo()
     assert Run(run.config, run.data).folder == run.folder
