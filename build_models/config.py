@@ -133,6 +133,7 @@ class Train:
     trees: PositiveInt = says(24, "of the forest")
     bagged_trees: PositiveInt = says(16, "of the bagging")
     folds: Annotated[int, Field(ge=2)] = says(5, "of the cross-validation")
+    sample_folds: NonNegativeInt = says(0, "with `keep`: so many of these for networks of samples, two or more; 0: all")
     precision: Literal["bfloat16", "float32"] = says("bfloat16", "of the networks' matrix products")
     version: Name = says("2026.11.13", "of the models that stage export writes; predict_cn uses the newest by name")
     models: str = says("", "where stage export writes; none: <out>/models")
@@ -217,6 +218,9 @@ def _checked(given: dict[str, Any], where: str) -> Config:
     if feff.rpath > feff.cluster_radius:
         limit = f"rpath = {feff.rpath:g} is beyond cluster_radius = {feff.cluster_radius:g}"
         raise ConfigError(f"{where}: [feff] {limit}: FEFF would not see the atoms of such paths")
+    few, folds = config.train.sample_folds, config.train.folds
+    if few and not (config.train.keep and 2 <= few <= folds):  # other figures are of all sites
+        raise ConfigError(f"{where}: [train] sample_folds = {few}: with [train] keep alone, from 2 to folds = {folds}")
     if list(theta) != sorted(set(theta)):
         raise ConfigError(f"{where}: [feff] debye_temperatures = {list(theta)}: should rise")
     return config

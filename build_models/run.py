@@ -138,6 +138,12 @@ class Run:
         """Those that figures are about."""
         return self.learnt.take(np.flatnonzero(~self.learnt.data.extra))
 
+    @property
+    def tested(self) -> np.ndarray:
+        """Samples that figures are about, as a mask: those held out as a whole, in the folds that are asked for."""
+        train = self.config.train
+        return self.anchors.tested & (self.anchors.fold[:, 0] < (train.sample_folds or train.folds))
+
     def samples(self, name: str) -> Copies:
         """Mixtures, particles and single sites: 'train', and 'test', other draws of what figures are about."""
         training = name == "train"

@@ -57,6 +57,7 @@ def run(config: Config) -> None:
     train.fit_missing(this)
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
+    metrics["sample_folds"] = config.train.sample_folds or config.train.folds
     metrics["levels_from"] = "nothing told"  # for the card: metrics of earlier models say neither this ...
     if not of_kept:
         metrics["as_said"], metrics["misled"] = as_said(this), misled(this)

@@ -15,7 +15,7 @@ from larch_cnpredict.samples import TOLD, describe
 
 def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures by what the networks read, and the calibration that the manifest holds."""
-    tested = np.flatnonzero(this.anchors.tested)
+    tested = np.flatnonzero(this.tested)
     data, fold = this.anchors.data.take(tested), this.anchors.fold[tested, 0]
     test = this.samples("test")
     mean, kind = test.truth(0)[tested].T
@@ -50,15 +50,17 @@ def told(this: Run, tested: np.ndarray) -> np.ndarray:
 
 
 def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
-    """What networks that did not see its fold say of each sample, and of each site and defect, nothing told.
+    """What networks that did not see its fold say of each sample, and (but for `keep`) each site and defect, untold.
 
     Of a particle they have seen no other one of the same metals, no bulk of these and nothing of its shape; crystals of
     these metals they may have seen, and alloys of them with others.
     """
-    fold, single = this.learnt.fold, samples.Untold(this.spectra("realistic"), True)
+    fold = this.learnt.fold
     tests: dict[str, tuple[Asked, np.ndarray]]
-    tests = {"samples": (this.samples("test"), this.anchors.fold), "sites": (single, this.held("prototype"))}
-    if this.defects is not None:
+    tests = {"samples": (this.samples("test"), np.where(this.tested[:, None], this.anchors.fold, -1))}
+    if not this.config.train.keep:
+        tests["sites"] = (samples.Untold(this.spectra("realistic"), True), this.held("prototype"))
+    if not this.config.train.keep and this.defects is not None:
         tests["defects"] = (samples.Untold(this.spectra("defects"), True), this.held_defects)
     every = np.ones(len(fold), bool)
     fits = {reads: Fits(samples.fit_networks, reads, this.samples("train"), this.recipe, every, tests)}

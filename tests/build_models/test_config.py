@@ -29,6 +29,8 @@ from build_models.config import ConfigError
         ('[train]\nversion = ""', r"\[train\] version = '': String should match pattern"),  # the folder of all of them
         ('[train]\nversion = ".."', r"\[train\] version = '\.\.': String should match pattern"),
         ("[train]\nfolds = 1", r"\[train\] folds = 1: should be greater than or equal to 2"),
+        ("[train]\nsample_folds = 2", r"\[train\] sample_folds = 2: with \[train\] keep alone, from 2 to folds = 5"),
+        ('[train]\nkeep = "x"\nsample_folds = 6', r"sample_folds = 6: with \[train\] keep alone, from 2 to folds = 5"),
         ("[feff]\nrpath = 8.0", r"\[feff\] rpath = 8 is beyond cluster_radius = 7.1"),
         ("[feff]\ndebye_temperatures = [300, 200]", r"\[feff\] debye_temperatures = \[300.0, 200.0\]: should rise"),
         ("[train", "cannot read the configuration"),

@@ -45,6 +45,24 @@ def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
     assert (says[:, HEADS[0] - 1] == 1).all()
 
 
+def test_with_models_to_keep_a_few_folds_may_be_tested(run, monkeypatch):
+    asked = []
+
+    def asked_for(fit, arguments, tests):
+        (rows,) = [rows for _, rows in tests.values()]
+        asked.append(rows)
+        return {test: np.ones((len(rows), sum(HEADS))) for test, (_, rows) in tests.items()}
+
+    monkeypatch.setattr(train, "predict_fold", asked_for)
+    this = Run(replace(run.config, train=replace(run.config.train, keep="x", sample_folds=2)), run.data)
+    says = samples.cross_validate(this, "magnitude")["samples"]
+    fold = run.anchors.fold[:, 0]
+    assert [set(fold[rows]) for rows in asked] == [{0}, {1}]
+    np.testing.assert_array_equal(says.any(1), fold < 2)
+    np.testing.assert_array_equal(this.tested, fold < 2)
+    assert run.tested.all()
+
+
 def test_of_a_spectrum_nothing_is_told(run):
     spectra, rows = run.spectra("realistic"), np.array([3, 5])
     asked = Untold(spectra, True).inputs("magnitude", 0, rows)
