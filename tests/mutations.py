@@ -93,7 +93,7 @@ FAULTS = {
         Fault("kept models do not learn shells", "arrays | shells.", "dict(arrays) or shells.", "test_export.py"),
     ],
     "build_models/report/samples.py": [
-        Fault("extra sites are tested", "this.anchors.fold), ", "fold), "),
+        Fault("extra sites are tested", "np.where(this.tested[:, None], this.anchors.fold, -1)", "fold"),
     ],
     "build_models/report/scores.py": [
         Fault("some sites have the calibration error of all", "_error(own, data.cn[rows])", "_error(p, data.cn)"),
@@ -103,6 +103,7 @@ FAULTS = {
     "build_models/run.py": [
         Fault("types are split as formulas", '": self.data.prototypes', '": self.data.formulas', "test_evaluate.py"),
         Fault("single scattering is tested on", 'if name == "shipped" else', "if name else", "test_evaluate.py"),
+        Fault("all folds where a few are asked for", "sample_folds or train.folds", "folds", "report/test_samples.py"),
     ],
     "build_models/spectra/augment.py": [
         Fault("E0 moves the other way", "K_GRID**2 - e0_shift", "K_GRID**2 + e0_shift"),
