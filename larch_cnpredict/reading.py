@@ -46,10 +46,7 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
             there = np.sqrt(np.maximum(K_GRID**2 + shift / EV_PER_K2, 0))
             k = K_GRID[there <= own.k[-1]]
             chi = np.interp(there[: len(k)], own.k, own.chi)
-            kmax = min(own.kmax, k[-1])
-            r, chir_mag = transform(k, chi, kmax)
-            arrays = {"k": k, "chi": chi, "r": r, "chir_mag": chir_mag, "kmax": kmax}
-            others.append(replace(own, **arrays, made=f"e0 {E0_ERROR:g} eV {word}"))
+            others.append(replace(_with_chi(own, k, chi), made=f"e0 {E0_ERROR:g} eV {word}"))
         return replace(own, made="e0 as it is", others=tuple(others))
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
     measured = energy_and_mu(group)
@@ -65,9 +62,8 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
         background = _background(*data, edge or e0, None if edge else step, rbkg, *settings)
         if background is None or background[0][-1] < KMAX_RANGE[0]:
             return None
-        (k, chi), kmax = background, min(own.kmax, background[0][-1])
-        r, chir_mag = transform(k, chi, kmax)
-        return replace(own, k=k, chi=chi, r=r, chir_mag=chir_mag, kmax=kmax, rbkg=rbkg, xftf=own.xftf | {"kmax": kmax})
+        read = _with_chi(own, *background)
+        return replace(read, rbkg=rbkg, xftf=own.xftf | {"kmax": read.kmax})
 
     best = own if edge is None else again(own.rbkg, edge)
     if best is None:
@@ -87,6 +83,13 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     now, before, reasons = map(" and ".join, zip(*changes, strict=True))
     note = f"read with a background of its own, {now}, from a copy of mu(E): {reasons}"
     return replace(best, notes=[note, *own.notes], made=now, others=(replace(own, made=before),))
+
+
+def _with_chi(own: "Spectrum", k: np.ndarray, chi: np.ndarray) -> "Spectrum":
+    """The spectrum with another chi(k), transformed as far as its own and the data go."""
+    kmax = min(own.kmax, k[-1])
+    r, chir_mag = transform(k, chi, kmax)
+    return replace(own, k=k, chi=chi, r=r, chir_mag=chir_mag, kmax=kmax)
 
 
 def _alike(again: "Spectrum | None", own: "Spectrum") -> bool:
