@@ -145,11 +145,16 @@ class Run:
         return self.anchors.tested & (self.anchors.fold[:, 0] < (train.sample_folds or train.folds))
 
     def samples(self, name: str) -> Copies:
-        """Mixtures, particles and single sites: 'train', and 'test', other draws of what figures are about."""
-        training = name == "train"
-        anchors, count, seed = (self.learnt, COPIES, self.seed) if training else (self.anchors, 1, self.seed + 1)
-        unseen = self.unseen_anchors(anchors)
-        return samples.make(self.folder / f"samples-{name}", anchors, unseen, self.beam, count, seed)
+        """Mixtures, particles and single sites: 'shipped', 'unseen' and 'folds' to learn from, and 'test'.
+
+        Nothing is mixed with what is held out where it is learnt from: with a fold, with the unseen formulas, or, of
+        what ships, with nothing. The test has other draws of what figures are about.
+        """
+        test = name == "test"
+        anchors, count = (self.anchors, 1) if test else (self.learnt, COPIES)
+        unseen = self.unseen_anchors(anchors) & (name == "unseen")
+        sides = anchors.fold if test or name == "folds" else np.column_stack([unseen, unseen])
+        return samples.make(self.folder / f"samples-{name}", anchors, sides, self.beam, count, self.seed + test)
 
     @property
     def beam(self) -> Augmentation:

@@ -48,7 +48,7 @@ def fit_missing(run: Run) -> None:
             files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         for reads in samples.SIZES:
             rows = np.flatnonzero(~(run.unseen_anchors(run.learnt) & unseen))
-            learnt = (reads, run.samples("train"), rows, run.recipe, run.seed)
+            learnt = (reads, run.samples("unseen" if unseen else "shipped"), rows, run.recipe, run.seed)
             files[_path(run, f"samples-{reads}", unseen)] = (samples.fit_networks, *learnt)
     run_jobs(run, files, "train")
 

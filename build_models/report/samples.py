@@ -63,7 +63,7 @@ def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
     if not this.config.train.keep and this.defects is not None:
         tests["defects"] = (samples.Untold(this.spectra("defects"), True), this.held_defects)
     every = np.ones(len(fold), bool)
-    fits = {reads: Fits(samples.fit_networks, reads, this.samples("train"), this.recipe, every, tests)}
+    fits = {reads: Fits(samples.fit_networks, reads, this.samples("folds"), this.recipe, every, tests)}
     return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
-from itertools import product
 from pathlib import Path
 from typing import Self
 
@@ -28,11 +27,15 @@ from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL, STEP, t
 
 MIXED = 0.55  # share of anchors that others are mixed to
 THIRD = 0.3  # of the mixtures, that have a third component
-SIMPLE = 0.5  # share of components that are elements or of two elements: most of what is mixed on a sample holder
+# What is mixed to an anchor: the absorber's own metal, no particle, as where a catalyst or a battery is reduced in the
+# beam; elements, compounds of two elements and particles; and in the rest of the cases anything.
+METAL, SIMPLE = 0.2, 0.4
 CHEMICAL_SHIFT = 4.0  # eV: standard deviation of a component's own edge about that of the sample
-SMALL = 0.06  # share of single sites that are in particles so small that far shells are weak
+# Share of single sites, and of components of mixtures, that are in particles so small that far shells are weak. Of metals
+# none: there the near shell has fewer atoms, too, and that is what tables of particles are for.
+SMALL, SMALL_PARTS = 0.06, 0.2
 SPREAD = 0.7  # standard deviation of the coordination numbers in a sample from which on it is called several
-DISORDER = 0.002  # Å^2: mean sigma2 that a particle's surface and strain add to that of its bulk
+DISORDER = 0.003  # Å^2: mean sigma2 that surface and strain add to that of the bulk, in half of the particles
 SAME_CRYSTAL = 0.5  # share of the anchors whose crystal has other sites of the absorber, that are mixed with these
 TOLD = 0.5  # share of samples whose s02 is told, and of those whose elements are
 S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
@@ -154,32 +157,34 @@ def read_particles(path: str | Path) -> list[dict]:
     return entries
 
 
-def draw(anchors: Anchors, apart: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
+def draw(anchors: Anchors, sides: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
     """One sample for each anchor: chi on `K_GRID`, kmax, kend, what is told, mean coordination number, kind (`KINDS`).
 
-    None has something that is `apart`, a mask, in it, if its anchor is not; nor do those meet that are not held out
-    together.
+    `sides`, (n, 2) like `Anchors.fold`, says what may meet: all that a sample has in it is on the first side of its
+    anchor, by both of its own.
     """
     data, n = anchors.data, len(anchors)
     kmax, kend = limits(n, rng, how.kmax)
     shares = _shares(n, rng)
-    parts = np.vstack([np.arange(n), _partners(anchors, apart, rng, 2)]).T
+    parts = np.vstack([np.arange(n), _partners(anchors, sides, rng, 2)]).T
     total = np.zeros((n, len(K_GRID)), np.float32)
-    small = (rng.random(n) < SMALL) & ~anchors.particle & (shares[:, 0] == 1)
+    single = shares[:, :1] == 1
+    small = rng.random(shares.shape) < np.where(single, SMALL, SMALL_PARTS)
+    small &= ~(anchors.particle | data.metallic)[parts]
     for i, rows in enumerate(parts.T):
         used = np.flatnonzero(shares[:, i])
         chi = in_the_sample(data, rows[used], rng, how)
-        disorder = rng.exponential(DISORDER, len(used)) * anchors.particle[rows[used]]
+        disorder = rng.exponential(DISORDER, len(used)) * (anchors.particle[rows[used]] & (rng.random(len(used)) < 0.5))
         chi *= np.exp(-2 * disorder[:, None] * K_GRID**2).astype(np.float32)
-        if i == 0:
-            chi[small] = weaken_far_shells(chi[small], data.shell_end[small], rng)
-        else:
+        weak = small[used, i]
+        chi[weak] = weaken_far_shells(chi[weak], data.shell_end[rows[used[weak]]], rng)
+        if i:
             chi = shift(chi, rng.normal(0, CHEMICAL_SHIFT, len(used)), np.ones(len(used)))
         total[used] += shares[used, i, None].astype(np.float32) * chi
     mean = (shares * anchors.numbers[parts]).sum(1)
     spread = np.sqrt((shares * (anchors.numbers[parts] - mean[:, None]) ** 2).sum(1))
     kind = np.where(spread >= SPREAD, SEVERAL, ONE)
-    kind[((shares * anchors.particle[parts]).sum(1) > 0.5) | small] = PARTICLE
+    kind[((shares * anchors.particle[parts]).sum(1) > 0.5) | (single & small)[:, 0]] = PARTICLE
     s02 = augment.draw_s02(data.elements, rng, how)
     chi = augment.at_the_beamline(total, data.elements, kend, rng, how, s02)
     known = np.where(rng.random(n) < TOLD, s02 * rng.lognormal(0, S02_ERROR, n), np.nan)
@@ -197,25 +202,29 @@ def _shares(n, rng):
     return shares
 
 
-def _partners(anchors, apart, rng, count):
+def _partners(anchors, sides, rng, count):
     """Rows of the same absorber and the same side, for each row: (count, n).
 
-    Where metals and shape are in two folds, the partner is of that of the metals: the sample is held out with it. So
-    is a sample whose anchor is `apart`, which may have any partner then; the others have none that is.
+    Where metals and shape are on two sides, the partner is of that of the metals: the sample is held out with it. What
+    is on two sides is nobody's partner.
     """
-    data = anchors.data
-    keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], anchors.fold[:, 0]])
-    sides = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    data, meets = anchors.data, sides[:, 0] == sides[:, 1]
+    keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], sides[:, 0]])
+    groups = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    metal = (data.formulas == data.elements) & ~anchors.particle
     simple = np.array([sum(letter.isupper() for letter in formula) <= 2 for formula in data.formulas])
     out = np.tile(np.arange(len(data)), (count, 1))
-    for side, own in product(np.unique(sides), (False, True)):
-        rows = np.flatnonzero((sides == side) & (apart == own))
-        meet = np.flatnonzero((sides == side) & (apart <= own) & anchors.tested)
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        meet = rows[meets[rows]]
         if len(meet):
-            few = meet[simple[meet]] if simple[meet].any() else meet
             size = (count, len(rows))
-            out[:, rows] = np.where(rng.random(size) < SIMPLE, rng.choice(few, size), rng.choice(meet, size))
-    siblings = _siblings(data, sides)
+            wish = rng.random(size)
+            out[:, rows] = rng.choice(meet, size)
+            for few, wished in ((metal, wish < METAL), (simple, (wish >= METAL) & (wish < METAL + SIMPLE))):
+                if few[meet].any():
+                    out[:, rows] = np.where(wished, rng.choice(meet[few[meet]], size), out[:, rows])
+    siblings = _siblings(data, groups)
     for row in np.flatnonzero(rng.random(len(data)) < SAME_CRYSTAL):
         if row in siblings:
             out[0, row] = rng.choice(siblings[row])
@@ -234,10 +243,10 @@ def _siblings(data, groups):
     return {row: rows[rows != row] for rows in together for row in rows}
 
 
-def make(folder: Path, anchors: Anchors, apart: np.ndarray, how: Augmentation, count: int, seed: int) -> Copies:
+def make(folder: Path, anchors: Anchors, sides: np.ndarray, how: Augmentation, count: int, seed: int) -> Copies:
     """Samples of all anchors, again and again: what the folder does not hold yet. Rows of a copy are anchors."""
     for copy in missing(folder, count):
-        chi, kmax, kend, told, mean, kind = draw(anchors, apart, np.random.default_rng([seed, copy]), how)
+        chi, kmax, kend, told, mean, kind = draw(anchors, sides, np.random.default_rng([seed, copy]), how)
         write_inputs(folder, copy, chi, anchors.data.elements, kmax, kend, told)
         np.save(folder / f"{copy:02d}-labels.npy", targets(mean, kind))
         np.save(folder / f"{copy:02d}-truth.npy", np.column_stack([mean, kind]))
