@@ -65,6 +65,7 @@ FAULTS = {
     ],
     "build_models/learn/samples.py": [
         Fault("intervals of the mean as the networks claim them", "enough.argmax()", "enough.argmax() * 0"),
+        Fault("intervals are for single sites first", "counts = 1 / np", "counts = 1 + 0 * np"),
     ],
     "build_models/learn/shells.py": [
         Fault("cations beyond anions are neighbours", "else symbol in names for", "else True for"),
@@ -74,6 +75,12 @@ FAULTS = {
     "build_models/learn/train.py": [
         Fault("training on the test fold", "(one.learns & seen)", "(one.learns)", "test_evaluate.py"),
         Fault("samples of the test fold in training", "(one.learns & seen)", "(one.learns)", "report/test_samples.py"),
+        Fault(
+            "the unseen in what is unseen",
+            '"unseen" if unseen else',
+            '"shipped" if unseen else',
+            "report/test_samples.py",
+        ),
         Fault("particles half held out", "(fold != i).all(1)", "(fold != i).any(1)", "report/test_samples.py"),
     ],
     "build_models/report/card.py": [
@@ -103,6 +110,10 @@ FAULTS = {
     "build_models/run.py": [
         Fault("types are split as formulas", '": self.data.prototypes', '": self.data.formulas', "test_evaluate.py"),
         Fault("single scattering is tested on", 'if name == "shipped" else', "if name else", "test_evaluate.py"),
+        Fault("what is unseen is mixed into the seen", '& (name == "unseen")', "& False", "report/test_samples.py"),
+        Fault(
+            "samples are mixed with what is held out", 'if test or name == "folds"', "if test", "report/test_samples.py"
+        ),
         Fault("all folds where a few are asked for", "sample_folds or train.folds", "folds", "report/test_samples.py"),
     ],
     "build_models/spectra/augment.py": [
@@ -121,10 +132,9 @@ FAULTS = {
     ],
     "build_models/spectra/samples.py": [
         Fault("the same samples in each copy", "[seed, copy]", "[seed]"),
-        Fault("samples are mixed across folds", "[1], anchors.fold[:, 0]]", "[1], anchors.fold[:, 0] * 0]"),
-        Fault("what is unseen is mixed into the seen", "& (apart <= own)", ""),
+        Fault("samples are mixed across folds", "[1], sides[:, 0]]", "[1], sides[:, 0] * 0]"),
         Fault("bulk metals are in no figure", "held[~particle, 1] = held[~particle, 0]", "pass"),
-        Fault("particles that are not held out are partners", "(apart <= own) & anchors.tested", "(apart <= own)"),
+        Fault("particles that are not held out are partners", "meet = rows[meets[rows]]", "meet = rows"),
         Fault("the s02 that is told is another one", "s02 * rng.lognormal(0, S02_ERROR, n)", "rng.uniform(0.5, 1, n)"),
     ],
     "larch_cnpredict/components.py": [

@@ -49,16 +49,20 @@ def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarr
 
     `odds`, by absorber, leave few single sites that are said to be several. `levels`, by the kind that is said and by
     absorber (where these are few by kind, or over all), are how much of its distribution the shortest interval is to
-    hold, so that it holds the mean of 90 % of the samples.
+    hold, so that it holds the mean of 90 % of the samples. In these 90 % single sites, mixtures and particles count
+    alike: most samples are single sites, whose mean is easy, and intervals that hold nine of ten of all held 94 % of
+    them and 82 % of the mixtures.
     """
     every = np.ones(len(says))
     odds = {e: _odds(mixture(says, every)[(kind == ONE) & (elements == e)]) for e in ELEMENTS}
     said = kinds(says, np.array([odds[e] for e in elements]))
     held = holds(says, mean)
+    counts = 1 / np.bincount(kind, minlength=len(KINDS)).clip(1)[kind]
 
     def level(rows: np.ndarray) -> float:
-        enough = held[rows].sum(0) >= COVERAGE * max(rows.sum(), 1)
-        return float(LEVELS[enough.argmax()] if enough.any() else LEVELS[-1])
+        n = rows.sum()  # and one more, the sample that is asked about: it may not be held
+        enough = counts[rows] @ held[rows] >= COVERAGE * counts[rows].sum() * (n + 1) / max(n, 1)
+        return float(LEVELS[enough.argmax()] if n and enough.any() else LEVELS[-1])
 
     everything = np.ones(len(says), bool)
     out: dict[str, dict[str, float]] = {}

@@ -31,8 +31,8 @@ THIRD = 0.3  # of the mixtures, that have a third component
 # beam; elements, compounds of two elements and particles; and in the rest of the cases anything.
 METAL, SIMPLE = 0.2, 0.4
 CHEMICAL_SHIFT = 4.0  # eV: standard deviation of a component's own edge about that of the sample
-# Share of single sites, and of components of mixtures, that are in particles so small that far shells are weak. Of metals
-# none: there the near shell has fewer atoms, too, and that is what tables of particles are for.
+# Share of single sites, and of components of mixtures, in particles so small that far shells are weak. Of metals none:
+# there the near shell has fewer atoms, too, and that is what tables of particles are for.
 SMALL, SMALL_PARTS = 0.06, 0.2
 SPREAD = 0.7  # standard deviation of the coordination numbers in a sample from which on it is called several
 DISORDER = 0.003  # Å^2: mean sigma2 that surface and strain add to that of the bulk, in half of the particles

@@ -79,7 +79,7 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
     learnt, tested, asked = this.learnt, this.anchors, []
     assert set(learnt.data.sites) > set(tested.data.sites)
     assert not set(tested.data.sites) & set(run.data.sites[extra])
-    assert ((this.samples("train").single >= 0) == learnt.data.single).all()
+    assert ((this.samples("folds").single >= 0) == learnt.data.single).all()
 
     def asked_for(fit, arguments, tests):
         asked.append((arguments[2], tests["samples"][1], tests["sites"][1]))
@@ -93,6 +93,34 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
         assert not set(learnt.data.prototypes[seen]) & set(this.data.prototypes[sites])
         assert not this.data.extra[sites].any()
     assert sorted(np.concatenate([sites for *_, sites in asked])) == list(range(160))
+
+
+def test_nothing_is_mixed_with_what_is_held_out(run, monkeypatch):
+    formulas = np.where(np.arange(240) < 40, "FeS2", run.data.formulas)
+    settings = replace(run.config, train=replace(run.config.train, unseen_formulas=("FeS2",)))
+    this = Run(settings, replace(run.data, formulas=formulas))
+    made = {}
+
+    def make(folder, anchors, sides, *_):
+        made[folder.name] = sides
+        return folder.name
+
+    monkeypatch.setattr("build_models.run.samples.make", make)
+    for name in ("shipped", "unseen", "folds", "test"):
+        this.samples(name)
+    hidden = this.unseen_anchors(this.learnt)
+    assert 0 < hidden.sum() < len(hidden)
+    np.testing.assert_array_equal(made["samples-unseen"], np.column_stack([hidden] * 2))
+    assert not made["samples-shipped"].any()
+    np.testing.assert_array_equal(made["samples-folds"], this.learnt.fold)
+    np.testing.assert_array_equal(made["samples-test"], this.anchors.fold)
+
+    fits = {}
+    monkeypatch.setattr(train, "run_jobs", lambda _, files, what: fits.update({p.stem: a for p, a in files.items()}))
+    train.fit_missing(this)
+    for reads in networks.SIZES:
+        assert fits[f"samples-{reads}"][2:4] == ("samples-shipped", pytest.approx(np.arange(len(hidden))))
+        assert fits[f"samples-{reads}-unseen"][2:4] == ("samples-unseen", pytest.approx(np.flatnonzero(~hidden)))
 
 
 def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(run, monkeypatch):
