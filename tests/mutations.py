@@ -48,6 +48,9 @@ FAULTS = {
     "build_models/data/labels.py": [
         Fault("the least probable number is the label", "cn = max(weights", "cn = min(weights"),
     ],
+    "build_models/data/particles.py": [
+        Fault("sites stand for as many atoms each", "count / n)\n", "len(atoms) / most)\n"),
+    ],
     "build_models/data/structures.py": [
         Fault("made-up sites are known by their names", 'f"{name} {content}"', "name", "test_defects.py"),
     ],
@@ -119,7 +122,8 @@ FAULTS = {
     "build_models/spectra/augment.py": [
         Fault("E0 moves the other way", "K_GRID**2 - e0_shift", "K_GRID**2 + e0_shift"),
         Fault("half the damping of first shells", "-2 * sigma2[:, None]", "-1 * sigma2[:, None]"),
-        Fault("broadening makes peaks higher", "np.exp(-2 * loss * R_OF_FFT)", "np.exp(2 * loss * R_OF_FFT)"),
+        Fault("broadening makes peaks higher", "np.exp(-2 * loss * (", "np.exp(2 * loss * ("),
+        Fault("s02 is without what first shells lose", "(R_OF_FFT - R_OF_S02)", "(R_OF_FFT - 0)"),
         Fault("one s02 for all absorbers", "if how.s02_by_absorber:", "if False:"),
         Fault("cold bonds are as soft as metals", "(ZERO_POINT, OF_BONDS)", "(ZERO_POINT, ZERO_POINT)"),
         Fault("noise falls with k", "np.maximum(K_GRID, 1) / 10)", "10 / np.maximum(K_GRID, 1))"),

@@ -48,7 +48,7 @@ SHAPES: dict[str, dict[str, dict]] = {  # facets and how far they are from the c
 }  # fmt: skip
 ON = {"fcc": (1, 1, 1), "bcc": (1, 1, 0), "hcp": (0, 0, -1)}  # what a hemisphere lies on
 SIZES = ((13, 80), (81, 350), (351, 1500))  # atoms
-ROUNDS, SITES = 6, 8  # particles of every metal and size; sites at most of an absorber in a particle
+ROUNDS, SITES = 8, 12  # particles of every metal and size; sites at most of an absorber in a particle
 BULK, BULK_RADIUS = "bulk", 9.0  # Å, of the pieces without a surface: what lies beyond FEFF's cluster is not seen
 BLOCK = 10.0  # nearest distances: a sphere that holds every shape of 1,500 atoms
 FIRST, OUTER, ALIKE = 1.05, 1.2, 2.05  # nearest distances: for cn, for cn_outer, and in which alike sites are alike
@@ -102,6 +102,11 @@ class Particle:
         """How many atoms each has within so many nearest distances."""
         return np.bincount(self.pairs[self.distances < cutoff, 0], minlength=len(self.points))
 
+    @property
+    def counted(self) -> np.ndarray:
+        """How many neighbours each atom has, as networks learn it: of bcc the nearest alone."""
+        return self.neighbours(FIRST if self.lattice == "bcc" else OUTER)
+
     @cached_property
     def environments(self) -> np.ndarray:
         """A number for each atom; atoms with one number have the same elements at the same distances."""
@@ -114,16 +119,27 @@ class Particle:
         return np.unique(counts, axis=0, return_inverse=True)[1].ravel()
 
     def sites(self, absorber: str, most: int, rng: np.random.Generator) -> dict[int, float]:
-        """Sites to calculate, and the atoms each stands for: all distinct ones, or every n-th atom by neighbours."""
+        """Sites to calculate, and the atoms each stands for: all distinct ones, or some of each number of neighbours.
+
+        So the mean number over the sites is that of the particle.
+        """
         if self.shape == BULK:  # the atom in the middle stands for all
             return {int(np.linalg.norm(self.points, axis=1).argmin()): 1.0}
         atoms = np.flatnonzero(self.symbols == absorber)
-        atoms = atoms[np.lexsort((self.environments[atoms], self.neighbours(OUTER)[atoms]))]
+        atoms = atoms[np.argsort(self.environments[atoms], kind="stable")]
         _, first, counts = np.unique(self.environments[atoms], return_index=True, return_counts=True)
         if len(first) <= most:
             return dict(zip(atoms[first].tolist(), counts.astype(float).tolist(), strict=True))
-        chosen = atoms[((np.arange(most) + rng.random()) * len(atoms) / most).astype(int)]
-        return dict.fromkeys(chosen.tolist(), len(atoms) / most)
+        number = self.counted[atoms]
+        values, counts = np.unique(number, return_counts=True)
+        picked = np.ones(len(values), int)
+        while picked.sum() < most:
+            picked[(counts / picked).argmax()] += 1
+        sites: dict[int, float] = {}
+        for value, count, n in zip(values, counts, picked, strict=True):
+            chosen = atoms[number == value][((np.arange(n) + rng.random()) * count / n).astype(int)]
+            sites |= dict.fromkeys(chosen.tolist(), count / n)
+        return sites
 
     def rows(self, rng: np.random.Generator) -> list[dict]:
         """What the table says of the sites, but for chi(k)."""
@@ -226,7 +242,8 @@ def plan(seed: int) -> Iterator[Particle]:
                 hole = shape in ("octahedron", "truncated octahedron") and rng.random() < 0.5
                 points = cut(*shape_points(lattice, shape, ratio, hole), fewest, most, rng)
             symbols = np.where(rng.random(len(points)) < share, metals[-1], metals[0])
-            yield Particle(symbols, points, lattice, shape, nearest, *rng.uniform(0, (0.03, 0.05)))
+            contraction, surface = rng.uniform((0, -0.025), (0.03, 0.05))  # a third has no other surface
+            yield Particle(symbols, points, lattice, shape, nearest, contraction, max(surface, 0.0))
 
 
 def bulk() -> Iterator[Particle]:

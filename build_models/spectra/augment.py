@@ -27,6 +27,7 @@ S02 = {
     "Sc": 0.7, "Ti": 0.7, "V": 0.7, "Cr": 0.7, "Mn": 0.7, "Fe": 0.75, "Co": 0.8, "Ni": 0.85, "Cu": 0.9, "Zn": 0.9,
 }  # fmt: skip
 S02_SPREAD = 0.11  # about these; with it all ten together are as wide as where one mean serves them all
+R_OF_S02 = 2.0  # Å: these fits are of first shells, so that what broadening takes from them there is in s02
 # What zero-point motion leaves of sigma2 at room temperature: tanh(theta / 600 K) of Einstein's model, for theta of 220
 # to 330 K (metals, far shells) and of 520 to 750 K (bonds to non-metals).
 ZERO_POINT, OF_BONDS = (0.35, 0.5), (0.7, 0.85)
@@ -132,7 +133,7 @@ def at_the_beamline(
     n = len(chi)
     if how.broadening:
         loss = rng.uniform(0, how.broadening, (n, 1)).astype(np.float32)
-        chi = _filtered(chi, np.exp(-2 * loss * R_OF_FFT))
+        chi = _filtered(chi, np.exp(-2 * loss * (R_OF_FFT - R_OF_S02)))
     amplitude = draw_s02(elements, rng, how) if s02 is None else s02
     amplitude = amplitude * np.where(rng.random(n) < how.over_absorption, rng.uniform(0.5, 1, n), 1)
     chi = chi * amplitude[:, None].astype(np.float32) * _mu0(elements, rng.uniform(0, how.mu0_power, n))
