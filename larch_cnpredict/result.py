@@ -46,8 +46,8 @@ class Prediction:
     cn_mean, cn_std : float
         mean coordination number of all absorbing atoms of the sample, and its standard deviation
     cn_mean_interval : list of float
-        [low, high]: the mean is between them for nine of ten samples of which the same `kind` is said; for fewer of the
-        mixtures, see the card
+        [low, high]: the mean is between them for nine of ten samples of which the same `kind` is said, where single
+        sites, mixtures and particles count alike; for fewer of the mixtures, see the card
     mixture : float or None
         probability that there is more than one coordination number in the sample
     kind : str
