@@ -121,6 +121,7 @@ FAULTS = {
     ],
     "build_models/spectra/augment.py": [
         Fault("E0 moves the other way", "K_GRID**2 - e0_shift", "K_GRID**2 + e0_shift"),
+        Fault("labels alone are mixed", "chi = mix(chi, *mixed)", "pass"),
         Fault("half the damping of first shells", "-2 * sigma2[:, None]", "-1 * sigma2[:, None]"),
         Fault("broadening makes peaks higher", "np.exp(-2 * loss * (", "np.exp(2 * loss * ("),
         Fault("s02 is without what first shells lose", "(R_OF_FFT - R_OF_S02)", "(R_OF_FFT - 0)"),

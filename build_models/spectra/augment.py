@@ -74,8 +74,17 @@ NEAR_IDEAL = Augmentation(
 )  # fmt: skip
 
 
-def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
-    """One spectrum of each site: chi, (n, 361) float32 on `K_GRID`; kmax of the transform and end of the data, (n,)."""
+def augment(
+    data: Dataset,
+    rows: np.ndarray,
+    rng: np.random.Generator,
+    how: Augmentation,
+    mixed: tuple[np.ndarray, np.ndarray] | None = None,
+) -> tuple[np.ndarray, ...]:
+    """One spectrum of each site: chi, (n, 361) float32 on `K_GRID`; kmax of the transform and end of the data, (n,).
+
+    `mixed`, places in `rows` and shares (`partners`), are mixed to them as a beam does it: before all that it does.
+    """
     n = len(rows)
     kmax, kend = limits(n, rng, how.kmax)
     ideal = rng.random(n) < how.ideal
@@ -83,6 +92,9 @@ def augment(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how: Augm
     real = np.flatnonzero(~ideal)
     if len(real):
         chi[real] = in_the_sample(data, rows[real], rng, how)
+    if mixed:
+        chi = mix(chi, *mixed)
+    if len(real):
         chi[real] = at_the_beamline(chi[real], data.elements[rows[real]], kend[real], rng, how)
     return chi, kmax, kend
 
@@ -255,17 +267,20 @@ def limits(n: int, rng: np.random.Generator, ends: tuple[float, float]) -> tuple
     return np.round(kmax / 0.05) * 0.05, np.round(kend / 0.05) * 0.05
 
 
-def mix_sites(
-    chi: np.ndarray, labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Average some spectra with another of the same group, labels in the same proportion.
+def partners(groups: np.ndarray, rng: np.random.Generator, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Another of the same group for each, and how much of it is in a mixture, (n,); 0 in all but a `share` of them.
 
     A compound with several sites of one absorber (Fe3O4), or a sample of two compounds, has a mean coordination number.
-    Partners come from the same group (absorber and kind of neighbour).
+    Groups are of one absorber and kind of neighbour.
     """
-    partner = np.arange(len(chi))
+    partner = np.arange(len(groups))
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         partner[rows] = rng.permutation(rows)
-    weight = np.where(rng.random(len(chi)) < share, rng.uniform(0.1, 0.5, len(chi)), 0.0)[:, None].astype(np.float32)
-    return (1 - weight) * chi + weight * chi[partner], (1 - weight) * labels + weight * labels[partner]
+    n = len(groups)
+    return partner, np.where(rng.random(n) < share, rng.uniform(0.1, 0.5, n), 0.0).astype(np.float32)
+
+
+def mix(values: np.ndarray, partner: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Spectra or labels of mixtures."""
+    return np.asarray((1 - weight[:, None]) * values + weight[:, None] * values[partner])

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
-from build_models.spectra.augment import Augmentation, augment, mix_sites
+from build_models.spectra.augment import Augmentation, augment, mix, partners
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
 
@@ -79,11 +79,8 @@ def make(
         made = []
         for more, rows in parts[: 1 + data.extra.any()]:
             rng = np.random.default_rng([seed, copy, *more])
-            chi, kmax, kend = augment(data, rows, rng, augmentation)
-            labels = sharp[rows]
-            if augmentation.mixture:
-                chi, labels = mix_sites(chi, labels, groups[rows], rng, augmentation.mixture)
-            made.append((chi, kmax, kend, labels))
+            mixed = partners(groups[rows], rng, augmentation.mixture)
+            made.append((*augment(data, rows, rng, augmentation, mixed), mix(sharp[rows], *mixed)))
         chi, kmax, kend, labels = map(np.concatenate, zip(*made, strict=True))
         write_inputs(folder, copy, chi, data.elements, kmax, kend)
         np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))

@@ -64,7 +64,8 @@ def test_noise_is_as_high_as_it_says():
 def test_mixed_sites_have_mixed_labels(data):
     rng = np.random.default_rng(0)
     groups = np.zeros(len(data), int)
-    chi, labels = augment.mix_sites(data.variants[:, 0], data.labels, groups, rng, 1.0)
+    mixed = augment.partners(groups, rng, 1.0)
+    chi, labels = (augment.mix(values, *mixed) for values in (data.variants[:, 0], data.labels))
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-5)
     assert (np.abs(chi - data.variants[:, 0]).max(1) > 0).sum() >= len(data) - 1
 
@@ -277,9 +278,27 @@ def test_far_shells_are_weakened_and_the_first_is_not():
 
 def test_a_mixture_of_sites_has_their_mixture_of_labels():
     chi, labels = np.eye(6, 361, dtype=np.float32), np.eye(6, 16, dtype=np.float32)
-    mixed, told = augment.mix_sites(chi, labels, np.array([0, 0, 0, 1, 1, 1]), np.random.default_rng(0), 1.0)
+    drawn = augment.partners(np.array([0, 0, 0, 1, 1, 1]), np.random.default_rng(0), 1.0)
+    mixed, told = (augment.mix(values, *drawn) for values in (chi, labels))
     np.testing.assert_allclose(mixed[:, :6], told[:, :6])
     assert (told.argmax(1) == np.arange(6)).all()  # at most half is another's
     assert not told[:3, 3:6].any()
     assert not told[3:, :3].any()
     assert (told.max(1) < 1).any()
+
+
+def test_a_mixture_has_one_edge():
+    """Two of a kind, mixed: as high as each of them, wherever the edge is. With an edge each they would be lower."""
+    wave = (np.sin(6 * K_GRID) * np.exp(-0.01 * (K_GRID - 9) ** 2)).astype(np.float32)
+    data = replace(synthetic.dataset(200), variants=np.tile(wave, (200, 6, 1)))
+    how = replace(synthetic.PLAIN, ideal=0.0, e0_shift=(0.0, 10.0))
+    rows = np.arange(200)
+    mixed = augment.partners(rows * 0, np.random.default_rng(1), 1.0)
+    assert (mixed[1] > 0).all()
+    chi, *_ = augment.augment(data, rows, np.random.default_rng(0), how, mixed)
+    alone, *_ = augment.augment(data, rows, np.random.default_rng(0), how)
+    np.testing.assert_allclose(chi, alone, atol=1e-6)
+    heights = rows[:, None] / 200
+    other = replace(data, variants=data.variants * heights[:, None])
+    chi, *_ = augment.augment(other, rows, np.random.default_rng(0), replace(how, e0_shift=(0.0, 0.0)), mixed)
+    np.testing.assert_allclose(chi, augment.mix(heights * wave, *mixed), atol=1e-4)
