@@ -56,7 +56,7 @@ figure.axes[0].plot([0, 100], [6, 12], "k--", linewidth=1)
 pyplot.show()
 
 # %%
-# The truth is a straight line from 6 to 12. What is read is not: near both ends the lesser phase is not seen, though the
+# The truth is a straight line from 6 to 12. What is read is not: near both ends the lesser phase is not seen, but the
 # interval holds it. The metal, whose EXAFS is the stronger, hides the oxide sooner than the oxide the metal.
 # The components are found in mu(E) of all scans together: their shares are right to the end.
 percent, truth = figure.cn_series.x, 6 + 0.06 * figure.cn_series.x
@@ -80,8 +80,8 @@ say(figure.cn_series.answers)
 print(figure.cn_series.components)
 
 # %%
-# Who reduces nickel oxide knows what is in the cell, and from a foil s02. Without it, much metal with a little oxide looks
-# like a metal with less of the amplitude.
+# Who reduces nickel oxide knows what is in the cell, and from a foil s02. Without it, much metal with a little oxide
+# looks like a metal with less of the amplitude.
 predict_cn(series, elements="Ni O", reference=0.85)
 figure = pyplot.figure(figsize=(8, 6), layout="constrained")
 plot_cn_series(series, x="percent_of_metal", figure=figure, title="The same, with elements and s02 told")
