@@ -152,7 +152,7 @@ class Run:
         """
         test = name == "test"
         anchors, count = (self.anchors, 1) if test else (self.learnt, COPIES)
-        unseen = self.unseen_anchors(anchors) & (name == "unseen")
+        unseen = self.unseen_anchors(anchors) if name == "unseen" else np.zeros(len(anchors), bool)
         sides = anchors.fold if test or name == "folds" else np.column_stack([unseen, unseen])
         return samples.make(self.folder / f"samples-{name}", anchors, sides, self.beam, count, self.seed + test)
 

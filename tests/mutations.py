@@ -113,7 +113,12 @@ FAULTS = {
     "build_models/run.py": [
         Fault("types are split as formulas", '": self.data.prototypes', '": self.data.formulas', "test_evaluate.py"),
         Fault("single scattering is tested on", 'if name == "shipped" else', "if name else", "test_evaluate.py"),
-        Fault("what is unseen is mixed into the seen", '& (name == "unseen")', "& False", "report/test_samples.py"),
+        Fault(
+            "what is unseen is mixed into the seen",
+            'if name == "unseen" else',
+            "if False else",
+            "report/test_samples.py",
+        ),
         Fault(
             "samples are mixed with what is held out", 'if test or name == "folds"', "if test", "report/test_samples.py"
         ),

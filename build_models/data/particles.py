@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike
 from pymatgen.core import Element, Lattice, Structure
 from pymatgen.core.surface import get_symmetrically_equivalent_miller_indices
 from scipy.spatial import cKDTree
@@ -104,8 +105,8 @@ class Particle:
 
     @property
     def counted(self) -> np.ndarray:
-        """How many neighbours each atom has, as networks learn it: of bcc the nearest alone."""
-        return self.neighbours(FIRST if self.lattice == "bcc" else OUTER)
+        """How many neighbours each atom has, as networks learn it."""
+        return counted(self.lattice, self.neighbours(FIRST), self.neighbours(OUTER))
 
     @cached_property
     def environments(self) -> np.ndarray:
@@ -162,6 +163,11 @@ class Particle:
         atoms = (self.points + self.surface * ways) * self.nearest * (1 - self.contraction)
         box = Lattice.cubic(np.ptp(atoms, axis=0).max() + 20.0)
         return Structure(box, self.symbols.tolist(), atoms, coords_are_cartesian=True)
+
+
+def counted(lattice: ArrayLike, cn: ArrayLike, cn_outer: ArrayLike) -> np.ndarray:
+    """Neighbours as they are counted in metals, within 1.2 nearest distances; of bcc the nearest eight alone."""
+    return np.where(np.asarray(lattice) == "bcc", cn, cn_outer)
 
 
 @cache

@@ -46,9 +46,10 @@ def fit_missing(run: Run) -> None:
                 files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
             of_feff = run.data.take(every[~run.data.single[every]])
             files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
+        rows = np.flatnonzero(~(run.unseen_anchors(run.learnt) & unseen))
+        mixed = run.samples("unseen" if unseen else "shipped")
         for reads in samples.SIZES:
-            rows = np.flatnonzero(~(run.unseen_anchors(run.learnt) & unseen))
-            learnt = (reads, run.samples("unseen" if unseen else "shipped"), rows, run.recipe, run.seed)
+            learnt = (reads, mixed, rows, run.recipe, run.seed)
             files[_path(run, f"samples-{reads}", unseen)] = (samples.fit_networks, *learnt)
     run_jobs(run, files, "train")
 

@@ -79,8 +79,9 @@ def make(
         made = []
         for more, rows in parts[: 1 + data.extra.any()]:
             rng = np.random.default_rng([seed, copy, *more])
-            mixed = partners(groups[rows], rng, augmentation.mixture)
-            made.append((*augment(data, rows, rng, augmentation, mixed), mix(sharp[rows], *mixed)))
+            mixed = partners(groups[rows], rng, augmentation.mixture) if augmentation.mixture else None
+            labels = mix(sharp[rows], *mixed) if mixed else sharp[rows]
+            made.append((*augment(data, rows, rng, augmentation, mixed), labels))
         chi, kmax, kend, labels = map(np.concatenate, zip(*made, strict=True))
         write_inputs(folder, copy, chi, data.elements, kmax, kend)
         np.save(folder / f"{copy:02d}-labels.npy", labels.astype(np.float32))

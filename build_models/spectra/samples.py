@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
 
-from build_models.data.particles import BULK
+from build_models.data.particles import BULK, counted
 from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
 from build_models.spectra.copies import Copies, missing, write_inputs
@@ -130,7 +130,7 @@ def read_particles(path: str | Path) -> list[dict]:
     atoms = table.drop_columns(["chi_static", "chi_debye"]).to_pandas()
     chi = [np.stack(table[name].to_numpy()).astype(np.float32) for name in ("chi_static", "chi_debye")]
     variants = np.concatenate(chi, axis=1).reshape(len(atoms), -1, len(K_GRID))
-    atoms["number"] = atoms["cn"].where(atoms["lattice"] == "bcc", atoms["cn_outer"])
+    atoms["number"] = counted(atoms["lattice"], atoms["cn"], atoms["cn_outer"])
     entries = []
     for (name, absorber), rows in atoms.groupby(["particle", "absorber"]):
         share = (rows["weight"] / rows["weight"].sum()).to_numpy()
