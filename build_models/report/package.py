@@ -32,7 +32,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
     own = {
         "version": run.config.train.version,
         "date": datetime.date.today().isoformat(),
-        "samples": {reads: _model(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
+        "samples": {reads: _onnx(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
         "told": ["s02", "elements"],  # beside the spectrum, to the networks of samples
         "beam": asdict(run.beam) | {"s02": augment.S02, "s02_spread": augment.S02_SPREAD},
         "defects": [table.provenance(Path(path)) for path in run.config.train.defects],
@@ -100,8 +100,12 @@ def _manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _model(path: Path, model: Any) -> dict[str, Any]:
+    return {"classes": model.classes.tolist()} | _onnx(path, model)
+
+
+def _onnx(path: Path, model: Any) -> dict[str, str]:
     path.write_bytes(model.onnx().SerializeToString())
-    return {"classes": model.classes.tolist()} | _entry(path)
+    return _entry(path)
 
 
 def _entry(path: Path) -> dict[str, str]:

@@ -282,6 +282,14 @@ def test_samples_have_a_block_of_their_own(manifest, metrics):
     assert "With s02 and the elements told it is off by 0.11 (77 samples)" in figures_of_readme
 
 
+def test_folds_that_were_not_tested_are_said(manifest, metrics):
+    for few in (2, 5):
+        metrics |= {"folds": 5, "sample_folds": few}
+        said = few < 5
+        assert ("2 of the 5 folds were tested" in card.render("card.md.jinja", manifest, metrics)) is said
+        assert ("metal particles, in 2 of the folds." in card.render("figures.md.jinja", manifest, metrics)) is said
+
+
 def test_how_sure_answers_are_is_said_of_families_and_of_answers(manifest, metrics):
     text = section(card.render("card.md.jinja", manifest, metrics), "Whole structure types held out")
     assert row(text, "chi(k) | `phase`") == ["`phase`", "100", "50.0", "51.0", "0.52", "53.0"]
