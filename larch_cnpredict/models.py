@@ -97,7 +97,8 @@ class Models:
 
         `told` are the columns of `samples.told_columns`.
         """
-        return self._run(self.manifest["samples"][reads], np.hstack([x, told]))
+        scales = self.manifest.get("s02_scales")  # not before 2026.11.16
+        return self._run(self.manifest["samples"][reads], samples.read(x, told) if scales else np.hstack([x, told]))
 
     def _run(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
         name = str(entry["file"])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .composition import NOBLE
+from .features import ELEMENTS
 from .result import KINDS, mean_text
 
 ONE, SEVERAL, PARTICLE = range(len(KINDS))
@@ -63,6 +64,18 @@ def told_columns(s02: np.ndarray, there: np.ndarray) -> np.ndarray:
     """
     known = np.isfinite(s02)
     return np.column_stack([known, np.where(known, s02 - S02_CENTER, 0) / S02_UNIT, there]).astype(np.float32)
+
+
+def read(x: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """What the networks read: spectra, (n, m) as models have them, with what is told beside them, (n, TOLD).
+
+    Where s02 is told, they are as high as with `S02_CENTER`, and that it is so is all that is left of it: heights then
+    say how many neighbours there are.
+    """
+    known, value, there = np.split(told, [1, 2], axis=1)
+    spectrum, rest = np.split(x, [-len(ELEMENTS) - 1], axis=1)  # absorber and kmax
+    height = S02_CENTER / (S02_CENTER + S02_UNIT * value)  # 1 where nobody tells
+    return np.hstack([spectrum * height, rest, known, 0 * value, there]).astype(np.float32)
 
 
 def mixture(says: np.ndarray, odds: np.ndarray) -> np.ndarray:

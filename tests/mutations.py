@@ -69,6 +69,7 @@ FAULTS = {
     "build_models/learn/samples.py": [
         Fault("intervals of the mean as the networks claim them", "enough.argmax()", "enough.argmax() * 0"),
         Fault("intervals are for single sites first", "counts = 1 / np", "counts = 1 + 0 * np"),
+        Fault("learnt as high as it comes", "fit(Told(spectra), rows", "fit(spectra, rows", "report/test_samples.py"),
     ],
     "build_models/learn/shells.py": [
         Fault("cations beyond anions are neighbours", "else symbol in names for", "else True for"),
@@ -173,6 +174,9 @@ FAULTS = {
     ],
     "larch_cnpredict/result.py": [
         Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),
+    ],
+    "larch_cnpredict/samples.py": [
+        Fault("an s02 that is told changes no height", "[spectrum * height", "[spectrum"),
     ],
     "larch_cnpredict/transform.py": [
         Fault("any window is that of training", "ING.items())", 'ING.items() if key != "window")', "test_spectrum.py"),

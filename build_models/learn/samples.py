@@ -12,7 +12,7 @@ from build_models.learn.families import Network, Recipe
 from build_models.spectra.copies import Copies
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, HEADS, ONE, TOLD, kinds, middle, mixture, shortest
+from larch_cnpredict.samples import GRID, HEADS, ONE, TOLD, kinds, middle, mixture, read, shortest
 
 # members and hidden units
 SIZES = {"complex": (3, 256), "magnitude": (1, 256)}
@@ -23,6 +23,24 @@ EPOCHS, COPIES = 24, 20
 # found with 0.05, 29 and 77 % with 0.10, 49 and 86 % at 17 % with the odds of training.
 FALSE_ALARMS = 0.10
 LEVELS = np.arange(0.5, 0.996, 0.005)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Copies of samples as the networks of samples read them."""
+
+    copies: Copies
+
+    @property
+    def single(self) -> np.ndarray | None:
+        return self.copies.single
+
+    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
+        x = self.copies.inputs(reads, copy, rows)
+        return read(x[:, :-TOLD], x[:, -TOLD:])
+
+    def labels(self, copy: int, rows: np.ndarray) -> np.ndarray:
+        return self.copies.labels(copy, rows)
 
 
 @dataclass(frozen=True)
@@ -41,7 +59,7 @@ def fit_networks(reads: str, spectra: Copies, rows: np.ndarray, recipe: Recipe, 
     """The networks, fitted to some anchors of the copies of `spectra.samples.make`."""
     members, hidden = SIZES[reads]
     recipe = replace(recipe, epochs=EPOCHS)
-    return Network(reads, "convolutional", members, HEADS, hidden).fit(spectra, rows, recipe, seed)
+    return Network(reads, "convolutional", members, HEADS, hidden).fit(Told(spectra), rows, recipe, seed)
 
 
 def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarray) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from build_models.config import BuildError, Config
 from build_models.learn import train
-from build_models.learn.samples import SIZES
+from build_models.learn.samples import SIZES, Told
 from build_models.report import card, measured, package
 from build_models.run import Run
 from larch_cnpredict.models import Models
@@ -67,7 +67,7 @@ def check_samples(exported: Models, this: Run) -> dict[str, dict[str, float]]:
     rows = np.random.default_rng(this.seed).permutation(len(this.anchors))[:CHECKED]
     for reads in SIZES:
         x, name = test.inputs(reads, 0, rows), f"samples, {reads}"
-        trained = train.load(this, f"samples-{reads}", unseen=False).predict(x)
+        trained = train.load(this, f"samples-{reads}", unseen=False).predict(Told(test).inputs(reads, 0, rows))
         out[name] = _agreement(name, trained, exported.of_samples(reads, x[:, :-TOLD], x[:, -TOLD:]))
     return out
 

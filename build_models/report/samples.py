@@ -57,7 +57,7 @@ def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
     """
     fold = this.learnt.fold
     tests: dict[str, tuple[Asked, np.ndarray]]
-    tests = {"samples": (this.samples("test"), np.where(this.tested[:, None], this.anchors.fold, -1))}
+    tests = {"samples": (samples.Told(this.samples("test")), np.where(this.tested[:, None], this.anchors.fold, -1))}
     if not this.config.train.keep:
         tests["sites"] = (samples.Untold(this.spectra("realistic"), True), this.held("prototype"))
     if not this.config.train.keep and this.defects is not None:

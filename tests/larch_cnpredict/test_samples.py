@@ -3,9 +3,22 @@
 import numpy as np
 import pytest
 
-from larch_cnpredict import predict_cn
+from larch_cnpredict import features, predict_cn
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, HEADS, STEP, describe, kinds, middle, mixture, near, shortest, told_columns
+from larch_cnpredict.samples import (
+    GRID,
+    HEADS,
+    S02_CENTER,
+    STEP,
+    describe,
+    kinds,
+    middle,
+    mixture,
+    near,
+    read,
+    shortest,
+    told_columns,
+)
 from larch_cnpredict.uncertainty import with_sample
 
 
@@ -66,3 +79,34 @@ def test_a_sample_by_hand():
 def test_what_is_told_by_hand():
     told = told_columns(np.array([0.95, np.nan]), np.zeros((2, 119), bool))
     assert told[:, :2].tolist() == [[1, pytest.approx(1)], [0, 0]]
+
+
+@pytest.mark.parametrize("reads", ["magnitude", "complex"])
+def test_where_s02_is_told_spectra_are_brought_to_one(reads):
+    chi = np.random.default_rng(0).normal(0, 1, (2, len(features.K_GRID)))
+    kmax, nobody, iron = np.array([12.0, 11.0]), np.zeros((2, 119), bool), np.arange(119) == 26
+    there = nobody | iron
+
+    def networks_read(chi, s02, there=there):
+        return read(features.from_chi(reads, chi, ["Fe", "Cu"], kmax, kmax), told_columns(np.array(s02), there))
+
+    told, other = networks_read(chi, [0.9, 0.6]), networks_read(chi * [[0.5], [1.5]], [0.45, 0.9])
+    np.testing.assert_allclose(told, other, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        told, networks_read(chi * [[S02_CENTER / 0.9], [S02_CENTER / 0.6]], [S02_CENTER] * 2), 1e-4, 1e-6
+    )
+    untold = networks_read(chi, [np.nan] * 2)
+    assert untold.dtype == np.float32
+    np.testing.assert_array_equal(untold[:, :-121], features.from_chi(reads, chi, ["Fe", "Cu"], kmax, kmax))
+    assert (untold[:, -121:] == np.column_stack([np.zeros((2, 2)), there])).all()
+    assert told[:, -121].tolist() == [1, 1]
+
+
+def test_half_of_the_amplitude_with_half_of_s02_is_the_same_sample(measured):
+    group, weak = measured("Cu_foil"), measured("Cu_foil")
+    weak.chi, weak.chir_mag = weak.chi / 2, weak.chir_mag / 2
+    one, other = predict_cn(group, reference=0.9), predict_cn(weak, reference=0.45)
+    assert one.cn_mean == pytest.approx(other.cn_mean, abs=1e-3)
+    assert one.interval == pytest.approx(other.interval, abs=1e-3)
+    assert one.mixture == pytest.approx(other.mixture, abs=1e-3)
+    assert predict_cn(weak).cn_mean != pytest.approx(predict_cn(group).cn_mean, abs=1e-3)

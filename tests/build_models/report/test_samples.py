@@ -12,7 +12,7 @@ from build_models.learn.samples import Untold
 from build_models.report import samples, scores
 from build_models.run import Run
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import HEADS, ONE, TOLD, told_columns
+from larch_cnpredict.samples import HEADS, ONE, TOLD, read, told_columns
 from tests.build_models import synthetic
 
 
@@ -71,6 +71,36 @@ def test_of_a_spectrum_nothing_is_told(run):
     np.testing.assert_array_equal(asked[:, :-TOLD], spectra.inputs("magnitude", 0, rows))
     nothing = told_columns(np.full(2, np.nan), np.zeros((2, TOLD - 2), bool))
     np.testing.assert_array_equal(asked[:, -TOLD:], nothing)
+
+
+def test_networks_learn_and_are_asked_about_samples_as_they_read_them(run, monkeypatch):
+    learnt, asked = [], []
+
+    class Learns:
+        def __init__(self, *_):
+            self.reads = "magnitude"
+
+        def fit(self, spectra, rows, recipe, seed):
+            learnt.append((spectra.inputs("magnitude", 0, rows), spectra.labels(0, rows), rows))
+            return self
+
+        def predict(self, x):
+            asked.append(x)
+            return np.zeros((len(x), sum(HEADS)))
+
+    monkeypatch.setattr(networks, "Network", Learns)
+    samples.cross_validate(run, "magnitude")
+    test = run.samples("test").inputs("magnitude", 0, np.arange(len(run.anchors)))
+    folds = run.samples("folds")
+    x, labels, rows = learnt[0]
+    stored = folds.inputs("magnitude", 0, rows)
+    np.testing.assert_array_equal(x, read(stored[:, :-TOLD], stored[:, -TOLD:]))
+    np.testing.assert_array_equal(labels, folds.labels(0, rows))
+    assert (x != stored).any()
+    every = np.concatenate(asked)
+    assert len(every) >= run.tested.sum()
+    expected = read(test[:, :-TOLD], test[:, -TOLD:])
+    assert {row.tobytes() for row in expected[run.tested]} <= {row.tobytes() for row in every}
 
 
 def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch):
