@@ -10,7 +10,7 @@ from build_models.report import scores
 from build_models.run import Run
 from build_models.spectra.copies import Asked
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import TOLD, describe
+from larch_cnpredict.samples import PARTICLE, TOLD, describe
 
 
 def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -32,6 +32,9 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
         groups |= {name: kind == i for i, name in enumerate(KINDS)}
         defect = this.anchors.defect[tested]
         groups |= {"vacancies, supports, dopants, sheets": defect & ~data.made_up, "complexes": data.made_up}
+        few = (KINDS[PARTICLE], "vacancies, supports, dopants, sheets")  # where the amplitude is most of what there is
+        groups |= {f"{name}, nothing told": groups[name] & blank for name in few}
+        groups |= {f"{name}, s02 told": groups[name] & s02 for name in few}
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: data.elements == element for element in np.unique(data.elements)}
         metrics[reads] = {

@@ -8,11 +8,11 @@ import pytest
 from build_models import config
 from build_models.learn import samples as networks
 from build_models.learn import train
-from build_models.learn.samples import Untold
+from build_models.learn.samples import Told, Untold
 from build_models.report import samples, scores
 from build_models.run import Run
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import HEADS, ONE, TOLD, read, told_columns
+from larch_cnpredict.samples import HEADS, ONE, PARTICLE, TOLD, read, told_columns
 from tests.build_models import synthetic
 
 
@@ -29,7 +29,7 @@ class Remembers:
     reads = "magnitude"
 
     def __init__(self, run: Run, seen: np.ndarray):
-        test = run.samples("test")
+        test = Told(run.samples("test"))
         self.known = {row.tobytes(): labels for row, labels in zip(
             test.inputs("magnitude", 0, seen), test.labels(0, seen), strict=True)}  # fmt: skip
 
@@ -225,5 +225,8 @@ def test_groups_of_samples_are_what_they_are_called(run, monkeypatch):
     groups |= {"elements told": named & ~s02}
     for i, name in enumerate(KINDS):
         groups |= {name: kind == i, f"said: {name}": said == i}
+    few = {KINDS[PARTICLE]: kind == PARTICLE, "vacancies, supports, dopants, sheets": run.anchors.defect[tested]}
+    for name, rows in few.items():
+        groups |= {f"{name}, nothing told": rows & ~s02 & ~named, f"{name}, s02 told": rows & s02}
     for name, rows in groups.items():
         assert found.get(name, []) == np.flatnonzero(rows).tolist(), name
