@@ -116,6 +116,11 @@ def _number(symbol: str) -> int:
     return int(xraydb.atomic_number(symbol))
 
 
+def is_transition_metal(symbol: str) -> bool:
+    """Whether an element is of the groups 3 to 12."""
+    return bool(3 <= _places()[_number(symbol), 1] <= 12)
+
+
 def _places() -> np.ndarray:
     """Period, group and atomic number of each element, by atomic number."""
     z = np.arange(NOBLE[-1] + 1)

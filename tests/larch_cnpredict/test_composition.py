@@ -85,6 +85,7 @@ def test_periods_and_groups_are_those_of_the_table():
     for z in range(1, 119):
         element = Element.from_Z(z)
         assert tuple(places[z]) == (element.row, element.group, z), element.symbol
+        assert composition.is_transition_metal(element.symbol) == (3 <= element.group <= 12)
 
 
 def test_what_the_models_read_by_hand():

@@ -11,6 +11,7 @@ from larch.xafs import feffit, xftf
 
 from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
 from larch_cnpredict.feffit_start import common_neighbour, feff_path, start
+from larch_cnpredict.reference import read_reference
 from larch_cnpredict.request import Request
 from tests.helpers import TRAINING, WRITTEN, contents
 
@@ -43,6 +44,15 @@ def test_feffit_takes_it_and_finds_the_first_shell(measured, larch, stem, symbol
     assert 0.001 < result.params["sigma2"].value < 0.012
     assert contents(group, WRITTEN) == before
     assert os.getcwd() == here
+
+
+@pytest.mark.feff
+@pytest.mark.parametrize("stem", ["Cu_foil", "Ni_foil"])
+def test_a_foil_whose_s02_is_known_has_twelve_neighbours(measured, stem):
+    foil = measured(stem)
+    shell = first_shell(foil, neighbour=stem[:2], s02=read_reference(foil).s02)
+    shell.params.N.min, shell.params.N.max = 0, 24
+    assert feffit(shell.params, shell.dataset).params["N"].value == pytest.approx(12, abs=0.4)
 
 
 @pytest.mark.feff
