@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .composition import NOBLE
-from .features import ELEMENTS
+from .features import COMPLEX_KWEIGHTS, COMPLEX_SIZE, ELEMENTS, R_POOLED
 from .result import KINDS, mean_text
 
 ONE, SEVERAL, PARTICLE = range(len(KINDS))
@@ -20,6 +20,9 @@ GRID = np.arange(1, 16 + STEP / 2, STEP)  # mean coordination numbers that the n
 HEADS = (len(GRID), len(KINDS))  # what they say: a distribution over `GRID`, and one over `KINDS`
 S02_CENTER, S02_UNIT = 0.8, 0.15
 TOLD = 2 + NOBLE[-1] + 1  # columns of `told_columns`
+# Where heights are taken of, Å: amplitude and number multiply, and logarithms of both add up
+PARTS = [(start <= R_POOLED) & (start + 0.5 > R_POOLED) for start in (1.0, 1.5, 2.0, 2.5, 3.0)]
+LOWEST = 1e-3  # Å^-3: nothing is as low in |chi(R)|
 _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 
@@ -70,12 +73,17 @@ def read(x: np.ndarray, told: np.ndarray) -> np.ndarray:
     """What the networks read: spectra, (n, m) as models have them, with what is told beside them, (n, TOLD).
 
     Where s02 is told, they are as high as with `S02_CENTER`, and that it is so is all that is left of it: heights then
-    say how many neighbours there are.
+    say how many neighbours there are. Logarithms of these, by k weight and part of R, stand at the end.
     """
     known, value, there = np.split(told, [1, 2], axis=1)
     spectrum, rest = np.split(x, [-len(ELEMENTS) - 1], axis=1)  # absorber and kmax
     height = S02_CENTER / (S02_CENTER + S02_UNIT * value)  # 1 where nobody tells
-    return np.hstack([spectrum * height, rest, known, 0 * value, there]).astype(np.float32)
+    spectrum = spectrum * height
+    channels = range(0, 3 * len(COMPLEX_KWEIGHTS), 3) if x.shape[1] == COMPLEX_SIZE else (0,)
+    magnitudes = [spectrum[:, i * len(R_POOLED) : (i + 1) * len(R_POOLED)] for i in channels]
+    heights = [np.sqrt((one[:, part] ** 2).mean(1, keepdims=True)) for one in magnitudes for part in PARTS]
+    logarithms = np.log(np.hstack(heights) + LOWEST)
+    return np.hstack([spectrum, rest, known, 0 * value, there, logarithms]).astype(np.float32)
 
 
 def mixture(says: np.ndarray, odds: np.ndarray) -> np.ndarray:

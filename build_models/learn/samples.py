@@ -48,11 +48,11 @@ class Untold:
     """Copies of which nothing is told: sites as the networks of samples read them, or samples as families of sites."""
 
     copies: Copies
-    columns: bool  # those of what is told are there, empty
+    columns: bool  # as the networks of samples read them
 
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
         x = self.copies.inputs(reads, copy, rows)
-        return np.pad(x, ((0, 0), (0, TOLD))) if self.columns else x[:, :-TOLD]
+        return read(x, np.zeros((len(x), TOLD))) if self.columns else x[:, :-TOLD]
 
 
 def fit_networks(reads: str, spectra: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Network:

@@ -10,6 +10,7 @@ from larch_cnpredict.samples import (
     HEADS,
     S02_CENTER,
     STEP,
+    TOLD,
     describe,
     kinds,
     middle,
@@ -97,9 +98,24 @@ def test_where_s02_is_told_spectra_are_brought_to_one(reads):
     )
     untold = networks_read(chi, [np.nan] * 2)
     assert untold.dtype == np.float32
-    np.testing.assert_array_equal(untold[:, :-121], features.from_chi(reads, chi, ["Fe", "Cu"], kmax, kmax))
-    assert (untold[:, -121:] == np.column_stack([np.zeros((2, 2)), there])).all()
-    assert told[:, -121].tolist() == [1, 1]
+    spectra = features.from_chi(reads, chi, ["Fe", "Cu"], kmax, kmax)
+    n, beside = spectra.shape[1], np.column_stack([np.zeros((2, 2)), there])
+    np.testing.assert_array_equal(untold[:, : n + TOLD], np.hstack([spectra, beside]))
+    assert told[:, n].tolist() == [1, 1]
+
+
+def test_heights_by_hand():
+    r = features.R_POOLED
+    magnitude = np.where(r < 1.5, 2.0, np.where(r < 3, 0.5, 0.0))
+    known = told_columns(np.array([0.4]), np.zeros((1, 119), bool))
+    logarithms = read(np.hstack([magnitude, np.zeros(11)])[None], known)[0, len(r) + 11 + TOLD :]
+    assert logarithms == pytest.approx(np.log(np.array([4, 1, 1, 1, 0]) + 1e-3), abs=1e-6)
+    phases = np.zeros((1, features.COMPLEX_SIZE))
+    for i, height in enumerate((1.0, 2.0, 3.0)):  # of k weights 1, 2 and 3
+        phases[0, 3 * i * len(r) : (3 * i + 1) * len(r)] = height
+        phases[0, (3 * i + 1) * len(r) : 3 * (i + 1) * len(r)] = -9  # real and imaginary parts
+    logarithms = read(phases, np.zeros((1, TOLD)))[0, features.COMPLEX_SIZE + TOLD :]
+    assert logarithms == pytest.approx(np.repeat(np.log(np.array([1, 2, 3]) + 1e-3), 5), abs=1e-6)
 
 
 def test_half_of_the_amplitude_with_half_of_s02_is_the_same_sample(measured):

@@ -67,10 +67,9 @@ def test_of_a_spectrum_nothing_is_told(run):
     spectra, rows = run.spectra("realistic"), np.array([3, 5])
     asked = Untold(spectra, True).inputs("magnitude", 0, rows)
     told = run.samples("test").inputs("magnitude", 0, rows)
-    assert asked.shape == told.shape
-    np.testing.assert_array_equal(asked[:, :-TOLD], spectra.inputs("magnitude", 0, rows))
     nothing = told_columns(np.full(2, np.nan), np.zeros((2, TOLD - 2), bool))
-    np.testing.assert_array_equal(asked[:, -TOLD:], nothing)
+    np.testing.assert_array_equal(asked, read(spectra.inputs("magnitude", 0, rows), nothing))
+    np.testing.assert_array_equal(Untold(run.samples("test"), False).inputs("magnitude", 0, rows), told[:, :-TOLD])
 
 
 def test_networks_learn_and_are_asked_about_samples_as_they_read_them(run, monkeypatch):
@@ -96,7 +95,7 @@ def test_networks_learn_and_are_asked_about_samples_as_they_read_them(run, monke
     stored = folds.inputs("magnitude", 0, rows)
     np.testing.assert_array_equal(x, read(stored[:, :-TOLD], stored[:, -TOLD:]))
     np.testing.assert_array_equal(labels, folds.labels(0, rows))
-    assert (x != stored).any()
+    assert x.shape[1] > stored.shape[1]
     every = np.concatenate(asked)
     assert len(every) >= run.tested.sum()
     expected = read(test[:, :-TOLD], test[:, -TOLD:])
