@@ -52,7 +52,7 @@ class Untold:
 
     def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
         x = self.copies.inputs(reads, copy, rows)
-        return read(x, np.zeros((len(x), TOLD))) if self.columns else x[:, :-TOLD]
+        return read(x, np.zeros((len(x), TOLD), np.float32)) if self.columns else x[:, :-TOLD]
 
 
 def fit_networks(reads: str, spectra: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Network:

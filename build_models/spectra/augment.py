@@ -27,7 +27,7 @@ S02 = {
     "Sc": 0.7, "Ti": 0.7, "V": 0.7, "Cr": 0.7, "Mn": 0.7, "Fe": 0.75, "Co": 0.8, "Ni": 0.85, "Cu": 0.9, "Zn": 0.9,
 }  # fmt: skip
 S02_SPREAD = 0.11  # about these; with it all ten together are as wide as where one mean serves them all
-# These fits are of first shells from 3 to 12 Å^-1: what broadening and mu0 take from them there, in the middle, is in s02.
+# These fits are of first shells, from 3 to 12 Å^-1: what broadening and mu0 take from them, in the middle, is in s02.
 R_OF_S02, K_OF_S02 = 2.0, 7.0  # Å, Å^-1
 # What zero-point motion leaves of sigma2 at room temperature: tanh(theta / 600 K) of Einstein's model, for theta of 220
 # to 330 K (metals, far shells) and of 520 to 750 K (bonds to non-metals).
