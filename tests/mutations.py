@@ -176,7 +176,8 @@ FAULTS = {
         Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),
     ],
     "larch_cnpredict/samples.py": [
-        Fault("an s02 that is told changes no height", "[spectrum * height", "[spectrum"),
+        Fault("an s02 that is told changes no height", "spectrum = spectrum * height", "pass"),
+        Fault("heights of real parts", "in channels]", "in (2,)]"),
     ],
     "larch_cnpredict/transform.py": [
         Fault("any window is that of training", "ING.items())", 'ING.items() if key != "window")', "test_spectrum.py"),
