@@ -97,8 +97,9 @@ class Models:
 
         `told` are the columns of `samples.told_columns`.
         """
-        scales = self.manifest.get("s02_scales")  # not before 2026.11.16
-        return self._run(self.manifest["samples"][reads], samples.read(x, told) if scales else np.hstack([x, told]))
+        as_they_are = "samples_read" not in self.manifest  # before 2026.11.16
+        read = np.hstack([x, told]) if as_they_are else samples.read(x, told)
+        return self._run(self.manifest["samples"][reads], read)
 
     def _run(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
         name = str(entry["file"])
@@ -124,6 +125,7 @@ class Models:
             raise errors.ModelFileError(path, f"has no calibrated family {name}")
         heads = {"mean": samples.GRID.tolist(), "kind": list(KINDS)}
         inputs = manifest["features"] == features.fingerprint() and manifest.get("told")  # before 2026.11.9 none was
+        inputs = inputs and manifest.get("samples_read", samples.READ) == samples.READ
         if not inputs or manifest["sample_heads"] != heads:
             raise errors.ModelFileError(path, "is of models for other inputs (transform, grids) than this version's")
 

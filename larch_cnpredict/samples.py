@@ -20,9 +20,11 @@ GRID = np.arange(1, 16 + STEP / 2, STEP)  # mean coordination numbers that the n
 HEADS = (len(GRID), len(KINDS))  # what they say: a distribution over `GRID`, and one over `KINDS`
 S02_CENTER, S02_UNIT = 0.8, 0.15
 TOLD = 2 + NOBLE[-1] + 1  # columns of `told_columns`
-# Where heights are taken of, Å: amplitude and number multiply, and logarithms of both add up
-PARTS = [(start <= R_POOLED) & (start + 0.5 > R_POOLED) for start in (1.0, 1.5, 2.0, 2.5, 3.0)]
+# What heights are taken of, Å: amplitude and number multiply, and logarithms of both add up
+STARTS, WIDTH = (1.0, 1.5, 2.0, 2.5, 3.0), 0.5
 LOWEST = 1e-3  # Å^-3: nothing is as low in |chi(R)|
+READ = {"s02": [S02_CENTER, S02_UNIT], "starts": list(STARTS), "width": WIDTH, "lowest": LOWEST}  # for manifests
+PARTS = [(start <= R_POOLED) & (start + WIDTH > R_POOLED) for start in STARTS]
 _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 

@@ -20,7 +20,7 @@ from larch_cnpredict import features
 from larch_cnpredict.domain import SHELLS, Arrays
 from larch_cnpredict.models import MANIFEST_FORMAT
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID
+from larch_cnpredict.samples import GRID, READ
 
 
 def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool = False) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "date": datetime.date.today().isoformat(),
         "samples": {reads: _onnx(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
         "told": ["s02", "elements"],  # beside the spectrum, to the networks of samples
-        "s02_scales": True,  # where s02 is told, spectra are brought to one, see `larch_cnpredict.samples.read`
+        "samples_read": READ,
         "beam": asdict(run.beam) | {"s02": augment.S02, "s02_spread": augment.S02_SPREAD},
         "defects": [table.provenance(Path(path)) for path in run.config.train.defects],
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
