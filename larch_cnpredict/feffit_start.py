@@ -88,6 +88,7 @@ def first_shell(
         path = feff_path(answer.element, neighbour, peaks[0] + PHASE_SHIFT)
         starts = [start(group, answer, path, s02, peak + PHASE_SHIFT - path.reff) for peak in peaks]
         fits = [feffit(*one) for one in starts]
+        fits = [fit for fit in fits if not slid_away(fit)] or fits
         good = CLEARLY * min(float(fit.rfactor) for fit in fits)
         best = next(fit for fit in fits if float(fit.rfactor) <= good)  # the nearest of them
         path = feff_path(answer.element, neighbour, path.reff + best.params["deltar"].value, folder)
@@ -115,6 +116,12 @@ def common_neighbour(answer: Prediction) -> tuple[str, float]:
         raise OptionError("neighbour", None, "the element of the neighbours, such as 'O': no known site tells it")
     row = max(rows.values(), key=Counter.total)
     return row.most_common(1)[0][0], row.total() / len(list(filter(None, shells)))
+
+
+def slid_away(fit: Group) -> bool:
+    """Whether a fit left its peak and was stopped on the way: then it is that of another one."""
+    deltar = fit.params["deltar"]
+    return bool(min(deltar.value - deltar.min, deltar.max - deltar.value) < 0.01)
 
 
 def start(group: Group, answer: Prediction, path: Group, s02: float | None, deltar: float = 0.0) -> tuple[Group, Group]:
