@@ -43,7 +43,8 @@ def feff_input(symbols: Sequence[str], points: np.ndarray, rpath: float) -> str:
     """feff.inp of these atoms, nearest first."""
     away = np.linalg.norm(points, axis=1)
     order = np.argsort(away, kind="stable")
-    absorber, kinds = symbols[order[0]], sorted(set(symbols))
+    absorber = symbols[order[0]]
+    kinds = sorted({symbols[i] for i in order[1:]})  # a potential without atoms is an error of FEFF's
     potentials = [f"{i} {atomic_number(symbol)}" for i, symbol in enumerate([absorber, *kinds])]
     atoms = [
         f"{x:.5f} {y:.5f} {z:.5f} {1 + kinds.index(symbols[i]) if i != order[0] else 0}"

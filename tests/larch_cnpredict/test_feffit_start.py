@@ -56,6 +56,16 @@ def test_a_foil_whose_s02_is_known_has_twelve_neighbours(measured, stem):
 
 
 @pytest.mark.feff
+@pytest.mark.parametrize(
+    ("absorber", "neighbour"), [("V", "Mn"), ("Cr", "Fe"), ("Zn", "Cu"), ("Fe", "O"), ("Ni", "Ni")]
+)
+def test_there_is_a_path_to_any_neighbour(absorber, neighbour):
+    path = feff_path(absorber, neighbour, 2.6)
+    assert path.reff == pytest.approx(2.6, abs=1e-3)
+    assert [atom[0] for atom in path._feffdat.geom] == [absorber, neighbour]
+
+
+@pytest.mark.feff
 def test_what_the_background_left_below_the_shell_is_not_taken_for_it(measured, tmp_path):
     cuo = measured("CuO")
     cuo.chi = cuo.chi + 0.35 * np.sin(2 * 1.1 * cuo.k) / np.maximum(cuo.k, 1) ** 2
