@@ -8,7 +8,6 @@ thermal one. Neighbours are counted within 1.2 nearest distances. predict_cn is 
 """
 
 import argparse
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,9 +16,8 @@ from larch import Group
 from larch.xafs import xftf
 
 from build_models.config import FeffSettings
-from build_models.data import particles
 from build_models.data.feff import run_paths, variants
-from build_models.data.particles import Particle
+from build_models.data.particles import STABLE, Particle, cut, shape_points
 from larch_cnpredict import predict_cn
 from larch_cnpredict.features import K_GRID, KMAX_DEFAULT, TRANSFORM
 
@@ -30,21 +28,18 @@ S02 = 0.9
 def known() -> Iterator[Particle]:
     """The particles, of the crystals' own distances."""
     for metal in ("Cu", "Ni"):
-        _, lattice, first, _ = particles.STABLE[metal]
+        _, lattice, first, _ = STABLE[metal]
         for shape in ("cuboctahedron", "icosahedron"):
-            points, size = particles.shape_points(lattice, shape)
             for atoms in (55, 147):
-                atom = points[size <= np.sort(size)[atoms - 1]]
-                assert len(atom) == atoms
-                yield Particle(np.full(atoms, metal), atom, lattice, shape, first / 2**0.5, 0.0, 0.0)
+                points = cut(*shape_points(lattice, shape), atoms, atoms, np.random.default_rng(0))
+                assert points is not None
+                yield Particle(np.full(atoms, metal), points, lattice, shape, first / 2**0.5, 0.0, 0.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", help="folder of models, in the place of those that ship")
     arguments = parser.parse_args()
-    if arguments.models:
-        os.environ["LARCH_CNPREDICT_MODELS"] = arguments.models
     every = list(known())
     sites = [one.sites(one.symbols[0], len(one.points), np.random.default_rng(0)) for one in every]
     todo = [(one.structure(), i) for one, own in zip(every, sites, strict=True) for i in own]
@@ -59,8 +54,8 @@ def main() -> None:
         for theta, warm in zip(FEFF.debye_temperatures, chi, strict=True):
             group = Group(k=K_GRID.copy(), chi=S02 * warm)
             xftf(group, **TRANSFORM | {"kmax": KMAX_DEFAULT})
-            told = predict_cn(group, element=one.composition, reference=S02).cn_mean
-            says = predict_cn(group, element=one.composition)
+            told = predict_cn(group, element=one.composition, reference=S02, models=arguments.models).cn_mean
+            says = predict_cn(group, element=one.composition, models=arguments.models)
             low, high = says.cn_mean_interval
             print(
                 f"| {one.composition}{len(one.points)} {one.shape} | {theta:g} | {truth:.2f} | {says.cn_mean:.2f} "

@@ -10,11 +10,11 @@ import numpy as np
 
 from build_models.config import BuildError, Config
 from build_models.learn import train
-from build_models.learn.samples import SIZES, Told
+from build_models.learn.samples import SIZES
 from build_models.report import card, measured, package
 from build_models.run import Run
 from larch_cnpredict.models import Models
-from larch_cnpredict.samples import TOLD
+from larch_cnpredict.samples import TOLD, read
 
 SAME_CLASS, SAME_PROBABILITY = 0.999, 1e-4
 CHECKED = 2000  # spectra
@@ -66,9 +66,9 @@ def check_samples(exported: Models, this: Run) -> dict[str, dict[str, float]]:
     test, out = this.samples("test"), {}
     rows = np.random.default_rng(this.seed).permutation(len(this.anchors))[:CHECKED]
     for reads in SIZES:
-        x, name = test.inputs(reads, 0, rows), f"samples, {reads}"
-        trained = train.load(this, f"samples-{reads}", unseen=False).predict(Told(test).inputs(reads, 0, rows))
-        out[name] = _agreement(name, trained, exported.of_samples(reads, x[:, :-TOLD], x[:, -TOLD:]))
+        (x, told), name = np.split(test.inputs(reads, 0, rows), [-TOLD], axis=1), f"samples, {reads}"
+        trained = train.load(this, f"samples-{reads}", unseen=False).predict(read(x, told))
+        out[name] = _agreement(name, trained, exported.of_samples(reads, x, told))
     return out
 
 

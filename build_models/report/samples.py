@@ -12,6 +12,8 @@ from build_models.spectra.copies import Asked
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import PARTICLE, TOLD, describe
 
+DEFECTS = "vacancies, supports, dopants, sheets"
+
 
 def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures by what the networks read, and the calibration that the manifest holds."""
@@ -31,10 +33,9 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
         groups |= {"s02 told": s02 & ~named, "elements told": named & ~s02, "both told": s02 & named}
         groups |= {name: kind == i for i, name in enumerate(KINDS)}
         defect = this.anchors.defect[tested]
-        groups |= {"vacancies, supports, dopants, sheets": defect & ~data.made_up, "complexes": data.made_up}
-        few = (KINDS[PARTICLE], "vacancies, supports, dopants, sheets")  # where the amplitude is most of what there is
-        groups |= {f"{name}, nothing told": groups[name] & blank for name in few}
-        groups |= {f"{name}, s02 told": groups[name] & s02 for name in few}
+        groups |= {DEFECTS: defect & ~data.made_up, "complexes": data.made_up}
+        for name in (KINDS[PARTICLE], DEFECTS):  # where the amplitude is most of what there is
+            groups |= {f"{name}, nothing told": groups[name] & blank, f"{name}, s02 told": groups[name] & s02}
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: data.elements == element for element in np.unique(data.elements)}
         metrics[reads] = {
