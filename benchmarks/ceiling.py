@@ -1,14 +1,15 @@
 """How much can be had: what is ambiguous in the labels, what is not in the spectra, what more sites bring.
 
-    python -m benchmarks.ceiling CONFIG [--readme docs/ceiling.md]
+    python -m benchmarks.ceiling CONFIG [--models plugin_data/2026.11.16] [--readme docs/ceiling.md]
 
-CONFIG is that of a finished training (stages train and evaluate), whose folds are used: whole structure types held out,
-and of the five folds the first where a model has to be trained here. Prints tables; with --readme it puts them
-between the markers of that page.
+CONFIG names the tables, whose folds are used: whole structure types held out, and of the five folds the first where a
+model has to be trained here. What `phase` finds is of the models that are named, or of the stage evaluate of CONFIG.
+Prints tables; with --readme it puts them between the markers of that page.
 """
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,8 @@ from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
 SHELLS = np.arange(1.2, 5.0, 0.1)  # Å
 NEAREST = 24  # distances that the trees on exact distances read
 STEPS = 20  # of the learning curve: epochs of all sites
+COLUMNS = "all", "clear", "several kinds of neighbour", "numbers alike: mean of the shares found"
+BASE, MORE, DRAWS = 6000, 3000, 3  # sites as they come and sites that are chosen, so many times anew
 AMPLITUDE = 0.18  # standard deviation of s02 among measured spectra: what a radial distribution is multiplied by
 
 
@@ -65,7 +68,28 @@ def labels(data: Dataset) -> Iterator[str]:
         yield f"| {name} | {rows.sum()} | {clear:.1%} | {weight:.2f} | {bits:.2f} |"
 
 
-def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
+def kinds(this: Run) -> Iterator[str]:
+    """What surroundings the sites have, and how often one network of `phase` is right about those of the first fold."""
+    data, test = this.scored, this.held("prototype")[~this.data.extra] == 0
+    learnt = _first_fold(this)
+    network = _one_network(this, learnt[~this.data.extra[learnt]], 1.0, this.seed)
+    told = this.spectra("realistic").inputs(network.reads, 0, np.flatnonzero(~this.data.extra))
+    right = CLASSES[network.predict(told).argmax(1)] == data.cn
+    mixed, metals = _mixed(data), data.metallic
+    of_one = ~mixed & ~metals & (data.cn > 0)
+    rows = {"neighbours of one kind, no metal": of_one, "several kinds, not metals alone": mixed & ~metals}
+    rows |= {f"{name}, CN {n}": some & (data.cn == n) for n in (4, 6) for name, some in rows.items()}
+    rows |= {f"CN {n} of one kind, no metal": of_one & (data.cn == n) for n in (7, 8, 9, 10)} | {"metals alone": metals}
+    yield "| neighbours | sites | clear | in the first fold | right | clear ones right |"
+    yield "|---|---|---|---|---|---|"
+    for name, some in rows.items():
+        clear = data.weight > CLEAR
+        shares = [right[some & test], right[some & test & clear]]
+        found = " | ".join(f"{one.mean():.1%}" if len(one) else "" for one in shares)
+        yield f"| {name} | {some.sum()} | {clear[some].mean():.1%} | {(some & test).sum()} | {found} |"
+
+
+def spectra(this: Run, tables: tuple[str, ...], finished: Path) -> Iterator[str]:
     """The same sites and folds, told more and less: geometry, ideal and realistic spectra."""
     data, fold = this.scored, this.schemes["prototype"][~this.data.extra]
     absorber = (data.elements[:, None] == np.unique(data.elements)).astype(float)
@@ -103,7 +127,7 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
     for test in ("ideal", "realistic"):
         x = this.spectra(test).inputs("complex", 0, np.flatnonzero(~this.data.extra))
         yield line(f"{test} spectrum", "nearest site", partial(nearest, x))
-    metrics = json.loads((this.folder / "metrics.json").read_text())
+    metrics = json.loads((finished / "metrics.json").read_text())
     for test in ("ideal", "realistic"):
         rates = metrics["schemes"]["prototype"]["shipped"][test]["phase"]["all"]
         yield f"| {test} spectrum | phase | {rates['accuracy']:.1%} | {rates['clear']:.1%} |"
@@ -111,12 +135,10 @@ def spectra(this: Run, tables: tuple[str, ...]) -> Iterator[str]:
 
 def learning(this: Run) -> Iterator[str]:
     """One network of `phase`, fewer and more sites."""
-    data, fold, copies = this.data, this.schemes["prototype"], this.spectra("shipped")
-    test, learnt = np.flatnonzero((fold == 0) & ~data.extra), (fold != 0) & data.trainable
-    x = this.spectra("realistic").inputs("complex", 0, test)
+    learnt, single = _first_fold(this), this.data.single
     rng = np.random.default_rng(this.seed)
-    usual = rng.permutation(np.flatnonzero(learnt & ~data.extra))
-    more, single = np.flatnonzero(learnt & data.extra & ~data.single), np.flatnonzero(learnt & data.single)
+    usual = rng.permutation(learnt[~this.data.extra[learnt]])
+    more, single = learnt[(this.data.extra & ~single)[learnt]], learnt[single[learnt]]
     sets = {f"{n} as they come": (usual[:n], 1.0) for n in (2500, 5000, 10000, len(usual))}  # rows, how long
     if len(more):
         sets[f"{len(usual)} as they come and {len(more)} more"] = np.concatenate([usual, more]), 1.0
@@ -125,30 +147,88 @@ def learning(this: Run) -> Iterator[str]:
             sets[f"{len(usual)} as they come, {times:g} times as long"] = usual, times
         rows = np.concatenate([usual, single])
         sets[f"the same with {len(single)} of single scattering, {times:g} times"] = rows, times
-    recipe = replace(this.recipe, members=1)
-    own = data.take(test)
-    yield "| sites | all | clear | numbers alike: mean of the shares found |"
-    yield "|---|---|---|---|"
+    yield f"| sites | {' | '.join(COLUMNS)} |"
+    yield "|---" * (1 + len(COLUMNS)) + "|"
     for name, (rows, times) in sets.items():
         each = min(len(rows), 2 * len(usual)) if rows[-1] in single else len(rows)  # spectra in an epoch
-        steps = replace(recipe, phase_epochs=round(times * STEPS * len(usual) / each))
-        guess = CLASSES[families.fit("phase", copies, rows, steps, this.seed).predict(x).argmax(1)]
-        rates = scores.rates(own, np.arange(len(own)), guess)
-        found = np.mean([(guess[own.cn == n] == n).mean() for n in CLASSES if (own.cn == n).sum() >= 5])
-        yield f"| {name} | {rates['accuracy']:.1%} | {rates['clear']:.1%} | {found:.1%} |"
+        rates = _found(this, _one_network(this, rows, times * len(usual) / each, this.seed))
+        yield f"| {name} | " + " | ".join(f"{rate:.1%}" for rate in rates) + " |"
+
+
+def choosing(this: Run) -> Iterator[str]:
+    """One network of `phase` with some sites as they come, and with `MORE` that are chosen among the others."""
+    data, learnt = this.data, _first_fold(this)
+    usual = learnt[~data.extra[learnt]]
+    found: list[dict[str, list[float]]] = []
+    for seed in range(this.seed, this.seed + DRAWS):
+        rng = np.random.default_rng(seed)
+        base, pool = np.split(rng.permutation(usual), [BASE])
+        network = _one_network(this, base, 1.5, seed)
+        p = network.predict(this.spectra("realistic").inputs(network.reads, 0, pool))
+        doubt = -(p * np.log(np.maximum(p, 1e-9))).sum(1)
+        known = Counter(zip(data.elements[base], data.cn[base], strict=True))
+        common = np.array([known[kind] for kind in zip(data.elements[pool], data.cn[pool], strict=True)])
+        first = {
+            "as they come": np.arange(len(pool)),
+            "the network is least sure of": np.argsort(-doubt),
+            "the same, with clear labels": np.lexsort([-doubt, data.weight[pool] <= CLEAR]),
+            "of the rarest numbers of their absorbers": np.lexsort([rng.random(len(pool)), common]),
+            "with several kinds of neighbour": np.lexsort([rng.random(len(pool)), ~_mixed(data)[pool]]),
+            "of structure types that are not there": np.argsort(np.isin(data.prototypes[pool], data.prototypes[base]),
+                                                                kind="stable"),
+        }  # fmt: skip
+        row = {"": _found(this, network)}
+        for name, order in tqdm(first.items(), desc=f"draw {len(found) + 1} of {DRAWS}"):
+            row[name] = _found(this, _one_network(this, np.concatenate([base, pool[order[:MORE]]]), 1.0, seed))
+        found.append(row)
+    yield f"| sites | {' | '.join(COLUMNS)} |"
+    yield "|---" * (1 + len(COLUMNS)) + "|"
+    for name in found[0]:
+        rates = np.array([row[name] for row in found])
+        error = rates.std(0, ddof=1) / np.sqrt(DRAWS)
+        said = [f"{rate:.1%} ± {100 * one:.1f}" for rate, one in zip(rates.mean(0), error, strict=True)]
+        yield f"| {BASE}{f' and {MORE} {name}' if name else ''} | " + " | ".join(said) + " |"
+
+
+def _first_fold(this: Run) -> np.ndarray:
+    """Rows to learn from where the first fold of structure types is held out."""
+    return np.flatnonzero((this.schemes["prototype"] != 0) & this.data.trainable)
+
+
+def _one_network(this: Run, rows: np.ndarray, times: float, seed: int) -> families.Network:
+    recipe = replace(this.recipe, members=1, phase_epochs=round(times * STEPS))
+    return families.fit("phase", this.spectra("shipped"), rows, recipe, seed)
+
+
+def _found(this: Run, network: families.Network) -> list[float]:
+    """Of the first fold: shares that are right (`COLUMNS`)."""
+    test = np.flatnonzero((this.schemes["prototype"] == 0) & ~this.data.extra)
+    own = this.data.take(test)
+    guess = CLASSES[network.predict(this.spectra("realistic").inputs(network.reads, 0, test)).argmax(1)]
+    right, clear = guess == own.cn, own.weight > CLEAR
+    alike = np.mean([right[own.cn == n].mean() for n in CLASSES if (own.cn == n).sum() >= 5])
+    return [float(share) for share in (right.mean(), right[clear].mean(), right[_mixed(own)].mean(), alike)]
+
+
+def _mixed(data: Dataset) -> np.ndarray:
+    """Sites with several kinds of neighbour, as a mask: their shells are like 'O4 N2'."""
+    return np.char.count(data.shell, " ") > 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--readme", type=Path, help="page with markers, to be filled")
+    parser.add_argument("--models", type=Path, help="finished models, whose figures of `phase` are taken")
     arguments = parser.parse_args()
     settings = config.load(arguments.config)
     this = Run.load(settings)
     parts = {
         "Labels": labels(this.scored),
-        "Spectra": spectra(this, settings.train.structures),
+        "Spectra": spectra(this, settings.train.structures, arguments.models or this.folder),
+        "Neighbours": kinds(this),
         "Learning curve": learning(this),
+        "Choosing sites": choosing(this),
     }
     text = "\n\n".join("\n".join([f"## {title}", "", *lines]) for title, lines in parts.items())
     print(text)

@@ -31,6 +31,7 @@ CONTRADICTION = (
     "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
     "is the sample what it is taken for?"
 )
+MUCH = LIKELY, domain.SURE  # what p may have fallen below
 LOWERED = "p of CN {} is {:.2f} for a sample that is known to be one site; as a whole this one is read as mean {}"
 
 
@@ -267,7 +268,7 @@ def _answer(
     if request.reference is not None:
         by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
-    if not doubts and sample.kind == ONE_SITE and said.joint.max() >= LIKELY > said.p.max():
+    if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
         notes = [LOWERED.format(number, said.joint.max(), sample.mean_text), *notes]
     if doubts or sample.kind != ONE_SITE:
         found["cn_shells"] = []

@@ -168,6 +168,7 @@ FAULTS = {
     ],
     "larch_cnpredict/predict.py": [
         Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
+        Fault("a p that is no longer sure, without a word", "MUCH = LIKELY, domain.SURE", "MUCH = (LIKELY,)"),
     ],
     "larch_cnpredict/reading.py": [
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),

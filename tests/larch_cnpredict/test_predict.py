@@ -88,7 +88,7 @@ def test_default_is_one_family_at_its_temperature(measured, family, transform, m
     assert answer.probabilities == predict_cn(group, transform=transform, model=family).probabilities
 
 
-@pytest.mark.parametrize(("near", "said"), [(0.9, False), (0.3, True)])
+@pytest.mark.parametrize(("near", "said"), [(0.9, False), (0.75, True), (0.3, True)])
 def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measured, monkeypatch, near, said):
     group = measured("Cu_foil")
     with monkeypatch.context() as apart:
