@@ -32,7 +32,8 @@ def feff_paths(
         try:
             with _RUNNING, chdir(where):  # and back, also where Larch's runner fails
                 feff8l(folder=where, verbose=False)
-            made = sorted(Path(where).glob("feff0*.dat"))
+            if not (made := sorted(Path(where).glob("feff0*.dat"))):
+                raise RuntimeError("it ended without one")
             # feffit knows paths by their labels
             return [feffpath(str(path), label=f"{name} {i}" if i else name) for i, path in enumerate(made)]
         except Exception as error:

@@ -13,6 +13,7 @@ from .absorber import as_number
 from .errors import FileError
 from .features import KMAX_DEFAULT, TRANSFORM
 from .spectrum import plain_name
+from .transform import in_steps
 
 # Labels, the first that is there counts; else a longer one, such as i1_counts or mu_e, where it alone begins with one.
 _MU = (
@@ -73,7 +74,9 @@ def process(group: Group) -> Group:
                 pre_edge(group)
             autobk(group, **_background_settings(group))
         if not hasattr(group, "chir_mag"):
-            xftf(group, kmax=min(float(group.k[-1]), KMAX_DEFAULT), **TRANSFORM)
+            kmax = min(float(group.k[-1]), KMAX_DEFAULT)
+            k, chi = in_steps(group.k, group.chi)  # of other steps Larch makes another R, or fails
+            xftf(k, chi, group=group, kmax=kmax, **TRANSFORM)
     except Exception as error:  # a spectrum without an edge fails in many ways
         raise FileError(plain_name(group), f"Larch cannot get chi(k) from it ({error})") from error
     return group
@@ -107,7 +110,8 @@ def _columns(group: Group, path: Path) -> Group:
     named = (r"k(?:_*(?:a|ang\w*)_*1)?_*", r"chi(?:_*k)?_*")  # k(A^-1), chi(k)
     k, chi = (next((data[one] for one in data if re.fullmatch(form, one)), None) for form in named)
     if k is not None and chi is not None:
-        group.k, group.chi = k, chi
+        order = np.argsort(k, kind="stable")
+        group.k, group.chi = k[order], chi[order]
         return group
     labels = list(data)
     label = min((label for label in labels if "energy" in label), key=lambda one: one.find("energy"), default=labels[0])

@@ -49,7 +49,8 @@ def card_text() -> str:
 
 def load_models(folder: str | Path | None = None, model: str = "default") -> "Models":
     """The models of a folder, by default the newest shipped version, if this model is one of them; read once."""
-    loaded = _load(Path(folder).expanduser() if folder else default_folder())
+    with _loading:
+        loaded = _load(Path(folder).expanduser() if folder else default_folder())
     errors.OptionError.check("model", model, ["default", *loaded.families])
     return loaded
 
@@ -137,6 +138,7 @@ class Models:
         return content
 
 
+_loading = Lock()  # or two threads that ask at once load twice, and one loses what it woke
 _load = lru_cache(maxsize=4)(Models)
 
 

@@ -60,7 +60,8 @@ def predict_cn(
     group : Group, name of a group, or a list of them; or (n,) array of R in Å, together with chir_mag
         after autobk and xftf. K edges of Sc, Ti, V, Cr, Mn, Fe, Co, Ni, Cu and Zn.
     chir_mag : (n,) array, Å^-3, optional
-        |chi(R)| where `group` is an array; k-weighted by 2
+        |chi(R)| where `group` is an array; k-weighted by 2. Arrays do not say how they were made: with transform='own'
+        this one is taken as it is, and with `k` and `chi` it is not needed
     element, edge : str, optional
         the absorber, such as 'Fe', and 'K'; by default from the group's metadata or e0
     model : str
@@ -269,7 +270,7 @@ def _answer(
         by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
-        notes = [LOWERED.format(number, said.joint.max(), sample.mean_text), *notes]
+        notes = [*notes, LOWERED.format(number, said.joint.max(), sample.mean_text)]
     if doubts or sample.kind != ONE_SITE:
         found["cn_shells"] = []
     threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(fitted["prior"])

@@ -56,7 +56,7 @@ def read_spectrum(
         raise errors.InputError(group)
     else:
         source, name = Group(r=group, **given), "the spectrum"
-    arrays = _arrays(source, name)
+    arrays = _arrays(source, name, request.transform)
     element, found, doubts = find_absorber(source, name, request.element, request.edge)
     told, remarks = find_composition(source, name, element, request.formula, request.elements)
     recorded = getattr(getattr(source, "callargs", None), "xftf", None)
@@ -85,7 +85,8 @@ def read_spectrum(
     )
     spectrum = reading.reread(source, own)
     if spectrum.k is not own.k:  # what else it was read from, and what its note says
-        digest.update(f"{own.rbkg}".encode() + np.ascontiguousarray(spectrum.chi).tobytes())
+        chi = np.round(spectrum.chi, 6) + 0.0  # type: ignore[arg-type]  # its last digits are another processor's own
+        digest.update(f"{own.rbkg}".encode() + chi.tobytes())
     return replace(spectrum, fingerprint=digest.hexdigest()[:16])
 
 
@@ -101,27 +102,17 @@ def plain_name(group: Any, unnamed: str = "the group") -> str:
     return next((name.strip() for name in names if isinstance(name, str) and name.strip()), unnamed)
 
 
-def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
-    """k and chi, r and chir_mag, whichever pair is there and sound."""
+def _arrays(group: Group, name: str, how: str) -> dict[str, np.ndarray]:
+    """k and chi, r and chir_mag, as far as they are there; unsound ones are an error where they are to be read."""
     arrays: dict[str, np.ndarray] = {}
-    for x, y in (("k", "chi"), ("r", "chir_mag")):
-        if getattr(group, y, None) is None:
-            continue
-        if getattr(group, x, None) is None:
-            raise errors.MissingArrayError(name, f"{x}, though it has {y}", f"{y} means nothing without it")
-        points, values = (_array(name, label, getattr(group, label)) for label in (x, y))
-        if len(points) != len(values):
-            raise errors.BadArrayError(name, y, f"has {len(values)} points and {x} has {len(points)}: run xftf again")
-        if np.any(np.diff(points) <= 0):
-            raise errors.BadArrayError(name, x, "does not rise from point to point")
-        if x == "k" and (step := np.diff(points[points <= KMAX_RANGE[1]]).max(initial=0.0)) > WIDEST:
-            needed = f"chi(R) up to {R_MAX:g} Å needs points at most {WIDEST:.2f} apart"
-            raise errors.BadArrayError(name, x, f"has points {step:.2f} Å^-1 apart, and {needed}")
-        if not np.any(values):
-            raise errors.BadArrayError(name, y, "is zero everywhere: there is no signal in it")
-        if y == "chir_mag" and values.min() < 0:
-            raise errors.BadArrayError(name, y, "has negative values: it is not the magnitude of chi(R)")
-        arrays |= {x: points, y: values}
+    there = [pair for pair in (("k", "chi"), ("r", "chir_mag")) if getattr(group, pair[1], None) is not None]
+    unread = {"own": "chi", "training": "chir_mag"}.get(how)
+    for x, y in there:
+        try:
+            arrays |= _pair(group, name, x, y)
+        except (errors.BadArrayError, errors.MissingArrayError):
+            if y != unread or len(there) == 1:
+                raise
     if arrays:
         return arrays
     if getattr(group, "energy", None) is not None:
@@ -129,6 +120,25 @@ def _arrays(group: Group, name: str) -> dict[str, np.ndarray]:
     if not any(isinstance(getattr(group, attr), np.ndarray) for attr in dir(group)):
         raise errors.MissingArrayError(name, "data at all", "read a spectrum, run autobk and xftf on it first")
     raise errors.MissingArrayError(name, "chir_mag", "run autobk and xftf on it first")
+
+
+def _pair(group: Group, name: str, x: str, y: str) -> dict[str, np.ndarray]:
+    """An array and the points that it is at."""
+    if getattr(group, x, None) is None:
+        raise errors.MissingArrayError(name, f"{x}, though it has {y}", f"{y} means nothing without it")
+    points, values = (_array(name, label, getattr(group, label)) for label in (x, y))
+    if len(points) != len(values):
+        raise errors.BadArrayError(name, y, f"has {len(values)} points and {x} has {len(points)}: run xftf again")
+    if np.any(np.diff(points) <= 0):
+        raise errors.BadArrayError(name, x, "does not rise from point to point")
+    if x == "k" and (step := np.diff(points[points <= KMAX_RANGE[1]]).max(initial=0.0)) > WIDEST:
+        needed = f"chi(R) up to {R_MAX:g} Å needs points at most {WIDEST:.2f} apart"
+        raise errors.BadArrayError(name, x, f"has points {step:.2f} Å^-1 apart, and {needed}")
+    if not np.any(values):
+        raise errors.BadArrayError(name, y, "is zero everywhere: there is no signal in it")
+    if y == "chir_mag" and values.min() < 0:
+        raise errors.BadArrayError(name, y, "has negative values: it is not the magnitude of chi(R)")
+    return {x: points, y: values}
 
 
 def _array(name: str, label: str, value: Any) -> np.ndarray:

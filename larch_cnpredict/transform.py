@@ -30,7 +30,7 @@ def training_transform(
     if magnitude is None or r is None:
         if how == "own":
             raise errors.MissingArrayError(name, "chir_mag", "run xftf on it first, or leave out transform='own'")
-        own = "chir_mag is not there"
+        own = "chir_mag is not there, or not sound"
     elif how == "own":
         known = args is not None and is_training(args)
         if args is None:
@@ -44,7 +44,7 @@ def training_transform(
         if r[-1] < R_MAX:
             own = f"own chir_mag ends at {r[-1]:.1f} Å, and the models read it to {R_MAX:g}"
         elif args["kmax"] <= k[-1] + KSTEP:
-            if _made_by(args["kmax"], k, chi, r, magnitude):
+            if _made_by(args["kmax"], *in_steps(k, chi), r, magnitude):
                 return r, magnitude, args, []
             own = f"own chir_mag is not what its xftf settings ({_words(args)}) make of its k and chi"
 
@@ -55,11 +55,15 @@ def training_transform(
         raise errors.TransformError(name, said, _NEEDED)
     kmax = _kmax(name, k, args["kmax"] if args and how == "auto" and magnitude is not None else None)
     made = {**_TRAINING, "kmax": kmax}
-    # xftf takes its step of k, and so that of R, from the first two points: put data of other steps on Larch's
+    r, magnitude = transform(*in_steps(k, chi), kmax)
+    return r, magnitude, made, [f"a copy of k and chi was transformed with {_words(made)}: the group's {own}"]
+
+
+def in_steps(k: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Data of other steps of k in Larch's: xftf takes its step, and so that of R, from the first two points."""
     grid = K_GRID[(k[0] - KSTEP / 4 < K_GRID) & (k[-1] + KSTEP / 4 > K_GRID)]
     same = len(grid) == len(k) and np.allclose(grid, k)
-    r, magnitude = transform(k, chi, kmax) if same else transform(grid, np.interp(grid, k, chi), kmax)
-    return r, magnitude, made, [f"a copy of k and chi was transformed with {_words(made)}: the group's {own}"]
+    return grid, chi if same else np.interp(grid, k, chi)
 
 
 def settings(recorded: Any, k: np.ndarray | None) -> dict[str, Any] | None:
@@ -125,4 +129,4 @@ def _made_by(kmax: float, k: np.ndarray, chi: np.ndarray, r: np.ndarray, magnitu
     """Whether the training transform really makes this chir_mag: arrays change after xftf, and records get copied."""
     r_again, again = transform(k, chi, kmax)
     n = min(len(r), len(r_again))
-    return np.allclose(r[:n], r_again[:n]) and np.allclose(again[:n], magnitude[:n], rtol=0, atol=1e-6 * again.max())
+    return np.allclose(r[:n], r_again[:n]) and np.allclose(again[:n], magnitude[:n], rtol=0, atol=1e-5 * again.max())

@@ -14,7 +14,7 @@ class Answers:
     """Results are on the groups; here is what groups do not hold: failures, and when a result was last checked."""
 
     def __init__(self) -> None:
-        self.failures: dict[str, tuple] = {}  # groupname: message, the group and the chir_mag it was about
+        self.failures: dict[str, tuple] = {}  # groupname: message, and the stamp of the group that it was about
         self.checked: dict[str, tuple] = {}  # groupname: stamp, whether the result was stale then
 
     def forget(self, group: Any) -> None:
@@ -23,7 +23,7 @@ class Answers:
         self.checked.pop(group.groupname, None)
 
     def failed(self, group: Any, message: str) -> None:
-        self.failures.setdefault(group.groupname, (message, group, getattr(group, "chir_mag", None)))
+        self.failures.setdefault(group.groupname, (message, stamp_of(group)))
 
     def answered(self, group: Any) -> None:
         if group.groupname not in self.checked:  # or each step of a batch would look at all that are done
@@ -31,8 +31,8 @@ class Answers:
 
     def stored(self, group: Any) -> tuple[Prediction | None, str]:
         """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
-        message, about, chir_mag = self.failures.get(group.groupname, ("", None, None))
-        failure = message if about is group and chir_mag is getattr(group, "chir_mag", None) else ""
+        message, stamp = self.failures.get(group.groupname, ("", None))
+        failure = message if message and stamp == stamp_of(group) else ""
         if getattr(group, "cn_predict", None) is None:
             return None, failure or NOT_YET
         try:
@@ -59,4 +59,5 @@ def stamp_of(group: Any) -> int:
         if isinstance(value, np.ndarray | str | int | float)
     ]
     xftf = getattr(getattr(group, "callargs", None), "xftf", None)
-    return hash((tuple(values), repr(xftf), id(getattr(group, "cn_predict", None))))
+    said = [repr(getattr(group, name, None)) for name in ("attrs", "athena_params")]  # of what it is, and its absorber
+    return hash((tuple(values), repr(xftf), *said, id(getattr(group, "cn_predict", None))))

@@ -37,7 +37,8 @@ class CNPanel(TaskPanel):
         self.then: Any = None  # what is to be done when it has ended
         self.sorting = None  # (column, whether it rises)
         self.rows, self.seen, self.of_series = [], None, set()
-        self.configs = {"default": {}} | ((read_config(CONFIG_FILE) or {}) if CONFIG_FILE.exists() else {})
+        saved = read_config(CONFIG_FILE) if CONFIG_FILE.exists() else {}
+        self.configs: dict[str, Any] = {"default": {}, **(saved if isinstance(saved, dict) else {})}
         super().__init__(parent, controller, panel=PANEL, **kws)
         self.Bind(wx.EVT_IDLE, self.onIdle)
         self.Bind(wx.EVT_SHOW, lambda event: wx.CallAfter(host.show_all_tabs, parent.nb))

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from ..plot import R_SHOWN, RED, chir_label, draw_nearest, draw_probabilities, shade, short
 from ..result import Prediction
 from ..spectrum import read_spectrum
+from ..transform import settings
 
 LIGHT_RED = "#ff8a80"  # letters in RED are hard to read on black
 LEGEND = 10  # lines that have room in a legend
@@ -66,8 +67,8 @@ def chir_command(group: Any, title: str, **options: Any) -> str:
 
 def label(group: Any) -> str:
     """Larch's own label forgets that the integral over k adds one to the power."""
-    made = getattr(getattr(group, "callargs", None), "xftf", None) or {}
-    return chir_label(2 if made.get("kweight") is None else made["kweight"])
+    made = settings(getattr(getattr(group, "callargs", None), "xftf", None), None)
+    return chir_label(made["kweight"] if made else 2)
 
 
 def draw_nothing(panel: Any, title: str) -> None:

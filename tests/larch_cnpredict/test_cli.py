@@ -139,6 +139,15 @@ def test_k_and_chi_columns(measured, tmp_path, header):
     assert read_spectrum(files.process(back), Request(element="Cu")).kmax == 12
 
 
+def test_k_may_descend_or_begin_with_a_small_step(measured, tmp_path):
+    group = measured("Cu_foil")
+    steps = np.concatenate([[0.005], 0.05 * np.arange(1, 300)])
+    for k in (group.k[::-1], steps[steps < group.k[-1]]):
+        np.savetxt(tmp_path / "chi.dat", np.transpose((k, np.interp(k, group.k, group.chi))), header="k chi")
+        (back,) = files.read_groups(tmp_path / "chi.dat")
+        assert predict_cn(files.process(back), element="Cu").cn == 12
+
+
 def test_table_and_csv(project, session, measured, tmp_path, capsys):
     table = tmp_path / "table.csv"
     paths = [str(path) for path in (OXIDE, project, session, tmp_path / "missing.dat")]

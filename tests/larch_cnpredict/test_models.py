@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -142,3 +144,16 @@ print(new & {"torch", "wx", "pymatgen", "joblib", "mp_api", "skl2onnx", "onnx", 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "light", done.stdout
+
+
+def test_threads_that_ask_at_once_get_the_same_models():
+    models._load.cache_clear()
+    start = threading.Barrier(3)
+
+    def ask(_):
+        start.wait()
+        return models.load_models()
+
+    with ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(ask, range(3))
+    assert all(other is first for other in others)

@@ -1,11 +1,13 @@
 """Which |chi(R)| is read, on measured spectra."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import xftf
 
-from larch_cnpredict import errors
+from larch_cnpredict import errors, reading
 from larch_cnpredict.features import transform
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import Spectrum, read_spectrum
@@ -88,6 +90,46 @@ def test_own_and_training_can_be_forced(measured):
     assert own.xftf["kweight"] == 1
     assert "as asked" in own.notes[0]
     assert transformed(read_spectrum(measured(), Request(transform="training")))
+
+
+def test_arrays_that_are_not_read_may_be_unsound(measured):
+    wanted = read_spectrum(measured(), Request(transform="training"))
+    for spoilt in ("chir_mag", "chi"):
+        group = measured()
+        getattr(group, spoilt)[3] = np.nan
+        how, other = ("training", "own") if spoilt == "chir_mag" else ("own", "training")
+        read = read_spectrum(group, Request(transform=how))
+        np.testing.assert_allclose(read.chir_mag, wanted.chir_mag, atol=1e-9)
+        with pytest.raises(errors.BadArrayError, match=f"{spoilt} of .* has NaN or infinity at 1 of"):
+            read_spectrum(group, Request(transform=other))
+
+
+def test_steps_and_single_precision_are_no_other_transform(measured):
+    fine = measured()
+    k = np.arange(0, fine.k[-1], 0.04)
+    fine.k, fine.chi = k, np.interp(k, fine.k, fine.chi)
+    on_grid = 0.05 * np.arange(int(k[-1] / 0.05) + 1)
+    fine.r, fine.chir_mag = transform(on_grid, np.interp(on_grid, fine.k, fine.chi), 12.0)
+    fine.callargs.xftf = {**TRAINING, "kstep": 0.05}
+    assert read_spectrum(fine).notes == []
+    single = measured()
+    single.k, single.chi = single.k.astype(np.float32), single.chi.astype(np.float32)
+    assert read_spectrum(single).notes == []
+
+
+def test_another_processor_reads_the_same_from_the_same_data(measured, monkeypatch):
+    group = measured("Cu_foil")
+    group.e0 -= 12  # read once more, with a background of its own
+    made = read_spectrum(group)
+    assert made.chi is not group.chi
+    again = reading.reread
+
+    def elsewhere(source, own):
+        spectrum = again(source, own)
+        return replace(spectrum, chi=spectrum.chi * (1 + 1e-14))
+
+    monkeypatch.setattr(reading, "reread", elsewhere)
+    assert read_spectrum(group).fingerprint == made.fingerprint
 
 
 def test_plain_arrays(measured):
