@@ -50,7 +50,7 @@ def plot_cn(group: Any, figure: Figure | None = None, title: str | None = None, 
         draw_chir(left, spectrum, label="this spectrum")
         draw_nearest(left, spectrum, answer, made.nearest)
         left.legend(fontsize="small")
-        words = shade(left, spectrum, made.importance_r, made.importance)
+        words = shade(left, spectrum, answer, made.importance_r, made.importance)
         left.set_title(words, fontsize="small", color=RED)
         draw_probabilities(right, answer)
     return figure
@@ -138,7 +138,7 @@ def draw_nearest(axes: Axes, spectrum: Spectrum, answer: Prediction, magnitude: 
     return label
 
 
-def shade(axes: Axes, spectrum: Spectrum, importance_r: np.ndarray, importance: np.ndarray) -> str:
+def shade(axes: Axes, spectrum: Spectrum, answer: Prediction, importance_r: np.ndarray, importance: np.ndarray) -> str:
     """Red under |chi(R)| where the answer is less probable without that part of R; returns what is to be said of it."""
     shades, half = np.clip(importance, 0, None), np.diff(importance_r)[0] / 2
     darkest = max(shades.max(), NOTABLE)
@@ -148,10 +148,11 @@ def shade(axes: Axes, spectrum: Spectrum, importance_r: np.ndarray, importance: 
     image = axes.imshow(shades[None], extent=extent, aspect="auto", **look)
     area = axes.fill_between(spectrum.r, spectrum.chir_mag, color="none")
     image.set_clip_path(area.get_paths()[0], transform=axes.transData)
+    what = "the answer" if answer.kind == ONE_SITE else f"CN {answer.cn}, as one number,"
     if shades.max() <= SOME:
-        return "no single part of R carries the answer"
+        return f"no single part of R carries {what}"
     lost = 100 * (1 - np.exp(-shades.max()))
-    return f"red: what the answer rests on; darkest: without it p falls by {lost:.0f} %"
+    return f"red: what {what} rests on; darkest: without it p falls by {lost:.0f} %"
 
 
 def draw_probabilities(axes: Axes, answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:

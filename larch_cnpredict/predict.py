@@ -261,8 +261,10 @@ def _answer(
         nothing = "it" if request.reference is None else "it and s02"
         notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {p_alone:.2f})", *notes]
         low, high = sample.cn_mean_interval
-        # by what it is made of it is another number, which the sample as a whole, told the same, cannot have
-        beyond = sample.kind == ONE_SITE and number != guess and not low - 0.5 <= number <= high + 0.5
+        # by what it is made of it is another number, which the sample as a whole, told the same, cannot have; elements
+        # are those of a mixture too
+        one = sample.kind == ONE_SITE or spectrum.composition.kind == "formula"
+        beyond = one and number != guess and not low - 0.5 <= number <= high + 0.5
         if beyond or uncertainty.agreement(said.alone, said.by_composition) < calibrated["agreement"]:
             commonest = models.classes[said.by_composition.argmax()]
             doubts.append(CONTRADICTION.format(text, commonest, guess, p_alone))
@@ -271,7 +273,7 @@ def _answer(
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
         notes = [*notes, LOWERED.format(number, said.joint.max(), sample.mean_text)]
-    if doubts or sample.kind != ONE_SITE:
+    if doubts or sample.kind != ONE_SITE or said.joint.max() < LIKELY:
         found["cn_shells"] = []
     threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(fitted["prior"])
     read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}

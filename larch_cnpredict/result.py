@@ -116,6 +116,11 @@ class Prediction:
         return "ok" if len(self.cn_set) == 1 and self.p >= LIKELY else "undecided"
 
     @property
+    def as_one_number(self) -> str:
+        """What `cn` is of a sample that has no one number; its set is that of one site, and would only mislead."""
+        return f"as one number CN {self.cn} (p = {self.p:.2f})"
+
+    @property
     def headline(self) -> str:
         """What to quote: 'CN 6', or where no one number describes the sample 'mean CN 8.3 [7.1, 9.4]'."""
         return f"CN {self.cn}" if self.kind == ONE_SITE else f"mean CN {self.mean_text}"
@@ -183,7 +188,7 @@ class Prediction:
     def __str__(self) -> str:
         p = f"(p = {self.p:.2f}, 90 % set {self.set_text})"
         shells = f", shells {self.shells_text}" if self.cn_shells else ""
-        one, several = f" {p}, mean {self.mean_text}{shells}", f", {self.kind}; as one number CN {self.cn} {p}"
+        one, several = f" {p}, mean {self.mean_text}{shells}", f", {self.kind}; {self.as_one_number}"
         text = f"{self.element} {self.edge}: {self.headline}{one if self.kind == ONE_SITE else several}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 

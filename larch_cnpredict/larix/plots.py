@@ -89,7 +89,7 @@ def draw_answer(panel: Any, group: Any, found: Prediction) -> None:
         remark(axes, 0.87, "dashed: as the models read it", panel.conf.textcolor)
         highest = max(highest, read.chir_mag.max())
     if hasattr(made, "nearest"):
-        words = shade(axes, read, np.asarray(made.importance_r), np.asarray(made.importance))
+        words = shade(axes, read, found, np.asarray(made.importance_r), np.asarray(made.importance))
         dark = sum(to_rgb(panel.conf.facecolor)) < 1.5
         remark(axes, 0.97, words.replace("; ", ",\n"), LIGHT_RED if dark else RED)
         if known := draw_nearest(axes, read, found, np.asarray(made.nearest), panel.conf.textcolor):

@@ -102,7 +102,7 @@ def answer_texts(found: Prediction) -> tuple[str, str, str, str]:
     status, notes = found.advice, found.notes
     if found.kind != ONE_SITE:
         answer, numbers, status = f"mean {found.mean_text}", absorber, f"{found.kind.capitalize()}. {status}"
-        meaning = [MEANING.get(found.kind, found.kind), f"as one number: CN {found.cn},  {single}"]
+        meaning = [MEANING.get(found.kind, found.kind), found.as_one_number]
         notes = [*meaning, *notes] if found.in_domain else [*notes, *meaning]  # why it is outside comes first
     shells = [f"shells: {found.shells_text}"] if found.cn_shells else []
     notes = [*notes, *shells, f"model: {found.model}, version {found.model_version}"]

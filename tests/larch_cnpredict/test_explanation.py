@@ -1,6 +1,7 @@
 """explain: faithful on measured and simulated spectra, kept in sessions, and of no harm to the group."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,22 @@ import pytest
 from larch import Group
 from larch.io.save_restore import read_session, save_session
 
-from larch_cnpredict import Prediction, errors, explain, explanation, features, predict_cn, uncertainty
+from larch_cnpredict import (
+    Prediction,
+    errors,
+    explain,
+    explanation,
+    features,
+    plot_cn,
+    predict_cn,
+    samples,
+    uncertainty,
+)
 from larch_cnpredict.explanation import CENTERS, SOME, occlude, part
 from larch_cnpredict.models import load_models
 from larch_cnpredict.predict import predict_spectra
 from larch_cnpredict.request import Request
-from larch_cnpredict.result import is_stale
+from larch_cnpredict.result import KINDS, is_stale
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import contents
 
@@ -168,3 +179,12 @@ def test_the_summary_says_how_much_of_p_is_left(measured):
     assert float(low) == pytest.approx(found.r[found.importance.argmax()] - 0.3, abs=0.06)
     assert float(high) - float(low) == pytest.approx(0.6, abs=0.01)
     assert int(left) == pytest.approx(100 * np.exp(-found.importance.max()), abs=0.6)
+
+
+def test_of_several_sites_it_is_said_which_number_is_explained(measured, monkeypatch):
+    describe = samples.describe
+    monkeypatch.setattr(samples, "describe", lambda *given: [replace(s, kind=KINDS[1]) for s in describe(*given)])
+    group = measured("Cu_foil")
+    words = str(explain(group)).splitlines()[1]
+    assert words.startswith(f"as one number CN 12 (p = {group.cn_predict.probabilities[11]:.2f}): carried most by R = ")
+    assert "what CN 12, as one number, rests on" in plot_cn(group).axes[0].get_title()

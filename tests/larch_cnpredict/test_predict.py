@@ -110,6 +110,16 @@ def test_a_formula_that_the_sample_cannot_have_is_a_contradiction(measured):
     assert predict_cn(measured("CuO"), formula="CuO").in_domain
 
 
+def test_a_formula_is_of_one_compound_and_elements_may_be_of_several(measured, monkeypatch):
+    monkeypatch.setattr(uncertainty, "agreement", lambda *given: 1.0)
+    describe = samples.describe
+    monkeypatch.setattr(samples, "describe", lambda *given: [replace(s, kind=KINDS[1]) for s in describe(*given)])
+    monkeypatch.setattr(uncertainty, "combined", lambda alone, by_composition, *given: by_composition)
+    group = measured("Cu_foil")
+    assert predict_cn(group, formula="CuO").reason.startswith("the spectrum contradicts the composition CuO")
+    assert predict_cn(group, elements="Cu O").in_domain
+
+
 def test_a_batch_of_both_kinds_answers_as_one_by_one(measured):
     groups = measured("CuO"), measured("Cu_foil"), measured("Ni_foil")
     del groups[1].k, groups[1].chi
@@ -200,8 +210,11 @@ def test_split_shells_are_said(measured):
 
 
 @pytest.mark.usefixtures("split")
-def test_no_shells_of_what_is_no_one_site_or_out_of_domain(measured, monkeypatch):
+def test_no_shells_of_what_is_no_one_site_or_out_of_domain_or_a_guess(measured, monkeypatch):
     group = measured("Cu_foil")
+    with monkeypatch.context() as guessed:
+        guessed.setattr("larch_cnpredict.predict.LIKELY", 1.0)
+        assert predict_cn(group).cn_shells == []
     outside = Group(k=group.k, chi=-group.chi, e0=group.e0)
     answer = predict_cn(outside, element="Cu")
     assert not answer.in_domain

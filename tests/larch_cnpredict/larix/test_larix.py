@@ -395,7 +395,7 @@ def test_samples_that_no_one_number_describes(shared, project, tmp_path):
         assert text["answer"] == "mean 10.4 [9.8, 11.0]"
         assert text["status"].lower().startswith(kind)
         assert "quote the mean" in text["status"]
-        assert "as one number: CN" in text["details"]
+        assert "as one number CN" in text["details"]
     assert "surface" in particle["details"]
     assert seen["clipped"] == [[]] * 3
     rows = [dict(zip(seen["columns"], row, strict=True)) for row in seen["rows"]]
