@@ -70,8 +70,8 @@ def first_shell(
     Where the composition was told, the neighbour is one of its elements, if the nearest known sites have any. FEFF gets
     rock salt of absorber and neighbour, whatever the number; of a transition metal it gets the face-centred cubic one,
     or the body-centred one of 8 + 6 where CN is 8, with the absorber in it. Of metals that fit alike the absorber is
-    taken. Phases of other crystals differ as if the distance were 0.01 Å off, amplitudes by 5 % (of metals in rock salt
-    they are 4 to 9 % too high). Nothing but cn_predict is written to the group.
+    taken where no composition was told. Phases of other crystals differ as if the distance were 0.01 Å off, amplitudes
+    by 5 % (of metals in rock salt they are 4 to 9 % too high). Nothing but cn_predict is written to the group.
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
@@ -98,7 +98,7 @@ def first_shell(
         best = fit_nearest(data, answer, neighbour, s02, peaks)
         if share is not None and neighbour != answer.element and same_row(neighbour, answer.element):
             itself = fit_nearest(data, answer, answer.element, s02, peaks)
-            metal = composition.is_transition_metal(neighbour)
+            metal = composition.is_transition_metal(neighbour) and not answer.composition  # which says more
             alike = itself.rfactor <= (max(ALIKE * best.rfactor, GOOD) if metal else best.rfactor / CLEARLY)
             if "e0" not in stopped(itself) and (alike or "e0" in stopped(best)):
                 best, neighbour = itself, answer.element

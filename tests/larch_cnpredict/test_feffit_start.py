@@ -109,6 +109,8 @@ def test_n_is_free_where_s02_is_told_and_the_absorber_itself_is_tried(measured, 
         assert feffit(shell.params, shell.dataset).params["N"].value == pytest.approx(6, abs=0.3)
         (said,) = shell.notes
         assert said.startswith("the fit has N = 6.0, outside the 90 % interval")
+    predict_cn(half, formula="CuNi3")
+    assert first_shell(half, s02=s02).neighbour == "Ni"  # as last
     named = first_shell(half, neighbour="Se", s02=s02)
     assert named.neighbour == "Se"
     assert "stopped at the bound: do not rely on it" in named.notes[0]
