@@ -18,7 +18,7 @@ from .errors import BadArrayError, MissingArrayError, OptionError, boundary
 from .feff import feff_paths
 from .predict import current_answers, resolve
 from .reading import high_peaks
-from .result import Prediction
+from .result import ONE_SITE, Prediction
 from .spectrum import read_spectrum
 
 PHASE_SHIFT = 0.4  # Å: a peak of |chi(R)| lies about so far below its distance
@@ -29,7 +29,9 @@ CLEARLY = 4.0
 MOST = 24.0  # neighbours, where the answer sets no bounds
 S02 = 0.85
 S02_ERROR = 0.3  # relative: fits of known structures find s02 from 0.53 to 1.2, and N takes up what it is off by
-S02_ERROR_GIVEN = 0.1  # the same of what was measured on a foil
+# R factors of metals that no fit tells apart, as they scatter alike: one by the other, and what a good one has (of
+# measured foils up to 0.011)
+ALIKE, GOOD = 1.5, 0.011
 
 
 def first_shell(
@@ -56,17 +58,20 @@ def first_shell(
     Returns
     -------
     Group : params (s02, N, e0, deltar, sigma2), path, dataset; distance (Å) and rfactor, of a first fit; neighbour, and
-        share: how many neighbours in the nearest known sites are of its row of the periodic table; None if you named it
+        share: how many neighbours in the nearest known sites are of its row of the periodic table, None if you named
+        it; paths: with a second one and sigma2_far where the metal is of 8 + 6; notes: what you should know of the fit
 
     Notes
     -----
     N starts at cn_mean and is held to its 90 % interval, 30 % wider at both ends since s02 is not better known than
-    that (10 % where it is given), or to 0 to 24 where the answer is outside what the models know. The path's amplitude
-    is N * s02. Each high peak of |chi(R)| below 3.3 Å is tried as the first shell; the nearest that fits is taken.
+    that; to 0 to 24 where s02 is given, or where the answer is outside what the models know. The path's amplitude is
+    N * s02. What predict_cn read with an e0 or rbkg of its own is fitted as it was read. Each high peak of |chi(R)|
+    below 3.3 Å is tried as the first shell; the nearest that fits is taken, if its e0 does not stop at the bound.
     Where the composition was told, the neighbour is one of its elements, if the nearest known sites have any. FEFF gets
     rock salt of absorber and neighbour, whatever the number; of a transition metal it gets the face-centred cubic one,
-    with the absorber in it. Phases of other crystals differ as if the distance were 0.01 Å off, amplitudes by 5 % (of
-    metals in rock salt they are 4 to 9 % too high). Nothing but cn_predict is written to the group.
+    or the body-centred one of 8 + 6 where CN is 8, with the absorber in it. Of metals that fit alike the absorber is
+    taken where no composition was told. Phases of other crystals differ as if the distance were 0.01 Å off, amplitudes
+    by 5 % (of metals in rock salt they are 4 to 9 % too high). Nothing but cn_predict is written to the group.
     """
     with boundary("what was given"):
         group = resolve(group, _larch)
@@ -85,16 +90,42 @@ def first_shell(
             neighbour, share = common_neighbour(answer)
         elif neighbour not in [atomic_symbol(z) for z in range(1, 93)]:
             raise OptionError("neighbour", neighbour, "the symbol of an element, such as 'O'")
-        path = feff_path(answer.element, neighbour, peaks[0] + PHASE_SHIFT)
-        starts = [start(group, answer, path, s02, peak + PHASE_SHIFT - path.reff) for peak in peaks]
-        fits = [feffit(*one) for one in starts]
-        fits = [fit for fit in fits if not slid_away(fit)] or fits
-        good = CLEARLY * min(float(fit.rfactor) for fit in fits)
-        best = next(fit for fit in fits if float(fit.rfactor) <= good)  # the nearest of them
-        path = feff_path(answer.element, neighbour, path.reff + best.params["deltar"].value, folder)
-        params, dataset = start(group, answer, path, s02)
-        told = {"neighbour": neighbour, "share": share, "distance": path.reff, "rfactor": float(best.rfactor)}
-        return Group(params=params, path=path, dataset=dataset, **told)
+        data, notes = group, []
+        if spectrum.chi is not None and not np.array_equal(spectrum.chi, group.chi):
+            data = Group(k=spectrum.k, chi=spectrum.chi)
+            alike = "give autobk the same for a fit of the group's own"
+            notes.append(f"fitted is chi(k) as predict_cn read it, with {spectrum.made}: {alike}")
+        best = fit_nearest(data, answer, neighbour, s02, peaks)
+        if share is not None and neighbour != answer.element and same_row(neighbour, answer.element):
+            itself = fit_nearest(data, answer, answer.element, s02, peaks)
+            metal = composition.is_transition_metal(neighbour) and not answer.composition  # which says more
+            alike = itself.rfactor <= (max(ALIKE * best.rfactor, GOOD) if metal else best.rfactor / CLEARLY)
+            if "e0" not in stopped(itself) and (alike or "e0" in stopped(best)):
+                best, neighbour = itself, answer.element
+        paths = feff_shell(answer, neighbour, best.distance, folder)
+        fit = feffit(*start(data, answer, paths, s02))
+        if at := " and ".join(f"{name} = {fit.params[name].value:.3g}" for name in stopped(fit)):
+            notes.append(f"in the fit {at} stopped at the bound: do not rely on it")
+        number, (low, high) = fit.params["N"].value, answer.interval
+        if s02 is not None and answer.in_domain and not low <= number <= high:
+            notes.append(
+                f"the fit has N = {number:.1f}, outside the 90 % interval of predict_cn, {low:.1f} to {high:.1f}"
+            )
+        params, dataset = start(data, answer, paths, s02)  # feffit has written to those that it got
+        told = {"neighbour": neighbour, "share": share, "distance": paths[0].reff, "rfactor": float(best.rfactor)}
+        return Group(params=params, path=paths[0], paths=paths, dataset=dataset, notes=notes, **told)
+
+
+def fit_nearest(data: Group, answer: Prediction, neighbour: str, s02: float | None, peaks: np.ndarray) -> Group:
+    """Of the fits of each peak that of the nearest that may be the first shell, with the distance found."""
+    paths = feff_shell(answer, neighbour, peaks[0] + PHASE_SHIFT)
+    fits = [feffit(*start(data, answer, paths, s02, peak + PHASE_SHIFT - paths[0].reff)) for peak in peaks]
+    for name in ("deltar", "e0"):  # one that left its peak is that of another, one with a wild e0 is of no such shell
+        fits = [fit for fit in fits if name not in stopped(fit)] or fits
+    good = CLEARLY * min(float(fit.rfactor) for fit in fits)
+    best = next(fit for fit in fits if float(fit.rfactor) <= good)
+    best.distance = paths[0].reff + best.params["deltar"].value
+    return best
 
 
 def common_neighbour(answer: Prediction) -> tuple[str, float]:
@@ -118,41 +149,60 @@ def common_neighbour(answer: Prediction) -> tuple[str, float]:
     return row.most_common(1)[0][0], row.total() / len(list(filter(None, shells)))
 
 
-def slid_away(fit: Group) -> bool:
-    """Whether a fit left its peak and was stopped on the way: then it is that of another one."""
-    deltar = fit.params["deltar"]
-    return bool(min(deltar.value - deltar.min, deltar.max - deltar.value) < 0.01)
+def same_row(*symbols: str) -> bool:
+    """Whether elements are of one row of the periodic table."""
+    return len({np.searchsorted(NOBLE, atomic_number(symbol)) for symbol in symbols}) == 1
 
 
-def start(group: Group, answer: Prediction, path: Group, s02: float | None, deltar: float = 0.0) -> tuple[Group, Group]:
-    """Parameters and dataset of a fit of one path."""
-    error = S02_ERROR if s02 is None else S02_ERROR_GIVEN
-    low, high = np.multiply(answer.interval, (1 - error, 1 + error)) if answer.in_domain else (0.0, MOST)
+def stopped(fit: Group) -> list[str]:
+    """What was stopped at its bound: its value is that of the bound, and tells nothing of the sample."""
+    free = [(name, one) for name, one in fit.params.items() if one.vary]
+    return [n for n, one in free if min(one.value - one.min, one.max - one.value) < 0.01 * (one.max - one.min)]
+
+
+def start(
+    data: Group, answer: Prediction, paths: list[Group], s02: float | None, deltar: float = 0.0
+) -> tuple[Group, Group]:
+    """Parameters and dataset of a fit of one shell, or of both halves of it."""
+    bound = answer.in_domain and s02 is None  # with a known s02, the spectrum itself tells N
+    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if bound else (0.0, MOST)
+    far = {"sigma2_far": param(0.008, min=0, max=0.05, vary=True)} if len(paths) > 1 else {}
     params = param_group(
         s02=param(S02 if s02 is None else s02, vary=False),
         N=param(answer.cn_mean, min=max(low, 0.0), max=high, vary=True),
         e0=param(0.0, min=-20, max=20, vary=True),
         deltar=param(deltar, min=deltar - 0.25, max=deltar + 0.25, vary=True),
         sigma2=param(0.006, min=0, max=0.05, vary=True),
+        **far,
     )
     read = {name: answer.xftf[name] for name in ("kmin", "dk", "window")}
-    read["kmax"] = min(answer.xftf["kmax"], group.k[-1])
-    rmin = max(1.0, path.reff + deltar - 0.9)  # below 1 Å, autobk has taken everything
-    rmax = max(path.reff + deltar + 0.1, rmin + 4 * np.pi / 2 / (read["kmax"] - read["kmin"]))  # for four variables
+    read["kmax"] = min(answer.xftf["kmax"], data.k[-1])
+    rmin = max(1.0, paths[0].reff + deltar - 0.9)  # below 1 Å, autobk has taken everything
+    enough = rmin + (4 + len(far)) * np.pi / 2 / (read["kmax"] - read["kmin"])  # for all variables
+    rmax = max(paths[-1].reff + deltar + 0.1, enough)
     transform = feffit_transform(**read, kweight=[2, 1, 3], rmin=rmin, rmax=rmax)
-    return params, feffit_dataset(data=group, paths=[path], transform=transform)
+    return params, feffit_dataset(data=data, paths=paths, transform=transform)
 
 
-def feff_path(absorber: str, neighbour: str, distance: float, folder: str | Path | None = None) -> Group:
-    """The path to the nearest neighbour in rock salt, or in a metal; FEFF's files stay where a folder is given."""
+def feff_shell(answer: Prediction, neighbour: str, distance: float, folder: str | Path | None = None) -> list[Group]:
+    """Paths to the nearest neighbours in rock salt or in a metal, where FEFF's files stay in a folder if it is given.
+
+    That is one, and of a body-centred metal, where the next six neighbours lie under the same peak, two.
+    """
+    absorber, split, side = answer.element, False, 1.0
     grid = np.indices((7, 7, 7)).reshape(3, -1).T - 3
-    grid = grid[(grid**2).sum(1) < 9]
     odd = grid.sum(1) % 2 == 1
-    symbols = np.where(odd, neighbour, absorber)
+    symbols, near = np.where(odd, neighbour, absorber), (grid**2).sum(1) < 9
     if composition.is_transition_metal(neighbour):
-        grid = grid[~odd] / 2**0.5
+        split = answer.cn == 8 and answer.kind == ONE_SITE  # of 656 such known sites 516 are of 8 + 6
+        near &= (grid % 2 == grid[:, :1] % 2).all(1) if split else ~odd
         symbols = np.where(grid.any(1), neighbour, absorber)
+        side = (3 if split else 2) ** -0.5
     name = f"{absorber}_{neighbour}_{distance:.2f}"
-    path, *_ = feff_paths(name, symbols.tolist(), distance * grid, 1.1 * distance, folder)
-    path.degen, path.s02, path.e0, path.deltar, path.sigma2 = 1, "N * s02", "e0", "deltar", "sigma2"
-    return path
+    points, end = distance * side * grid[near], (1.2 if split else 1.1) * distance
+    paths = feff_paths(name, symbols[near].tolist(), points, end, folder)
+    for path in paths:
+        path.degen, path.s02, path.e0, path.deltar, path.sigma2 = 1, "N * s02", "e0", "deltar", "sigma2"
+    for path in paths[1:]:  # as many more as there are, and as much farther
+        path.s02, path.deltar, path.sigma2 = "6 / 8 * N * s02", "deltar * 2 / 3**0.5", "sigma2_far"
+    return paths

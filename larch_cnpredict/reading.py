@@ -6,6 +6,7 @@ edge 69 %; with e0 on the pre-edge peak of a tetrahedron 66 %, and 73 %. Means o
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,12 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     measured = energy_and_mu(group)
     if measured is None or e0 is None or own.rbkg is None:
         return own
-    edge = _misplaced(group, e0)
+    edge, seen = _misplaced(group, e0), Group(energy=measured[0], mu=measured[1])
+    for _ in range(2):  # with e0 far too low the edge step is too small, and a pre-edge peak looks like the edge
+        if edge is not None:
+            with suppress(Exception), np.errstate(all="ignore"):
+                pre_edge(seen, e0=edge, **dict(_given(group, "pre_edge", _PRE_EDGE)))
+            edge = _misplaced(seen, edge) or edge
 
     def again(rbkg: float, edge: float | None) -> "Spectrum | None":
         with np.errstate(over="ignore"):  # a longer float's infinity is one that autobk refuses

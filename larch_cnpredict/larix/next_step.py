@@ -1,5 +1,6 @@
 """Fits and structures in Larix: first shell in the FEFF Fitting tab, known site in the CIF browser, s02 of a foil."""
 
+import re
 from pathlib import Path
 
 import wx
@@ -15,7 +16,14 @@ from ..spectrum import spectrum_name
 from . import host, table
 
 # in the tab's own manner: N, deltar and sigma2 are named after the path, s02 and e0 are shared with others
-NAMES = {"s02": "s02", "N": "N_{}", "e0": "e0", "deltar": "delr_{}", "sigma2": "sigma2_{}"}
+NAMES = {
+    "s02": "s02",
+    "N": "N_{}",
+    "e0": "e0",
+    "deltar": "delr_{}",
+    "sigma2": "sigma2_{}",
+    "sigma2_far": "sigma2_far_{}",
+}
 
 
 def fit_first_shell(frame, group) -> None:
@@ -27,24 +35,29 @@ def fit_first_shell(frame, group) -> None:
     with wx.BusyCursor():
         shell = first_shell(group, folder=Path(user_larchdir) / "feff")
     _, page = frame.get_nbpage("feffit")
-    present, path = page.get_paramgroup(), shell.path
+    present = page.get_paramgroup()
     names = {name: shown.format(shell.neighbour) for name, shown in NAMES.items()}
     for name, shown in names.items():
-        if not hasattr(present, shown):
+        if hasattr(shell.params, name) and not hasattr(present, shown):
             made = getattr(shell.params, name)
             bounds = f", min={made.min}, max={made.max}" if made.vary else ""
             page.larch_eval(f"_feffit_params.{shown} = param({made.value}, name='{shown}', vary={made.vary}{bounds})")
-    path.s02, path.e0 = f"{names['N']} * {names['s02']}", names["e0"]
-    path.deltar, path.sigma2, path.third, path.ei = names["deltar"], names["sigma2"], "0", "0"
     if not page.paths_data:  # the first path: fit what it can describe, of the k that was read
         transform = shell.dataset.transform
         for name in ("kmin", "kmax", "dk", "rmin", "rmax"):
             page.wids[f"fit_{name}"].SetValue(round(getattr(transform, name), 2))
         page.wids["fit_kwindow"].SetStringSelection(transform.window.capitalize())
-    page.add_path(path.filename, feffpath=path)
+    for path in shell.paths:
+        for name in ("s02", "e0", "deltar", "sigma2"):
+            renamed = re.sub(r"[A-Za-z]\w*", lambda found: names[found[0]], getattr(path, name))
+            setattr(path, name, renamed)
+        path.third, path.ei = "0", "0"
+        page.add_path(path.filename, feffpath=path)
     page.params_panel.update()
     who = f"{shell.share:.0%} of the neighbours in the nearest known sites are of its row of the periodic table"
-    frame.write_message(f"{shell.neighbour} at {shell.distance:.2f} Å is in the FEFF Fitting tab; {who}")
+    frame.write_message(
+        f"{shell.neighbour} at {shell.distance:.2f} Å is in the FEFF Fitting tab; {'; '.join([who, *shell.notes])}"
+    )
 
 
 def browse_structure(tab, site: dict, absorber: str) -> None:

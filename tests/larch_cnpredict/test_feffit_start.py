@@ -7,13 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from larch.xafs import feffit, xftf
+from larch import Group
+from larch.xafs import feffit, ff2chi, xftf
 
 from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
-from larch_cnpredict.feffit_start import common_neighbour, feff_path, start
+from larch_cnpredict.feffit_start import common_neighbour, feff_shell, start
 from larch_cnpredict.reference import read_reference
 from larch_cnpredict.request import Request
+from larch_cnpredict.result import KINDS, ONE_SITE
+from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, WRITTEN, contents
+
+from .test_reading import chromate
 
 
 def neighbours(*shells):
@@ -59,8 +64,8 @@ def test_a_foil_whose_s02_is_known_has_twelve_neighbours(measured, stem):
 @pytest.mark.parametrize(
     ("absorber", "neighbour"), [("V", "Mn"), ("Cr", "Fe"), ("Zn", "Cu"), ("Fe", "O"), ("Ni", "Ni")]
 )
-def test_there_is_a_path_to_any_neighbour(absorber, neighbour):
-    path = feff_path(absorber, neighbour, 2.6)
+def test_there_is_a_path_to_any_neighbour(measured, absorber, neighbour):
+    (path,) = feff_shell(replace(predict_cn(measured()), element=absorber), neighbour, 2.6)
     assert path.reff == pytest.approx(2.6, abs=1e-3)
     assert [atom[0] for atom in path._feffdat.geom] == [absorber, neighbour]
 
@@ -74,19 +79,79 @@ def test_what_the_background_left_below_the_shell_is_not_taken_for_it(measured, 
     assert shell.distance == pytest.approx(1.95, abs=0.06)
     assert shell.share is None
     assert shell.params.s02.value == 0.8
-    low, high = predict_cn(cuo, reference=0.7).interval
+    predict_cn(cuo, reference=0.7)
     told = first_shell(cuo, neighbour="O")
     assert told.params.s02.value == 0.7
-    assert (told.params.N.min, told.params.N.max) == pytest.approx((0.9 * low, 1.1 * high))
+    assert (told.params.N.min, told.params.N.max) == (0, 24)  # the spectrum tells it
     assert shell.path.filename == str(tmp_path / "feff" / shell.path.label / "feff0001.dat")
     assert (tmp_path / "feff" / shell.path.label / "feff0001.dat").exists()
 
 
 @pytest.mark.feff
+def test_what_was_read_with_another_background_is_fitted_so():
+    group = chromate()
+    spectrum, shell = read_spectrum(group), first_shell(group, neighbour="O")
+    np.testing.assert_array_equal(shell.dataset.data.chi, spectrum.chi)
+    (said,) = [note for note in shell.notes if "as predict_cn read it" in note]
+    assert f"with {spectrum.made}:" in said
+
+
+@pytest.mark.feff
+def test_n_is_free_where_s02_is_told_and_the_absorber_itself_is_tried(measured, monkeypatch):
+    foil = measured("Cu_foil")
+    s02 = read_reference(foil).s02
+    half = Group(k=foil.k, chi=0.5 * foil.chi, e0=foil.e0)
+    xftf(half, **TRAINING)
+    for commonest in ("Se", "Ni"):  # the one fits with a wild e0 or not at all, the other like copper
+        monkeypatch.setattr(feffit_start, "common_neighbour", lambda _, commonest=commonest: (commonest, 0.9))
+        shell = first_shell(half, s02=s02)
+        assert shell.neighbour == "Cu"
+        assert feffit(shell.params, shell.dataset).params["N"].value == pytest.approx(6, abs=0.3)
+        (said,) = shell.notes
+        assert said.startswith("the fit has N = 6.0, outside the 90 % interval")
+    predict_cn(half, formula="CuNi3")
+    assert first_shell(half, s02=s02).neighbour == "Ni"  # as last
+    named = first_shell(half, neighbour="Se", s02=s02)
+    assert named.neighbour == "Se"
+    assert "stopped at the bound: do not rely on it" in named.notes[0]
+
+
+@pytest.mark.feff
+def test_a_wild_e0_does_not_win(measured, monkeypatch):
+    fits = iter((20.0, 5.0, 5.0, 5.0))
+
+    def fitted(params, dataset):
+        out = feffit(params, dataset)
+        out.params["e0"].value = next(fits)
+        out.rfactor = 0.01
+        return out
+
+    monkeypatch.setattr(feffit_start, "feffit", fitted)
+    assert first_shell(measured("CuO"), neighbour="O").distance == pytest.approx(2.99, abs=0.06)
+
+
+@pytest.mark.feff
+def test_a_body_centred_metal_gets_both_halves_of_its_shell(measured):
+    answer = replace(predict_cn(measured()), element="Fe", cn=8, cn_mean=7.0, kind=ONE_SITE)
+    paths = feff_shell(answer, "Fe", 2.482)
+    assert [path.reff for path in paths] == pytest.approx([2.482, 2.866], abs=2e-3)
+    params, dataset = start(measured(), answer, paths, 0.8)
+    made = {"s02": 0.8, "N": 8, "e0": 3, "deltar": 0.01, "sigma2": 0.005, "sigma2_far": 0.007}
+    for name, value in made.items():
+        getattr(params, name).value = value
+    dataset.data = ff2chi(paths, paramgroup=params)
+    fit = feffit(*start(dataset.data, answer, paths, 0.8))
+    assert {name: fit.params[name].value for name in made} == pytest.approx(made, rel=0.05)
+    for other in (replace(answer, cn=12), replace(answer, kind=KINDS[2])):
+        assert len(feff_shell(other, "Fe", 2.482)) == 1
+
+
+@pytest.mark.feff
 def test_an_answer_that_is_void_sets_no_bounds(measured):
     group = measured("Cu_foil")
-    answer, path = predict_cn(group), feff_path("Cu", "Cu", 2.55)
-    inside, outside = (start(group, replace(answer, in_domain=known), path, None)[0].N for known in (True, False))
+    answer = predict_cn(group)
+    paths = feff_shell(answer, "Cu", 2.55)
+    inside, outside = (start(group, replace(answer, in_domain=known), paths, None)[0].N for known in (True, False))
     low, high = answer.interval
     assert (inside.min, inside.max) == pytest.approx((0.7 * low, 1.3 * high))
     assert (outside.min, outside.max) == (0, 24)
@@ -130,9 +195,9 @@ def test_a_farther_shell_that_fits_a_little_better_is_not_the_first(measured, mo
 
 @pytest.mark.feff
 def test_threads_do_not_run_feff_in_each_others_folder(measured):
-    here = os.getcwd()
+    here, answer = os.getcwd(), predict_cn(measured("CuO"))
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda bond: feff_path("Cu", "O", bond).reff, (1.9, 1.95, 2.0, 2.05)))
+        made = list(pool.map(lambda bond: feff_shell(answer, "O", bond)[0].reff, (1.9, 1.95, 2.0, 2.05)))
     assert made == pytest.approx([1.9, 1.95, 2.0, 2.05], abs=1e-3)
     assert os.getcwd() == here
 

@@ -43,6 +43,11 @@ def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge(below):
     np.testing.assert_allclose(spectrum.chi, np.interp(spectrum.k, again.k, again.chi), atol=1e-4)
 
 
+def test_with_e0_far_too_low_the_edge_is_found_beyond_the_pre_edge_peak():
+    spectrum = read_spectrum(chromate(peak=0.75, e0=EDGE - 36))  # of an edge step that is too small the peak is as high
+    assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
+
+
 @pytest.mark.parametrize(("shift", "again"), [(-10, True), (0, False), (3, False), (10, True)])
 def test_e0_beside_the_edge_is_read_again(shift, again):
     spectrum = read_spectrum(chromate(bond=2.0, peak=0.05, e0=EDGE + shift))
