@@ -32,6 +32,8 @@ R_OF_S02, K_OF_S02 = 2.0, 7.0  # Å, Å^-1
 # What zero-point motion leaves of sigma2 at room temperature: tanh(theta / 600 K) of Einstein's model, for theta of 220
 # to 330 K (metals, far shells) and of 520 to 750 K (bonds to non-metals).
 ZERO_POINT, OF_BONDS = (0.35, 0.5), (0.7, 0.85)
+# What sigma2 goes with far above zero, K^-2: of the ideal crystal, and of FEFF's Debye temperatures, the stiffest first
+SOFTNESS = np.append(0, np.sort(np.array(FeffSettings().debye_temperatures) ** -2.0))
 R_OF_FFT = (np.pi / (N_FFT * K_GRID[1]) * np.arange(N_FFT // 2 + 1)).astype(np.float32)
 
 
@@ -106,32 +108,19 @@ def in_the_sample(data: Dataset, rows: np.ndarray, rng: np.random.Generator, how
     static = variants[:, 0].astype(np.float32)
     if not how.thermal:
         return static
-    first = first_shell(static, shell_end)
-    rest = _thermal(variants, rng)
+    first, metals, n = first_shell(static, shell_end), data.metallic[rows], len(rows)
+    is_cold = rng.random(n) < how.cold
+    cold, bonds = (np.where(is_cold, rng.uniform(*left, n), 1) for left in (ZERO_POINT, OF_BONDS))
+    softness = np.interp(rng.uniform(0, len(SOFTNESS) - 1, n), np.arange(len(SOFTNESS)), SOFTNESS)
+    rest = _thermal(variants, softness * cold)
     rest -= first_shell(rest, shell_end)
     median, spread = how.shell_sigma2
-    sigma2 = median * np.exp(spread * rng.normal(0, 1, len(rows)))
-    is_cold = rng.random((len(rows), 1)) < how.cold
-    cold, bonds = (
-        np.where(is_cold, rng.uniform(*left, is_cold.shape), 1).astype(np.float32) for left in (ZERO_POINT, OF_BONDS)
-    )
-    chi = first * np.exp(-2 * sigma2[:, None] * bonds * K_GRID**2) + rest + (1 - cold) * (static - first - rest)
+    sigma2 = median * np.exp(spread * rng.normal(0, 1, n)) * np.where(metals, cold, bonds)
+    chi = first * np.exp(-2 * sigma2[:, None] * K_GRID**2) + rest
     if how.metals_by_debye:
-        metals = data.metallic[rows]
-        hot = _metal(variants[metals], data.elements[rows[metals]], rng)
-        chi[metals] = static[metals] + cold[metals] * (hot - static[metals])
+        theta = np.array([DEBYE_TEMPERATURE[e] for e in data.elements[rows]]) * rng.lognormal(0, DEBYE_SPREAD, n)
+        chi[metals] = _thermal(variants[metals], (cold * theta**-2.0)[metals])
     return chi.astype(np.float32)
-
-
-def _metal(variants: np.ndarray, elements: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """In metals FEFF's correlated Debye model holds, first shell and all."""
-    theta = np.array([DEBYE_TEMPERATURE[e] for e in elements]) * rng.lognormal(0, DEBYE_SPREAD, len(elements))
-    softest_last = np.array(FeffSettings().debye_temperatures)[::-1]
-    if variants.shape[1] != 1 + len(softest_last):
-        raise ConfigError(f"metals need a table with chi(k) of {len(softest_last)} Debye temperatures, as by default")
-    # sigma2 of a temperature far above zero goes with the inverse square of Debye's
-    place = np.interp(theta**-2.0, softest_last**-2.0, np.arange(len(softest_last)))
-    return _between(variants[:, :0:-1], place)
 
 
 def at_the_beamline(
@@ -201,15 +190,16 @@ def _mu0(elements, power):
     return (rise ** -power[:, None]).astype(np.float32)
 
 
-def _thermal(variants, rng):
-    # Stiffest first, so that neighbours in this order differ least; the ideal crystal comes before all of them.
-    order = [0, *range(variants.shape[1] - 1, 0, -1)]
-    return _between(variants[:, order], rng.uniform(0, len(order) - 1, len(variants)))
+def _thermal(variants, softness):
+    """FEFF's correlated Debye model, all paths alike: each row between the two of its variants that are next to it.
 
-
-def _between(variants, place):
-    """Each row at a place between two of its variants that stand beside each other."""
-    below = np.minimum(place.astype(int), variants.shape[1] - 2)
+    What is softer than the softest is as that one: two in five of zinc metal.
+    """
+    if variants.shape[1] != len(SOFTNESS):
+        raise ConfigError(f"the tables need chi(k) of {len(SOFTNESS) - 1} Debye temperatures, as by default")
+    variants = variants[:, [0, *range(len(SOFTNESS) - 1, 0, -1)]]  # the ideal crystal first, then the stiffest
+    place = np.interp(softness, SOFTNESS, np.arange(len(SOFTNESS)))
+    below = np.minimum(place.astype(int), len(SOFTNESS) - 2)
     share, rows = (place - below)[:, None].astype(np.float32), np.arange(len(variants))
     return (1 - share) * variants[rows, below] + share * variants[rows, below + 1]
 

@@ -231,10 +231,11 @@ def test_a_feff_that_cannot_run_is_said_and_the_question_is_kept(measured, monke
     assert os.getcwd() == here
 
 
-def test_a_feff_that_writes_nothing_is_said(monkeypatch):
+def test_a_feff_that_writes_nothing_is_said(measured, monkeypatch):
+    answer = predict_cn(measured("CuO"))
     monkeypatch.setattr(sys.modules["larch_cnpredict.feff"], "feff8l", lambda **given: None)  # as one that crashes
     with pytest.raises(errors.FeffError, match=r"FEFF8L made no path Cu_O_1\.90: it ended without one"):
-        feff_path("Cu", "O", 1.9)
+        feff_shell(answer, "O", 1.9)
 
 
 def test_what_feffit_cannot_read_is_refused(measured):

@@ -98,25 +98,31 @@ def test_extra_sites_change_no_copy_of_the_others(tmp_path):
             assert np.abs(new[50:]).max() > 0
 
 
+SOFT = 1e5 * augment.SOFTNESS[[0, *range(5, 0, -1)]].astype(np.float32)  # ideal, then 200, 300, 450, 650, 1000 K
+
+
 def test_metals_are_as_soft_as_their_debye_temperature_says(monkeypatch):
     """Iron's 433 K lies between FEFF's runs of 300 and 450 K; compounds keep a first shell with a sigma2 of its own."""
     monkeypatch.setattr(augment, "DEBYE_SPREAD", 0.0)
     table = synthetic.dataset(40)
-    order = np.arange(6.0, dtype=np.float32)[None, :, None]  # ideal, then 200, 300, 450, 650, 1000 K
-    steps = replace(table, variants=order * np.ones((40, 1, 361), np.float32), elements=np.full(40, "Fe"))
+    steps = replace(table, variants=SOFT[None, :, None] * np.ones((40, 1, 361), np.float32), elements=np.full(40, "Fe"))
     mixed = replace(steps, shell=np.where(np.arange(40) % 2, "Fe8", "O6"))
     how = replace(synthetic.PLAIN, thermal=True, cold=0.0, metals_by_debye=True)
     metals, compounds = (np.flatnonzero(np.arange(40) % 2 == odd) for odd in (1, 0))
     chi = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), how)
-    softer, stiffer, own = (np.float64(t) ** -2 for t in (300, 450, 433))
-    np.testing.assert_allclose(chi[metals], 2 + (softer - own) / (softer - stiffer), atol=1e-4)
+    np.testing.assert_allclose(chi[metals], 1e5 * 433.0**-2, rtol=1e-4)
     without = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, metals_by_debye=False))
     np.testing.assert_array_equal(chi[compounds], without[compounds])
     cold = augment.in_the_sample(mixed, np.arange(40), np.random.default_rng(0), replace(how, cold=1.0))
-    left = cold[metals] / chi[metals]
+    left = cold[metals] / chi[metals]  # of sigma2, which these stand for
     assert 0.35 <= left.min() < left.max() <= 0.5
+    of_families = replace(how, cold=1.0, metals_by_debye=False, shell_sigma2=(0.005, 0.0))
+    waves = replace(mixed, variants=np.tile(WAVE, (40, 6, 1)), shell_end=np.full(40, 9.0))
+    first = augment.in_the_sample(waves, np.arange(40), np.random.default_rng(0), of_families)
+    left = -np.log(rms(first, 7, 9) / rms(WAVE[None], 7, 9)) / 2 / 64 / 0.005
+    assert 0.34 <= left[metals].min() < left[metals].max() < 0.52 < 0.68 < left[compounds].min()
     fewer = replace(mixed, variants=mixed.variants[:, :2])
-    with pytest.raises(ConfigError, match=r"metals need a table with chi.k. of 5 Debye temperatures"):
+    with pytest.raises(ConfigError, match=r"tables need chi.k. of 5 Debye temperatures"):
         augment.in_the_sample(fewer, np.arange(40), np.random.default_rng(0), how)
 
 
@@ -148,8 +154,8 @@ def test_a_first_shell_is_damped_by_its_own_sigma2():
 
 
 def test_what_is_near_0_k_is_damped_less_beyond_the_first_shell_too():
-    steps = np.arange(6.0, dtype=np.float32)[None, :, None] * WAVE  # 0, and more the softer the lattice
-    table = replace(synthetic.dataset(300), variants=np.tile(steps[0], (300, 1, 1)), shell_end=np.zeros(300))
+    steps = SOFT[:, None] * WAVE  # 0, and more the softer the lattice
+    table = replace(synthetic.dataset(300), variants=np.tile(steps, (300, 1, 1)), shell_end=np.zeros(300))
     how = replace(synthetic.PLAIN, thermal=True)
     warm, cold = (
         augment.in_the_sample(table, np.arange(300), np.random.default_rng(0), replace(how, cold=share))
@@ -162,14 +168,17 @@ def test_what_is_near_0_k_is_damped_less_beyond_the_first_shell_too():
 def test_temperatures_lie_between_neighbours_in_stiffness():
     table = replace(synthetic.dataset(300), shell_end=np.zeros(300))
     order = np.array([0, 5, 4, 3, 2, 1])  # ideal, then 1000 K down to 200 K
-    variants = np.tile(order[None, :, None] * np.ones(361, np.float32), (300, 1, 1)).astype(np.float32)
-    drawn = augment._thermal(variants, np.random.default_rng(0))[:, 0]
-    assert (np.histogram(drawn, np.arange(6))[0] > 30).all()  # uniform over the five intervals
-    assert not np.isclose(drawn[:, None], [1.5, 2.5]).any()
-    variants[:, 1] = 100  # the softest; it stands next to 300 K alone
-    assert len(table) == 300
-    mixed = augment._thermal(variants, np.random.default_rng(0))[:, 0]
-    assert (mixed[drawn < 4] < 5).all()
+    variants = np.tile(order[None, :, None] * WAVE, (300, 1, 1)).astype(np.float32)
+    how = replace(synthetic.PLAIN, thermal=True, cold=0.0)
+
+    def drawn(variants: np.ndarray) -> np.ndarray:
+        chi = augment.in_the_sample(replace(table, variants=variants), np.arange(300), np.random.default_rng(0), how)
+        return rms(chi, 4, 12) / rms(WAVE[None], 4, 12)
+
+    places = drawn(variants)
+    assert (np.histogram(places, np.arange(6))[0] > 30).all()  # uniform over the five intervals
+    variants[:, 1] = 100 * WAVE  # the softest; it stands next to 300 K alone
+    assert (drawn(variants)[places < 4] < 5).all()
 
 
 def test_amplitudes_are_in_their_bounds():
