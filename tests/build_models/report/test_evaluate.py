@@ -302,6 +302,7 @@ def test_of_kept_models_it_is_said_whose_networks_of_samples_spoke(tmp_path):
     finished = default_folder()
     kept = evaluate.kept(finished)
     assert {"schemes", "data", "calibration", "as_said", "misled", "defects"} <= set(kept)
+    assert not {"measured", "unseen"} & set(kept)  # these are made anew, or there are none
     (tmp_path / "manifest.json").write_text((finished / "manifest.json").read_text())
     for before, said_by in (({}, finished.name), ({"said_by": "the first"}, "the first")):
         (tmp_path / "metrics.json").write_text(json.dumps(before))
