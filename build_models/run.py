@@ -106,12 +106,16 @@ class Run:
     def folder(self) -> Path:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
-        more = [*self.config.train.particles, *self.config.train.defects]
-        what += [table.sha256(Path(path)) for path in more]
-        what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)] + [bool(self.config.train.keep)]
+        train, here = self.config.train, Path(__file__)
+        more = [*train.particles, *train.defects, *([f"{train.keep}/manifest.json"] if train.keep else [])]
         # what makes spectra, and what reads them and learns from them, constants and all
-        code = [path for part in ("spectra", "learn") for path in sorted(Path(__file__).parent.glob(f"{part}/*.py"))]
-        what += [asdict(self.recipe), features.fingerprint(), *map(table.sha256, code)]
+        code = [path for part in ("spectra", "learn") for path in sorted(here.parent.glob(f"{part}/*.py"))]
+        code += [here, *(here.parent / "data" / f"{name}.py" for name in ("labels", "particles"))]
+        read = ("features", "samples", "composition", "domain")
+        code += [Path(features.__file__).with_name(f"{name}.py") for name in read]
+        what += [table.sha256(Path(path)) for path in (*more, *code)]
+        what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)]
+        what += [asdict(self.recipe), features.fingerprint()]
         path = self.config.out / "train" / short_hash(json.dumps(what, sort_keys=True))
         path.mkdir(parents=True, exist_ok=True)
         return path

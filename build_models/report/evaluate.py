@@ -73,12 +73,14 @@ def kept(folder: Path) -> dict[str, Any]:
     """The figures and the calibration of finished models.
 
     Some have their networks of samples in them (`as_said`, `misled`, `defects`): `said_by` is whose these are.
+    Those of measured compounds and of what was not seen are made anew with the new networks, or there are none.
     """
     try:
         metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
-    return {"said_by": manifest["version"]} | metrics | {"calibration": manifest["calibration"]}
+    said = {name: value for name, value in metrics.items() if name not in ("measured", "unseen")}
+    return {"said_by": manifest["version"]} | said | {"calibration": manifest["calibration"]}
 
 
 def of_sites(this: Run) -> dict[str, Any]:

@@ -103,12 +103,22 @@ def test_other_data_or_settings_are_other_work(run, monkeypatch):
     folders.add(Run(run.config, replace(run.data, prototypes=run.data.formulas)).folder)
     monkeypatch.setattr("build_models.run.features.fingerprint", lambda: "of other constants")
     folders.add(Run(run.config, run.data).folder)
-    for part in ("spectra", "learn"):
-        monkeypatch.setattr("build_models.run.table.sha256", lambda path, part=part: path.parent.name == part)
+    names = ("samples", "composition", "domain", "features")
+    code = ["spectra/", "learn/", "build_models/run.py", "data/labels.py", "data/particles.py"]
+    for part in [*code, *(f"larch_cnpredict/{name}.py" for name in names)]:
+        monkeypatch.setattr("build_models.run.table.sha256", lambda path, part=part: part in str(path))
         folders.add(Run(run.config, run.data).folder)
-    assert len(folders) == 7
+    assert len(folders) == 14
     monkeypatch.undo()
     assert Run(run.config, run.data).folder == run.folder
+
+
+def test_other_models_to_keep_are_other_work(run, tmp_path):
+    folders = {run.folder}
+    for version in ("1", "2"):
+        (tmp_path / "manifest.json").write_text(version)
+        folders.add(Run(changed(run, keep=str(tmp_path)), run.data).folder)
+    assert len(folders) == 3
 
 
 def test_metrics_are_those_of_the_answers(run, monkeypatch):
@@ -292,6 +302,7 @@ def test_of_kept_models_it_is_said_whose_networks_of_samples_spoke(tmp_path):
     finished = default_folder()
     kept = evaluate.kept(finished)
     assert {"schemes", "data", "calibration", "as_said", "misled", "defects"} <= set(kept)
+    assert not {"measured", "unseen"} & set(kept)  # these are made anew, or there are none
     (tmp_path / "manifest.json").write_text((finished / "manifest.json").read_text())
     for before, said_by in (({}, finished.name), ({"said_by": "the first"}, "the first")):
         (tmp_path / "metrics.json").write_text(json.dumps(before))

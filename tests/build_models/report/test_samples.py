@@ -11,6 +11,7 @@ from build_models.learn import train
 from build_models.learn.samples import Told, Untold
 from build_models.report import samples, scores
 from build_models.run import Run
+from larch_cnpredict.models import default_folder
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import HEADS, ONE, PARTICLE, TOLD, read, told_columns
 from tests.build_models import synthetic
@@ -54,7 +55,9 @@ def test_with_models_to_keep_a_few_folds_may_be_tested(run, monkeypatch):
         return {test: np.ones((len(rows), sum(HEADS))) for test, (_, rows) in tests.items()}
 
     monkeypatch.setattr(train, "predict_fold", asked_for)
-    this = Run(replace(run.config, train=replace(run.config.train, keep="x", sample_folds=2)), run.data)
+    this = Run(
+        replace(run.config, train=replace(run.config.train, keep=str(default_folder()), sample_folds=2)), run.data
+    )
     says = samples.cross_validate(this, "magnitude")["samples"]
     fold = run.anchors.fold[:, 0]
     assert [set(fold[rows]) for rows in asked] == [{0}, {1}]
