@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from build_models.config import ConfigError
+from build_models.learn.calibrate import FEWEST
 from build_models.spectra.dataset import CLEAR, MOST_ALIKE
 
 START, END = "<!-- figures:start -->", "<!-- figures:end -->"
@@ -47,6 +48,7 @@ def render(template: str, manifest: Mapping[str, Any], metrics: Mapping[str, Any
         worst=sorted(clear)[:3],
         clear_from=CLEAR,
         most_alike=MOST_ALIKE,
+        fewest=FEWEST,
         citations=CITATIONS,
     )
 

@@ -85,6 +85,10 @@ def metrics():
     }  # fmt: skip
 
 
+def table(name: str, **numbers: int) -> dict:
+    return {"file": f"{name}.parquet", "sha256": 64 * name, "versions": {"xraylarch": "2026.3.1"}} | numbers
+
+
 @pytest.fixture
 def manifest():
     return {
@@ -102,8 +106,8 @@ def manifest():
             }
             for name in FAMILIES
         },
-        "particles": [{"materials": 21, "rows": 212}, {"materials": 10, "rows": 100}],
-        "defects": [{"materials": 7, "rows": 21}],
+        "particles": [table("a", materials=21, rows=212), table("b", materials=10, rows=100)],
+        "defects": [table("c", materials=7, rows=21)],
         "tables": [
             {
                 "file": "spectra.parquet", "sha256": "0123456789abcdef" * 4, "rows": 130, "config_hash": "feedbeef",
@@ -139,6 +143,22 @@ def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, mani
     assert "Of 69 labelled sites more there is single scattering alone" in text
     assert "| rare.parquet | 0123456789abcdef | 18 |" in text
     assert "| single.parquet | 0123456789abcdef | 70 | pairs |" in text
+    manifest["samples_learnt"] = [manifest["tables"][0] | {"file": "single.parquet", "rows": 30, "program": "pairs"}]
+    manifest["particles"] = [manifest["tables"][0] | {"file": "particles.parquet", "rows": 44, "materials": 5}]
+    text = card.render("card.md.jinja", manifest, metrics)
+    assert "`phase` learns from 17 sites more" in text
+    assert "`phase` sees as many of them as of all others" in text
+    own = text.split("The networks of samples learn in this way from the first 1 of these tables, and from")[1]
+    assert "| single.parquet | 0123456789abcdef | 30 | pairs |" in own
+    assert "| particles.parquet | 0123456789abcdef | 44 |" in own
+
+
+def test_formulas_unseen_are_said_to_be_another_model_where_they_are(metrics, manifest):
+    for template in ("card.md.jinja", "figures.md.jinja"):
+        assert "stands for another `phase`" not in card.render(template, manifest, metrics)
+        text = card.render(template, manifest | {"but_samples": "2020.1.1"}, metrics)
+        assert text.count("stands for another `phase`, too") == 1
+        assert "calibrated as 2020.1.1 is" in text
 
 
 def test_the_overview_gives_each_model_its_own_figures(metrics, manifest):
