@@ -150,6 +150,7 @@ FAULTS = {
     ],
     "larch_cnpredict/components.py": [
         Fault("two components where there are three", "residuals[count - 1] > 1.5 * noise", "False"),
+        Fault("one site is pure, whatever its number", "answers[j].headline == answer.headline or low", "low > high"),
     ],
     "larch_cnpredict/domain.py": [
         Fault("nothing is out of domain", "if value > 1]", "if value > 1e9]", "test_predict.py"),
