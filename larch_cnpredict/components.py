@@ -16,7 +16,7 @@ from larch.xafs import pre_edge
 from scipy.linalg import qr
 
 from .absorber import as_number
-from .errors import MissingArrayError, SeriesError, boundary
+from .errors import MissingArrayError, SeriesError, boundary, ended
 from .files import process
 from .predict import predict_cn
 from .result import ONE_SITE, Prediction
@@ -178,7 +178,7 @@ def _doubt(shares: np.ndarray, could_hold: np.ndarray, answers: Sequence[Predict
         return f"No spectrum is nearly pure component {highest.argmin() + 1}: its share is {highest.min():.2f} at most."
     for i, answer in enumerate(answers):
         if not answer.in_domain:
-            return f"Component {i + 1} is outside what the models know: {answer.reason}."
+            return ended(f"Component {i + 1} is outside what the models know: {answer.reason}.")
         low, high = answer.interval
         for j in np.flatnonzero(could_hold[i] > 1 - PURE).tolist():
             if answer.kind != ONE_SITE:
