@@ -102,7 +102,7 @@ def _predict(args: argparse.Namespace) -> int:
         asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
         if args.reference is not None:
             asked["reference"] = _reference(args.reference)
-        rows, groups = predict_files(args.files, **asked)
+        rows, groups = predict_files(args.files, args.x, **asked)
     for row in rows:
         row["notes"] = reworded(row["notes"], WORDS)
     from .result import write_table
@@ -122,7 +122,10 @@ def _predict(args: argparse.Namespace) -> int:
 
                 from .series import plot_cn_series
 
-                plot_cn_series(groups, x=args.x, figure=Figure((8, 6))).savefig(path, dpi=150)
+                figure = plot_cn_series(groups, x=args.x, figure=Figure((8, 6)))
+                figure.savefig(path, dpi=150)
+                if remarks := figure.get_supxlabel():
+                    print(reworded(f"{path}: {remarks}", WORDS), file=sys.stderr)
             else:
                 print(f"larch-cnpredict: {path} is not written: no spectrum worked", file=sys.stderr)
         except OSError as error:
@@ -162,16 +165,17 @@ def _check_new_file(path: Path, others: set[Path], overwrite: bool, picture: boo
             raise FileError(path, f"it is no picture: end its name in one of .{', .'.join(sorted(known))}")
 
 
-def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dict[str, Any]], list[Any]]:
+def predict_files(paths: Sequence[str | Path], x: Any = None, **options: Any) -> tuple[list[Any], list[Any]]:
     """Rows with `file`, `group` and those of `Prediction.row` (where it fails `notes` alone), and groups that worked.
 
-    `options` are those of `predict_cn`, which gets all groups at once.
+    `options` are those of `predict_cn`, which gets all groups at once; an `x` that none of them has is an error before.
     """
     from tqdm import tqdm
 
     from . import files
     from .models import load_models
     from .predict import predict_cn
+    from .scans import positions
     from .spectrum import plain_name
 
     load_models(model=options.get("model", "default"))
@@ -191,6 +195,8 @@ def predict_files(paths: Sequence[str | Path], **options: Any) -> tuple[list[dic
         except FileError as error:
             row["notes"] = str(error)
     groups = [group for _, group in ready]
+    if groups:
+        positions(groups, x)
     answers = predict_cn(groups, errors="collect", **options) if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
         row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())

@@ -1,7 +1,8 @@
 """The few spectra whose mixtures make a whole series, each with its own answer: MCR-ALS on normalised mu(E).
 
 What mixes linearly is mu(E), not |chi(R)|. All spectra that enclose the series will do; the closest are taken: they are
-the true ones where the series reaches each component pure: mu(E) alone hardly tells, the components' own answers must.
+the true ones where the series reaches each component pure: mu(E) alone hardly tells (what MCR calls its rotational
+ambiguity), and the components' own answers can only speak against it.
 """
 
 import logging
@@ -15,7 +16,7 @@ from larch.xafs import pre_edge
 from scipy.linalg import qr
 
 from .absorber import as_number
-from .errors import MissingArrayError, SeriesError, boundary
+from .errors import MissingArrayError, SeriesError, boundary, ended
 from .files import process
 from .predict import predict_cn
 from .result import ONE_SITE, Prediction
@@ -35,16 +36,25 @@ class Components:
     shares: np.ndarray  #: (n, number): of each component in each of these
     answers: list[Prediction]
     doubt: str  #: a sentence on why the components are not determined; empty where they are
+    held: Sequence[float] = ()  #: the largest share of another in each that mu(E) allows: the ambiguity of all MCR
 
     @property
     def determined(self) -> bool:
+        """Whether nothing speaks against these, the most different scans taken as pure, being the true ones."""
         return not self.doubt
+
+    @property
+    def taken(self) -> str:
+        """What the shares rest on, in a sentence; empty where there are none."""
+        most = ", ".join(f"{100 * held:.0f} % of another in component {i}" for i, held in enumerate(self.held, 1))
+        said = "Shares are of the most different scans, taken as pure; mu(E) alone would allow up to"
+        return f"{said} {most}." if most else ""
 
     def __str__(self) -> str:
         lines = [f"components: {len(self.groups) or 'number not known'}"]
         for group, answer, share in zip(self.groups, self.answers, self.shares.T, strict=True):
             lines.append(f"{group.filename} ({100 * share.min():.0f} to {100 * share.max():.0f} %): {answer}")
-        return "\n".join([*lines, *([f"not determined: {self.doubt}"] if self.doubt else [])])
+        return "\n".join([*lines, *filter(None, (self.taken, self.doubt and f"not determined: {self.doubt}"))])
 
     __repr__ = __str__
 
@@ -64,7 +74,8 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
     Components : print it for a summary in words. `groups`, one for each component, with energy, normalised mu, what
         pre_edge, autobk and xftf make of it, and cn_predict; `shares`, (n, number) array, of each in each of `spectra`,
         those of the groups that have an answer; `answers`, by the model and with the s02 that the first of these was
-        asked for with; `determined`, and `doubt`, a sentence on why they are not
+        asked for with; `determined`, which takes the most different scans as pure, and `doubt`, a sentence on why they
+        are not; `held`, the largest share of another in each that mu(E) allows, and `taken`, a sentence of it
 
     Notes
     -----
@@ -95,7 +106,10 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
         # what a sample is made of is not what each component is made of
         asked = asdict(replace(series.answers[0].request, element=elements[0], formula=None, elements=None))
         answers = predict_cn([process(group) for group in made], **asked)
-        return Components(made, series.groups, shares, answers, doubt or _doubt(shares, spectra, answers))
+        held = np.array([[_could_hold(one, other) for other in spectra] for one in spectra])
+        np.fill_diagonal(held, 0)
+        doubt = doubt or _doubt(shares, held, answers)
+        return Components(made, series.groups, shares, answers, doubt, held.max(1).tolist())
 
 
 def _normalised(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray]:
@@ -157,24 +171,30 @@ def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return als.C_opt_[:, order], als.ST_opt_[order]
 
 
-def _doubt(shares: np.ndarray, spectra: np.ndarray, answers: Sequence[Prediction]) -> str:
+def _doubt(shares: np.ndarray, could_hold: np.ndarray, answers: Sequence[Prediction]) -> str:
     """Why these components need not be the true ones; empty where nothing speaks against them."""
     highest = shares.max(0)
     if highest.min() < PURE:
         return f"No spectrum is nearly pure component {highest.argmin() + 1}: its share is {highest.min():.2f} at most."
     for i, answer in enumerate(answers):
         if not answer.in_domain:
-            return f"Component {i + 1} is outside what the models know: {answer.reason}."
-        held = max(_could_hold(spectra[i], other) for j, other in enumerate(spectra) if j != i)
-        if held > 1 - PURE and answer.kind != ONE_SITE:
-            mixed = f"Component {i + 1} may itself be mixed: it is not read as one site"
-            return f"{mixed}, and could hold up to {100 * held:.0f} % of another."
+            return ended(f"Component {i + 1} is outside what the models know: {answer.reason}.")
+        low, high = answer.interval
+        for j in np.flatnonzero(could_hold[i] > 1 - PURE).tolist():
+            if answer.kind != ONE_SITE:
+                why = "it is not read as one site"
+            elif answers[j].headline == answer.headline or low <= answers[j].cn_mean <= high:
+                why = f"it may have the number of component {j + 1}"  # and their mixture is read as one site, too
+            else:
+                continue
+            held = f"could hold up to {100 * could_hold[i, j]:.0f} % of component {j + 1}"
+            return f"Component {i + 1} may itself be mixed: {why}, and {held}."
     return ""
 
 
 def _could_hold(spectrum: np.ndarray, other: np.ndarray) -> float:
     """The largest share of another component in this one whose removal leaves mu(E) positive, but for noise."""
-    less = spectrum < other - SMALLEST
+    less = (spectrum < other - SMALLEST) & (other > TOLERANCE)  # before the edge, the line taken away decides
     room = np.maximum(spectrum[less] + TOLERANCE, 0) / (other - spectrum)[less]
     extra = float(room.min(initial=np.inf))
     return extra / (1 + extra) if np.isfinite(extra) else 1.0

@@ -11,13 +11,18 @@ from contextlib import contextmanager
 from typing import Any
 
 
+def ended(sentence: str) -> str:
+    """With one mark at its end, though its last part may be a question, or a sentence itself."""
+    return re.sub(r"([.?!])\.+$", r"\1", sentence)
+
+
 class CNPredictError(Exception):
     """The root: catch this for everything that larch_cnpredict raises."""
 
     sentence = "{}"
 
     def __init__(self, *parts: object):
-        super().__init__(self.sentence.format(*parts))
+        super().__init__(ended(self.sentence.format(*parts)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # constructors take what is at fault, not the message: without this an error could not leave a worker process

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .errors import boundary
+from .errors import boundary, ended
 from .explanation import SOME, WIDTH, explained
 from .result import MEANING, ONE_SITE, Prediction
 from .spectrum import Spectrum
@@ -29,7 +29,8 @@ def cn_report(group: Any, _larch: Any = None) -> str:
 
     Returns
     -------
-    str : data, transform, models, number and set, mean with its interval, domain, what to cite
+    str : data, transform, models, number and set (or the kind where no one number describes the sample), mean with its
+        interval, domain, what to cite
     """
     with boundary("what was given"):
         return _paragraph(*explained(group, _larch))
@@ -38,13 +39,16 @@ def cn_report(group: Any, _larch: Any = None) -> str:
 def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> str:
     x, best, (low, high) = answer.xftf, int(np.argmax(made.importance)), answer.interval
     background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
-    number = f"coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})"
+    finds = f"It finds coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})."
+    if answer.kind != ONE_SITE:  # no one number: its p, and what carries that, mean little
+        several = "" if answer.mixture is None else f" (probability of more than one number {answer.mixture:.2f})"
+        finds = f"It reads the sample as {answer.kind!r}{several}. {MEANING.get(answer.kind, '')}"
     sentences = [
         f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; k^{x['kweight']} chi(k) was Fourier "
         f"transformed from k = {x['kmin']:g} to {x['kmax']:g} Å^-1 ({x['window']} window, dk = {x['dk']:g} Å^-1).",
         f"The model {answer.family!r} of larch-cnpredict {__version__}, version {answer.model_version}, learnt from "
         "FEFF spectra of structures of the Materials Project, whose sites CrystalNN had labelled.",
-        f"It finds {number}." if answer.kind == ONE_SITE else f"It finds {answer.kind}. {MEANING.get(answer.kind, '')}",
+        finds,
         f"The mean coordination number of all absorbing atoms is {answer.cn_mean:.1f} (90 % interval {low:.1f} to "
         f"{high:.1f}).",
     ]
@@ -52,11 +56,9 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
     told += [] if answer.request.reference is None else [f"s02 = {answer.request.reference:.2f}"]
     if told:
         sentences.append(f"Beside the spectrum, it was told {' and '.join(told)}.")
-    if answer.kind != ONE_SITE:
-        sentences.append(f"As one number it would be {number}.")
     if answer.cn_shells:
         sentences.append(f"Known sites whose spectra are most like it have these in two shells: {answer.shells_text}.")
-    if made.importance[best] > SOME:
+    if answer.kind == ONE_SITE and made.importance[best] > SOME:
         ends = (made.importance_r[best] + side * WIDTH / 2 for side in (-1, 1))
         sentences.append(
             "What carries this most is chi(R) from {:.1f} to {:.1f} Å, uncorrected for phase.".format(*ends)
@@ -65,5 +67,5 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
     if not answer.in_domain:
         domain = f"THIS SPECTRUM IS OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: {answer.reason}."
     if remarks := answer.notes[not answer.in_domain :]:
-        domain += f" Notes: {'; '.join(remarks)}."
-    return " ".join([*sentences, domain, f"To cite: {'; '.join(CITE)}."])
+        domain = ended(domain) + f" Notes: {'; '.join(remarks)}."
+    return " ".join([*sentences, ended(domain), f"To cite: {'; '.join(CITE)}."])

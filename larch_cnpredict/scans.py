@@ -13,6 +13,10 @@ from .errors import BadArrayError, SeriesError
 from .spectrum import plain_name
 
 ABOUT_THE_SCAN = ("attrs", "athena_params", "config", "journal")  # where Larch and Larix put what is no array
+# What Larch, Larix and Athena keep of their processing, which differs a little from scan to scan.
+_PROCESSING = re.compile(
+    r"(athena_params|config)\..*|.*_callargs\..*|e0|ek0|rbkg|edge_step.*|energy_shift|eps.*|plot_.*"
+)
 _NUMBER_AND_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d_][^\d]*|%|°.*)?")
 
 
@@ -100,8 +104,9 @@ def _number_and_unit(value: Any) -> tuple[float, str] | None:
 
 
 def series_names(groups: Sequence[Any]) -> list[str]:
-    """What a series can be drawn against: names of what is a number for each group, of one unit, and changes."""
+    """What a series can be drawn against: what is a number for each group, of one unit, changes, and was not made."""
     known = [dict(about(group)) for group in groups]
     names = [name for name in known[0] if all(name in one for one in known)] if known else []
+    names = [name for name in names if not _PROCESSING.fullmatch(name)]
     found = {name: {_number_and_unit(one[name]) for one in known} for name in names}
     return [name for name, pairs in found.items() if len(pairs) > 1 and len({pair and pair[1] for pair in pairs}) == 1]

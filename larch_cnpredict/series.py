@@ -65,8 +65,8 @@ def plot_cn_series(
     figure, title : optional
         as for plot_cn
     components : bool
-        whether to look for the components of ten or more spectra with mu(E), and to draw their shares where they are
-        determined; see `cn_components`
+        whether to look for the components of ten or more spectra with mu(E), and to draw their shares, of the most
+        different scans taken as pure, where nothing speaks against these; see `cn_components`
 
     Returns
     -------
@@ -113,7 +113,7 @@ def draw_series(axes: Axes, series: Series) -> None:
         artist.set_label(kind if in_domain else f"outside what the models know ({kind})")
         series.points.append((artist, rows))
     axes.locator_params("x", integer=bool((series.x == series.x.round()).all()))
-    axes.set_ylabel("mean coordination number")
+    axes.set_ylabel("mean CN")
     axes.grid(color=GRID)
     axes.set_axisbelow(True)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
@@ -121,15 +121,17 @@ def draw_series(axes: Axes, series: Series) -> None:
 
 def draw_shares(axes: Axes, series: Series, made: Components) -> None:
     order = np.argsort(series.x, kind="stable")
-    for answer, share, style in zip(made.answers, made.shares.T, ("-o", "--s", "-.^", ":d"), strict=False):
-        axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=answer.headline)
-    axes.set(ylim=(-5, 105), ylabel="share of component (%)")
+    looks = "-o", "--s", "-.^", ":d"
+    for group, answer, share, style in zip(made.groups, made.answers, made.shares.T, looks, strict=False):
+        label = f"{group.filename}: {answer.headline}"
+        axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=label)
+    axes.set(ylim=(-5, 105), ylabel="share (%)")
     axes.grid(color=GRID)
     axes.legend(fontsize="small")
 
 
 def found(groups: Any, x: Any = None, components: bool = True, _larch: Any = None) -> tuple[Series, str]:
-    """The series with its components where they can be found, and a sentence where they are not determined."""
+    """The series with its components where they can be found, and what is to be said of these in a sentence."""
     series = cn_series(groups, x, _larch)
     if not components or len(series.groups) < FEWEST:
         return series, ""
@@ -137,7 +139,8 @@ def found(groups: Any, x: Any = None, components: bool = True, _larch: Any = Non
         made = cn_components(series.groups)
     except CNPredictError as error:
         return series, str(error)
-    return replace(series, components=made), f"Components are not determined: {made.doubt}" if made.doubt else ""
+    remark = f"Components are not determined: {made.doubt}" if made.doubt else made.taken
+    return replace(series, components=made), remark
 
 
 def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:

@@ -8,8 +8,8 @@ convention decides (body-centred cubic: 8, or 8 + 6).
 import itertools
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 from larch_cnpredict.files import process
+from larch_cnpredict.result import ONE_SITE
 
 # What people run: the transform of most tutorials, Larix's, and xftf's own defaults.
 TRANSFORMS: dict[str, dict[str, Any]] = {
@@ -33,6 +34,7 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
 }
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of the second compound of a mixture
+REFUSED = SimpleNamespace(cn=np.nan, cn_mean=np.nan, cn_set=(), p=0.0, in_domain=False, kind=ONE_SITE)
 MISLED = 0.5  # of a sure answer whose mean is off by more
 
 
@@ -126,43 +128,32 @@ def _processed(group: Group) -> Group:
 
 def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     """The figures of one way to transform: rows of the index, and what was answered (None: refused)."""
-    by: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    truth, wrong = {}, defaultdict(list)
-    confident: list[bool] = []  # of the answers that a user would take for sure, whether they are wrong
+    scans = []
     for row, answer in zip(rows, answers, strict=True):
-        compound, cn = f"{row['element']} {row['structure_key']}", float(row["cn"])
-        if row["cn_kind"] != "int":
-            if answer:
-                by[row["cn_kind"]][compound].append(abs(answer.cn_mean - cn))
-            continue
-        truth[compound] = int(cn)
-        right = answer is not None and answer.cn == cn
-        by["exact"][compound].append(right)
-        by["within1"][compound].append(answer is not None and abs(answer.cn - cn) <= 1)
-        by["in_set"][compound].append(answer is not None and int(cn) in answer.cn_set)
-        if answer and answer.in_domain and answer.p >= SURE:
-            confident.append(not right)
-        if not right:
-            wrong[compound].append(answer.cn if answer else None)
-    exact = {compound: float(np.mean(values)) for compound, values in by["exact"].items()}
-    numbers = sorted(set(truth.values()))
-    commonest = max(numbers, key=list(truth.values()).count)
+        compound, cn, made = f"{row['element']} {row['structure_key']}", float(row["cn"]), answer or REFUSED
+        figures = {"exact": made.cn == cn, "within1": abs(made.cn - cn) <= 1, "in_set": cn in made.cn_set}
+        figures |= {"several": made.kind != ONE_SITE, "off": abs(made.cn_mean - cn), "flagged": not made.in_domain}
+        scans.append({**row, "compound": compound, "cn": cn, "sure": made.in_domain and made.p >= SURE, **figures})
+    table = pd.DataFrame(scans)
+    known = table[table["cn_kind"] == "int"]
+    by = known.groupby(["compound", "cn"])[["exact", "within1", "in_set", "several"]].mean()
+    numbers = by.groupby("cn").size()  # of compounds
+    off = table.groupby(["cn_kind", "compound"])["off"].mean().groupby("cn_kind").mean()
+    sure = known[known["sure"]]  # the answers that a user would take for sure
+    wrong = known[~known["exact"]].groupby("compound", sort=False)
     return {
-        "compounds": len(truth),
-        "exact": float(np.mean(list(exact.values()))),
-        "commonest": commonest,
-        "always_commonest": list(truth.values()).count(commonest) / len(truth),
-        "balanced": float(np.mean([np.mean([exact[c] for c in truth if truth[c] == cn]) for cn in numbers])),
-        **{key: _mean(by[key]) for key in ("within1", "in_set", "mixed", "ambig")},
-        "confident": len(confident),
-        "confident_wrong": sum(confident),
-        "flagged": float(np.mean([answer is None or not answer.in_domain for answer in answers])),
+        "compounds": len(by),
+        **by.mean().to_dict(),
+        "commonest": int(numbers.idxmax()),
+        "always_commonest": float(numbers.max() / len(by)),
+        "balanced": float(by["exact"].groupby("cn").mean().mean()),
+        **{kind: float(off.get(kind, np.nan)) for kind in ("mixed", "ambig")},
+        "confident": len(sure),
+        "confident_wrong": int((~sure["exact"]).sum()),
+        "flagged": float(table["flagged"].mean()),
         "spectra": len(answers),
-        "wrong": {compound: {"truth": truth[compound], "predicted": values} for compound, values in wrong.items()},
+        "wrong": {
+            name: {"truth": int(some["cn"].iloc[0]), "predicted": [answers[i] and answers[i].cn for i in some.index]}
+            for name, some in wrong
+        },
     }
-
-
-def _mean(values: Mapping[str, list[float]]) -> float:
-    means = [np.mean(some) for some in values.values()]
-    means = [mean for mean in means if np.isfinite(mean)]
-    return float(np.mean(means)) if means else float("nan")

@@ -23,7 +23,6 @@ from .table import COLUMNS, PANEL, SCAN_NUMBER, TRANSFORMS, model_choices
 
 TITLE = "CN"
 DESCRIPTION = "Coordination Number from EXAFS"
-NOT_OF_A_SERIES = ("athena_params.", "config.")  # names of settings that Larix keeps, of which there are many
 PAUSE = 25  # ms between two steps of a batch: GTK sees to timers before drawing and CallAfter, and would starve these
 CONFIG_FILE = Path(user_larchdir, "larix", "larix_cnpredict.conf")
 
@@ -229,8 +228,7 @@ class CNPanel(TaskPanel):
         names = {dgroup.groupname for dgroup in groups}
         if names != self.of_series:
             self.of_series, chosen = names, choice.GetStringSelection()
-            known = [name for name in series_names(groups) if not name.startswith(NOT_OF_A_SERIES)]
-            choice.SetItems([SCAN_NUMBER, *sorted(known, key=lambda name: "." in name)])
+            choice.SetItems([SCAN_NUMBER, *sorted(series_names(groups), key=lambda name: "." in name)])
             choice.SetStringSelection(chosen) or choice.SetSelection(0)
 
     def show_progress(self):

@@ -1,6 +1,7 @@
 """What may be wrong with a spectrum: each its own sentence, and the group as it was."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -52,6 +53,15 @@ BAD = [
     (_set(k=lambda g: g.k + 3.5), errors.RangeTooShortError, r"has chi\(k\) from k = 3.5"),
     (lambda g: (xftf(g, **{**TRAINING, "kmax": 4}), _delete("k", "chi")(g)), errors.TransformError, "kmax=4"),
 ]
+
+
+@pytest.mark.parametrize("end", ["was energy in eV?", "Larch says so.", "and so on ..."])
+def test_one_mark_ends_each_sentence(end):
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and "sentence" in vars(kind)]
+    assert len(kinds) > 10
+    for kind in kinds:
+        parts = [7.0 if "{:.1f}" in kind.sentence and i == 2 else end for i in range(4)]
+        assert not re.search(r"[.?!]\.$", str(kind(*parts)))
 
 
 @pytest.mark.parametrize(("spoil", "error", "sentence"), BAD)

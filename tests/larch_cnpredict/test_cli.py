@@ -13,7 +13,7 @@ from larch import Group
 from larch.io import read_athena
 from larch.xafs import autobk
 
-from larch_cnpredict import cli, errors, files, larch_hooks, models, predict_cn
+from larch_cnpredict import cli, errors, files, larch_hooks, models, predict, predict_cn, series
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES, athena
@@ -287,6 +287,20 @@ def test_a_picture_of_the_series(tmp_path, capsys):
     assert len(list(csv.DictReader(table.open(encoding="utf-8")))) == 3
     assert cli.main(["predict", str(FOIL), "--series", str(picture), "--overwrite", "--x", "pressure"]) == 1
     assert "The series has no 'pressure'" in capsys.readouterr().err
+
+
+def test_what_no_scan_has_is_said_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "predict_cn", lambda *given, **asked: pytest.fail("spectra were predicted"))
+    assert cli.main(["predict", str(FOIL), str(OXIDE), "--series", str(tmp_path / "s.png"), "--x", "pressure"]) == 1
+    assert "The series has no 'pressure'" in capsys.readouterr().err
+
+
+def test_what_the_picture_remarks_is_said(tmp_path, capsys, monkeypatch):
+    remark = "Shares are of the most different scans."
+    monkeypatch.setattr(series, "found", lambda groups, *_: (series.cn_series(groups), remark))
+    picture = tmp_path / "series.png"
+    assert cli.main(["predict", str(FOIL), "--series", str(picture)]) == 0
+    assert f"{picture}: {remark}" in capsys.readouterr().err
 
 
 def test_a_picture_of_nothing_is_said(tmp_path, capsys):

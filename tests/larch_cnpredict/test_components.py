@@ -6,6 +6,7 @@ from copy import deepcopy
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 import larch_cnpredict
 from larch_cnpredict import cn_components, errors, plot_cn_series
+from larch_cnpredict.components import _could_hold, _doubt
 from larch_cnpredict.files import process
 from larch_cnpredict.series import cn_series
 from tests.helpers import EXAMPLES
@@ -24,6 +26,8 @@ MEASURED = Path(__file__).parents[3] / "shared" / "measured"  # beside the check
 COPPER = (EXAMPLES / "CuO_liquid_nitrogen.xdi", EXAMPLES / "Cu_foil_liquid_nitrogen.dat")
 NICKEL = (MEASURED / "Ni_NiO_m212.dat", MEASURED / "Ni_Ni_m083.dat")
 IRON = tuple(MEASURED / f"Fe_{name}.dat" for name in ("Fe2O3_m052", "FeS2_m057", "Fe_m058"))
+CHROMIUM = tuple(MEASURED / f"Cr_{name}.dat" for name in ("K2CrO4_m034", "Cr2O3_m006"))
+MANGANESE = tuple(MEASURED / f"Mn_{name}.dat" for name in ("MnO_m152", "MnO2_m159"))
 TWENTY_STEPS = np.linspace(0, 1, 21)
 
 
@@ -89,7 +93,17 @@ def test_components_that_are_read_as_one_site_are_determined_and_drawn():
     groups = twenty_steps(NICKEL)
     figure = plot_cn_series(groups, figure=Figure())
     assert figure.cn_series.components.determined
-    _, below = figure.axes
+    above, below = figure.axes
+    found = figure.cn_series.components
+    assert found.taken.startswith(
+        "Shares are of the most different scans, taken as pure; mu(E) alone would allow up to "
+    )
+    assert found.taken in str(found)
+    assert found.taken in figure.get_supxlabel()
+    assert [text.get_text() for text in below.get_legend().get_texts()] == ["component 1: CN 6", "component 2: CN 12"]
+    figure.set_size_inches(8, 4.5)  # the size by default
+    figure.draw_without_rendering()
+    assert not above.yaxis.label.get_window_extent().overlaps(below.yaxis.label.get_window_extent())
     np.testing.assert_allclose([line.get_ydata()[-1] for line in below.lines], [0, 100], atol=2)
     assert len(plot_cn_series(groups, figure=Figure(), components=False).axes) == 1
     assert len(plot_cn_series(groups[:9], figure=Figure()).axes) == 1
@@ -102,6 +116,33 @@ def test_a_series_that_does_not_reach_its_components_pure_is_not_determined():
     assert found.doubt in figure.get_supxlabel()
     assert found.doubt in str(found)
     assert len(figure.axes) == 1
+
+
+@pytest.mark.parametrize(
+    ("paths", "ends"), [(CHROMIUM, (0.1, 0.6)), (CHROMIUM, (0.3, 0.5)), (MANGANESE, (0.2, 0.8)), (IRON[:2], (0.2, 0.8))]
+)
+def test_what_is_mixed_but_read_as_one_site_is_not_determined(paths, ends):
+    """Where numbers are the same or hardly known, 'one site' tells nothing of how pure the most different scans are."""
+    found = cn_components(mixtures(paths, np.linspace(*ends, 12)))
+    assert "may itself be mixed: it may have the number of component" in found.doubt
+    true = ends[0], 1 - ends[1]  # shares of the other compound in the most different scans
+    assert all(held > share - 0.05 for held, share in zip(found.held, true, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("headline", "high", "told"), [("CN 12", 6.6, True), ("CN 6", 3.9, True), ("CN 12", 3.9, False)]
+)
+def test_one_site_tells_of_purity_where_its_number_is_another(headline, high, told):
+    first = SimpleNamespace(kind="one site", headline="CN 6", in_domain=True, interval=(3.8, high), cn_mean=5.0)
+    second = SimpleNamespace(kind="one site", headline=headline, in_domain=True, interval=(5.9, 6.1), cn_mean=6.0)
+    doubt = _doubt(np.eye(2), np.array([[0, 0.3], [0.3, 0]]), [first, second])
+    said = "mixed: it may have the number of component 2, and could hold up to 30 % of component 2."
+    assert doubt == (f"Component 1 may itself be {said}" if told else "")
+
+
+def test_before_the_edge_mu_says_nothing_of_purity():
+    mine, other = np.array([-0.03, 0.4, 1.0]), np.array([0.0, 0.8, 1.0])
+    assert _could_hold(mine, other) == pytest.approx(0.42 / 0.82)
 
 
 def test_a_component_between_that_is_never_pure_is_not_determined():

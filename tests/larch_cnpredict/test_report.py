@@ -32,12 +32,18 @@ def test_no_one_number_and_outside_are_said(measured):
     cn_report(group)
     made = group.cn_predict
     made.kind, made.cn_mean_interval = "particle or strongly disordered", [8.2, 9.9]
-    made.in_domain, made.notes = False, ["it is flat", "transformed"]
+    made.in_domain, made.notes, made.mixture = False, ["it is flat", "transformed"], 0.93
     text = cn_report(group)
-    assert "finds particle or strongly disordered. Atoms at surfaces" in text
+    kind = "'particle or strongly disordered' (probability of more than one number 0.93)"
+    assert f"It reads the sample as {kind}. Atoms at surfaces" in text
     assert "interval 8.2 to 9.9" in text
-    assert f"As one number it would be coordination number {made.cn}" in text
+    assert "prediction set" not in text
+    assert "What carries this" not in text
     assert "OUTSIDE WHAT THE MODELS KNOW, and the number is not to be used: it is flat. Notes: transformed." in text
+    made.notes = ["it is flat, is it?"]
+    assert "is not to be used: it is flat, is it? To cite" in cn_report(group)
+    made.notes += ["is it what it is taken for?"]
+    assert "is it? Notes: is it what it is taken for? To cite" in cn_report(group)
 
 
 def test_what_was_told_beside_the_spectrum_is_said(measured):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from larch_cnpredict import errors, plot_cn_series, predict, predict_cn
 from larch_cnpredict.result import KINDS, PARTICLE, SEVERAL
-from larch_cnpredict.scans import positions, series_names
+from larch_cnpredict.scans import about, positions, series_names
 from larch_cnpredict.series import STYLES, cn_series
 
 
@@ -84,6 +84,15 @@ def test_where_the_spectra_lie(foils, x, label, wanted):
     np.testing.assert_allclose(made.x, wanted)
     assert {"sample.temperature", "scan.start_time", "potential", "journal.ph"} <= set(series_names(foils))
     assert not {"scan.edge_energy", "sample.name"} & set(series_names(foils))  # the same for all, no number
+
+
+def test_what_processing_makes_of_the_scans_is_no_series(foils):
+    for i, group in enumerate(foils):
+        group.athena_params = group.config = Group(bkg=Group(nor2=400 + i), nor2=400 + i)
+        group.journal = {"pre_edge_callargs": {"e0": 8979 + i}}
+    made = {"e0", "ek0", "edge_step", "athena_params.bkg.nor2", "config.nor2", "journal.pre_edge_callargs.e0"}
+    assert made & set(dict(about(foils[0]))) == made
+    assert sorted(series_names(foils)) == ["sample.temperature", "scan.start_time"]
 
 
 def test_without_numbers_in_the_names_it_is_their_order(foils):

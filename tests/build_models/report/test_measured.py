@@ -52,8 +52,8 @@ def test_measured_compounds_with_e0_and_rbkg_as_people_have_them(shift, rbkg):
     assert score["confident_wrong"] <= 1, score["wrong"]
 
 
-def said(cn, cn_set=(), p=0.5, mean=0.0, in_domain=True):
-    return SimpleNamespace(cn=cn, cn_set=[*cn_set], p=p, cn_mean=mean, in_domain=in_domain)
+def said(cn, cn_set=(), p=0.5, mean=0.0, in_domain=True, kind="one site"):
+    return SimpleNamespace(cn=cn, cn_set=[*cn_set], p=p, cn_mean=mean, in_domain=in_domain, kind=kind)
 
 
 def test_figures_by_hand():
@@ -72,7 +72,7 @@ def test_figures_by_hand():
         )
     ]
     answers = [
-        said(6, (6,), p=0.9),
+        said(6, (6,), p=0.9, kind="several sites or phases"),  # right, though no one number is what it says
         said(4, (4, 6), p=0.9),  # wrong and sure of it
         said(6, (6,), p=0.95, in_domain=False),  # right, but says that it does not know
         said(5, (5,), p=0.3),
@@ -89,6 +89,7 @@ def test_figures_by_hand():
     assert found["within1"] == pytest.approx((0.5 + 1 + 1 + 0) / 4)
     assert found["in_set"] == pytest.approx((1 + 1 + 0 + 0) / 4)
     assert (found["confident"], found["confident_wrong"]) == (2, 1)
+    assert found["several"] == pytest.approx(0.5 / 4)
     assert found["mixed"] == pytest.approx(0.33)
     assert found["ambig"] == pytest.approx(1.5)
     assert found["flagged"] == pytest.approx(4 / 9)
