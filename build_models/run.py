@@ -107,13 +107,14 @@ class Run:
         """Same tables, structure types, recipe, seed and folds, same folder: finished work is found in it."""
         what = [self.data.digest, *self.data.prototypes, self.seed, self.config.train.folds, self.unseen_formulas]
         train, here = self.config.train, Path(__file__)
-        more = [*train.particles, *train.defects, *([f"{train.keep}/manifest.json"] if train.keep else [])]
+        more = [Path(path) for path in (*train.particles, *train.defects)]
+        more += [Path(train.keep) / "manifest.json"] if train.keep else []
         # what makes spectra, and what reads them and learns from them, constants and all
         code = [path for part in ("spectra", "learn") for path in sorted(here.parent.glob(f"{part}/*.py"))]
         code += [here, *(here.parent / "data" / f"{name}.py" for name in ("labels", "particles"))]
         read = ("features", "samples", "composition", "domain")
         code += [Path(features.__file__).with_name(f"{name}.py") for name in read]
-        what += [table.sha256(Path(path)) for path in (*more, *code)]
+        what += map(table.sha256, [*more, *code])
         what += [int(mask.sum()) for mask in (self.data.extra, self.data.single)]
         what += [asdict(self.recipe), features.fingerprint()]
         path = self.config.out / "train" / short_hash(json.dumps(what, sort_keys=True))

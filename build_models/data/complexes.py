@@ -21,7 +21,10 @@ from larch_cnpredict.features import ELEMENTS
 
 EACH = 300  # of an absorber
 ALIKE = 0.35  # share of complexes whose ligands are all of one kind, where these fill the polyhedron
-AXIAL, STRETCH = 0.35, (0.92, 1.15)  # share of complexes with an axis of its own, and how much longer that is
+AXIAL, STRETCH = (
+    0.35,
+    (0.92, 1.15),
+)  # share of complexes with an axis of its own, that of an arm, and how much longer it is
 CROOKED, UNEQUAL = 0.06, 0.015  # of directions, radians, and of distances, relative
 CLOSE = 1.9  # Å: no two atoms of different ligands are nearer, but for donors ...
 DONORS_CLOSE = 2.1  # ... which keep this
@@ -68,7 +71,7 @@ def _bipyridine() -> tuple[tuple[float, ...], ...]:
     """Two rings of pyridine, joined beside their nitrogens, which are 2.65 Å apart: nitrogens first."""
     ring = np.array(_ring(6, 1.39))
     ring[:, 1] *= -1  # the corner after the nitrogen is the one that the other ring is bound to
-    turn = np.arctan2(1.325 - 0.745, 1.36) + np.pi / 6  # so that these corners are 1.49 Å apart
+    turn = np.pi / 3 - np.arcsin((1.325 - 0.745) / 1.39)  # so that these corners are 1.49 Å apart
     half = ring @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]] + [0, 1.325]
     other = half * [1, -1]
     return tuple(map(tuple, np.vstack([half[:1], other[:1], half[1:], other[1:]]).tolist()))
@@ -80,9 +83,9 @@ def _tripod(bond: float, x: float, n: int = 3) -> tuple[tuple[float, ...], ...]:
     return tuple(zip([x] * n, (y * np.cos(turn)).tolist(), (y * np.sin(turn)).tolist(), strict=True))
 
 
-def _both(*points: tuple[float, float]) -> tuple[tuple[float, ...], ...]:
-    """Each point, and its mirror image."""
-    return tuple((x, sign * y) for x, y in points for sign in (1, -1))
+def _both(*points: tuple[float, ...]) -> tuple[tuple[float, ...], ...]:
+    """Each point, and where half a turn around x takes it: in the plane, its mirror image."""
+    return tuple((x, *(sign * other for other in aside)) for x, *aside in points for sign in (1, -1))
 
 
 ORIGIN = (0.0, 0.0)
@@ -106,11 +109,11 @@ LIGANDS = {
     "thiolate": Ligand("S C C", (ORIGIN, (0.62, 1.71), (2.1, 1.75)), hydrogens=5),
     "phosphine": Ligand("P C C C", (ORIGIN, *_tripod(1.83, 0.62)), hydrogens=9),
     "bipyridine": Ligand("N N" + 10 * " C", _bipyridine(), 2, 8),
-    "diamine": Ligand("N N C C", _both((0, 1.36), (1.22, 0.74)), 2, 8),
+    "diamine": Ligand("N N C C", _both((0, 1.36), (1.264, 0.675, 0.35)), 2, 8),
     "acetylacetonate": Ligand("O O C C C C C", (*_both((0, 1.4), (1.25, 1.24), (2, 2.54)), (1.92, 0)), 2, 7),
     "oxalate": Ligand("O O C C O O", _both((0, 1.3), (1.15, 0.77), (2.2, 1.4)), 2, 0),
     "catecholate": Ligand("O O C C C C C C", _both((0, 1.32), (1.18, 0.71), (2.4, 1.39), (3.61, 0.7)), 2, 4),
-    "glycinate": Ligand("N O C C O", (*_both((0, 1.33), (1.2, 0.76)), (2.2, -1.4)), 2, 4),
+    "glycinate": Ligand("N O C C O", (*_both((0, 1.33)), (1.32, 0.67), (1.19, -0.85), (2.18, -1.59)), 2, 4),
     "chelating acetate": Ligand("O O C C", (*_both((0, 1.1)), (0.62, 0), (2.13, 0)), 2, 3),
     "dithiocarbamate": Ligand("S S C C N C", (*_both((0, 1.46), (2.96, 1.27)), (2.23, 0), (0.9, 0)), 2, 6),
     "cyclopentadienyl": Ligand("C C C C C", _tripod(1.21, 0, 5), donors=5, hydrogens=5),
@@ -223,14 +226,15 @@ def _assembled(
     cn = sum(LIGANDS[kind].donors for kind, _ in arms)
     bond = {kind: _bond(absorber, kind, cn, known, rng) for kind in dict.fromkeys(kind for kind, _ in arms)}
     stretch = rng.uniform(*STRETCH) if rng.random() < AXIAL else 1.0
+    ways = [corners.sum(0) / np.linalg.norm(corners.sum(0)) for _, corners in arms]
+    axis = ways[rng.integers(len(ways))]
     symbols, points, owner, donor = [absorber], [np.zeros((1, 3))], [np.full(1, -1)], [np.zeros(1, bool)]
-    for i, (kind, corners) in enumerate(arms):
+    for i, ((kind, corners), x) in enumerate(zip(arms, ways, strict=True)):
         ligand = LIGANDS[kind]
-        x = corners.sum(0) / np.linalg.norm(corners.sum(0))
         aside = corners[0] - corners[-1] if len(corners) > 1 else rng.normal(size=3)
         y = aside - x * (aside @ x)
         y /= np.linalg.norm(y)
-        r = bond[kind] * (1 + rng.normal(0, UNEQUAL)) * (stretch if abs(x[2]) > 0.9 else 1.0)
+        r = bond[kind] * (1 + rng.normal(0, UNEQUAL)) * (stretch if abs(x @ axis) > 0.9 else 1.0)
         points.append(ligand.place(r) @ np.array([x, y, np.cross(x, y)]))
         symbols += ligand.names
         owner.append(np.full(len(ligand.names), i))

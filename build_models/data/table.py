@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from build_models.config import BuildError, Config, ConfigError
+from build_models.config import BuildError, Config, ConfigError, FeffSettings
 from larch_cnpredict.features import K_GRID
 
 KEY = ["material_id", "site_index"]
@@ -211,11 +211,23 @@ def made_with(config: Config) -> dict[str, str]:
 
 def made_with_feff(config: Config) -> dict[str, str]:
     """What every table of our own spectra says."""
-    return GRID | config.provenance() | {
-        "program": f"FEFF8L of xraylarch {version('xraylarch')}",
-        "theta_debye_K": " ".join(f"{theta:g}" for theta in config.feff.debye_temperatures),
-        "T_K": f"{config.feff.temperature:g}",
-    }  # fmt: skip
+    program = {"program": f"FEFF8L of xraylarch {version('xraylarch')}"}
+    return GRID | config.provenance() | program | debye(config.feff)
+
+
+def debye(feff: FeffSettings) -> dict[str, str]:
+    """What a table says of the temperatures of the correlated Debye model."""
+    theta = " ".join(f"{theta:g}" for theta in feff.debye_temperatures)
+    return {"theta_debye_K": theta, "T_K": f"{feff.temperature:g}"}
+
+
+def check_debye(path: str | Path) -> None:
+    """Refuse chi(k) of metals at other temperatures than it is taken for; what says none is taken as it is."""
+    said, assumed = pq.read_schema(path).metadata or {}, debye(FeffSettings())
+    theta, warm = (said.get(name.encode(), b"").decode() for name in assumed)
+    if theta and [theta, warm] != [*assumed.values()]:
+        words = "Debye temperatures of {} K at {} K".format
+        raise ConfigError(f"{path} has metals with {words(theta, warm)}; training needs {words(*assumed.values())}")
 
 
 def database(out: Path, kind: str) -> str:

@@ -133,7 +133,7 @@ def load(
         )
     said = said.fillna("")
     distributions = map(_distribution, sites["cn_values"], sites["cn_weights"])
-    return Dataset(
+    data = Dataset(
         variants=np.concatenate(chi)[sites.index],
         elements=sites["absorber"].to_numpy(str),
         formulas=sites["formula"].to_numpy(str),
@@ -148,6 +148,9 @@ def load(
         single=sites["single"].to_numpy(),
         digest=digest.hexdigest()[:16],
     )
+    for path in [*paths, *extra, *single] if data.metallic.any() else []:
+        table.check_debye(path)
+    return data
 
 
 def _distribution(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pymatgen.core import Composition
 
 from build_models.data.particles import BULK, counted
+from build_models.data.table import check_debye
 from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
 from build_models.spectra.copies import Copies, missing, write_inputs
@@ -126,6 +127,7 @@ def read_particles(path: str | Path) -> list[dict]:
     Neighbours are those within 1.2 nearest distances, as they are counted for metals; of bcc the nearest eight alone,
     as CrystalNN has it.
     """
+    check_debye(path)
     table = pq.read_table(path)
     atoms = table.drop_columns(["chi_static", "chi_debye"]).to_pandas()
     chi = [np.stack(table[name].to_numpy()).astype(np.float32) for name in ("chi_static", "chi_debye")]

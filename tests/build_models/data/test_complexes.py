@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pymatgen.core import Composition
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import pdist, squareform
 
 from build_models import config
 from build_models.data import complexes, labels, table
@@ -38,6 +40,24 @@ def test_atoms_of_a_ligand_are_bound_to_each_other_and_to_nothing_else(made):
     for site in made:
         apart = site.structure.distance_matrix + 9 * np.eye(len(site.structure))
         assert apart.min() > 1.1, site.row
+
+
+def test_each_ligand_is_one_piece_with_bonds_as_in_textbooks():
+    def bonds(name: str, far: float = 1.95) -> dict[str, list[float]]:
+        ligand, found = LIGANDS[name], {}
+        apart = squareform(pdist(ligand.place(2.0)))
+        assert connected_components(apart < far)[0] == 1, name
+        for i, j in np.argwhere(np.triu((apart > 0) & (apart < far))):
+            found.setdefault("".join(sorted(ligand.names[i] + ligand.names[j])), []).append(apart[i, j])
+        return found
+
+    every = {name: bonds(name) for name, ligand in LIGANDS.items() if len(ligand.names) > 1}
+    rings = sorted(every["bipyridine"]["CC"])
+    assert rings == pytest.approx([1.39] * 8 + [1.49], abs=0.005)  # the last one joins them
+    assert every["bipyridine"]["CN"] == pytest.approx([1.39] * 4)
+    assert every["diamine"] == {"CC": [pytest.approx(1.52, abs=0.01)], "CN": pytest.approx([1.48] * 2, abs=0.01)}
+    amino = {"CN": [1.47], "CC": [1.52], "CO": [1.28, 1.24]}
+    assert every["glycinate"] == {pair: pytest.approx(lengths, abs=0.015) for pair, lengths in amino.items()}
 
 
 def test_neighbours_are_the_donors_and_all_else_is_farther(made):
@@ -114,12 +134,19 @@ def test_corners_of_polyhedra_keep_apart():
         assert np.degrees(np.arccos(cosines.max())) > (80 if len(corners) < 7 else 71), name
 
 
-def test_an_axis_of_its_own_is_z(monkeypatch):
+def test_an_axis_of_its_own_is_that_of_any_arm(monkeypatch):
     for name, value in (("AXIAL", 1.0), ("STRETCH", (1.2, 1.2)), ("UNEQUAL", 0.0)):
         monkeypatch.setattr(complexes, name, value)
-    site = complexes._assembled("Fe", 0, [("water", c[None]) for c in OCTAHEDRON], KNOWN, np.random.default_rng(0))
-    away = np.sort(site.structure.distance_matrix[0])[1:]
-    assert away == pytest.approx([2.1] * 4 + [1.2 * 2.1] * 2)
+    longest = set()
+    for i in range(20):
+        arms = [("water", corner[None]) for corner in OCTAHEDRON]
+        away = complexes._assembled("Fe", 0, arms, KNOWN, np.random.default_rng(i)).structure.distance_matrix[0][1:]
+        assert np.sort(away) == pytest.approx([2.1] * 4 + [1.2 * 2.1] * 2)
+        longest.add(tuple(np.flatnonzero(away > 2.3)))
+    assert longest == {(0, 2), (1, 3), (4, 5)}
+    arms = [("water", corner[None]) for corner in POLYHEDRA["trigonal"][1]]  # of which none is along z
+    away = complexes._assembled("Fe", 0, arms, KNOWN, np.random.default_rng(0)).structure.distance_matrix[0][1:]
+    assert np.sort(away) == pytest.approx([1.9] * 2 + [1.2 * 1.9])
 
 
 def test_ligands_keep_apart():

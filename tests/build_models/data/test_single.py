@@ -85,13 +85,14 @@ def test_no_more_paths_of_a_pair_are_kept_than_needed(files, monkeypatch):
 
 @pytest.mark.feff
 def test_the_stage_makes_what_no_table_has_and_goes_on(make_config, capsys):
-    config = make_config(run={"keep_paths": True, "limit": 2})
+    feff = {"debye_temperatures": list(FeffSettings().debye_temperatures)}
+    config = make_config(run={"keep_paths": True, "limit": 2}, feff=feff)
     sources.fetch(config)
     work.label(config)
     with pytest.raises(ConfigError, match="keeps no paths: run stage simulate"):
         single.simulate(config)
     work.simulate(config)
-    config = make_config(run={"limit": 0}, order={"skip": []})
+    config = make_config(run={"limit": 0}, order={"skip": []}, feff=feff)
     sources.fetch(config)
     work.label(config)
     simulated = table.keys(config.out / "simulate")
@@ -115,7 +116,7 @@ def test_the_stage_makes_what_no_table_has_and_goes_on(make_config, capsys):
     spectra = table.build(config)
     data = dataset.load([spectra], single=[path])
     assert data.single.tolist() == data.extra.tolist() == [False] * len(simulated) + [True] * len(rows)
-    assert len(data.variants[0]) == 2
+    assert len(data.variants[0]) == 6
 
 
 def test_few_sites_of_one_kind_are_made(make_config, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from build_models.config import ConfigError
 from build_models.data import table
-from build_models.spectra import dataset
+from build_models.spectra import dataset, samples
 from larch_cnpredict import features
 from larch_cnpredict.features import K_GRID
 
@@ -62,9 +62,23 @@ ROW = {
 }  # fmt: skip
 
 
-def write(path, *rows: dict):
-    table.write(path, pa.Table.from_pylist([ROW | row for row in rows], schema=table.SCHEMA), {})
+def write(path, *rows: dict, **said: str):
+    table.write(path, pa.Table.from_pylist([ROW | row for row in rows], schema=table.SCHEMA), said)
     return path
+
+
+def test_metals_at_other_temperatures_than_they_are_taken_for_are_refused(tmp_path):
+    metal = {"material_id": "mp-1", "neighbours": "Fe:2.5 Fe:2.6"}
+    own, other = "200 300 450 650 1000", "100 300 450 650 1000"
+    for said in ({"theta_debye_K": other, "T_K": "300"}, {"theta_debye_K": own, "T_K": "77"}):
+        path = write(tmp_path / "a", metal, **said)
+        words = f"a has metals with Debye temperatures of {said['theta_debye_K']} K at {said['T_K']} K; training needs"
+        for ask in (lambda path=path: dataset.load([path]), lambda path=path: samples.read_particles(path)):
+            with pytest.raises(ConfigError, match=words):
+                ask()
+        assert len(dataset.load([write(tmp_path / "b", {"material_id": "mp-1"}, **said)]))  # no metal
+    for said in ({}, {"theta_debye_K": "", "T_K": "77"}, {"theta_debye_K": own, "T_K": "300"}):
+        assert len(dataset.load([write(tmp_path / "a", metal, **said)]))
 
 
 def test_a_table_without_debye_variants_by_hand(tmp_path):
