@@ -90,9 +90,9 @@ def first_shell(
             neighbour, share = common_neighbour(answer)
         elif neighbour not in [atomic_symbol(z) for z in range(1, 93)]:
             raise OptionError("neighbour", neighbour, "the symbol of an element, such as 'O'")
-        data, notes = group, []
-        if spectrum.chi is not None and not np.array_equal(spectrum.chi, group.chi):
-            data = Group(k=spectrum.k, chi=spectrum.chi)
+        read = group if spectrum.chi is None else spectrum
+        data, notes = Group(k=np.asarray(read.k, float), chi=np.asarray(read.chi, float)), []
+        if not np.array_equal(data.chi, group.chi):
             alike = "give autobk the same for a fit of the group's own"
             notes.append(f"fitted is chi(k) as predict_cn read it, with {spectrum.made}: {alike}")
         best = fit_nearest(data, answer, neighbour, s02, peaks)

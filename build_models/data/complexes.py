@@ -21,10 +21,7 @@ from larch_cnpredict.features import ELEMENTS
 
 EACH = 300  # of an absorber
 ALIKE = 0.35  # share of complexes whose ligands are all of one kind, where these fill the polyhedron
-AXIAL, STRETCH = (
-    0.35,
-    (0.92, 1.15),
-)  # share of complexes with an axis of its own, that of an arm, and how much longer it is
+AXIAL, STRETCH = 0.35, (0.92, 1.15)  # share of complexes in which one ligand's axis is its own, and how much longer
 CROOKED, UNEQUAL = 0.06, 0.015  # of directions, radians, and of distances, relative
 CLOSE = 1.9  # Å: no two atoms of different ligands are nearer, but for donors ...
 DONORS_CLOSE = 2.1  # ... which keep this

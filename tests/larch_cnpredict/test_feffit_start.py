@@ -252,6 +252,13 @@ def test_what_feffit_cannot_read_is_refused(measured):
         first_shell(flat)
 
 
+@pytest.mark.feff
+def test_lists_of_numbers_will_do(measured):
+    group = measured("Cu_foil")
+    group.k, group.chi = group.k.tolist(), group.chi.tolist()
+    assert first_shell(group).distance == pytest.approx(2.556, abs=0.03)
+
+
 @pytest.mark.parametrize("s02", [0, -1, float("nan"), "0.9"])
 def test_an_s02_that_no_sample_has_is_refused(measured, s02):
     before = contents(group := measured("CuO"))
