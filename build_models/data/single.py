@@ -97,25 +97,25 @@ def simulate(config: Config) -> Path:
         raise ConfigError(f"{config.out} keeps no paths: run stage simulate with [run] keep_paths, or stage defects")
     todo = missing(config)
     wanted = structures.iterate(config.out / "structures.parquet", config.limit)
-    sites = ((row, todo[name]) for row in wanted if (name := row["material_id"]) in todo)
+    sites = ((structures.named(row), todo[name]) for row in wanted if (name := row["material_id"]) in todo)
     digest = short_hash(" ".join(sorted(map(table.sha256, files))))
     work.spectra(config, "single", sites, sum(map(len, todo.values())), partial(scattering, files), digest)
-    good, failures = table.parted(table.read_shards(config.out / "single"))
-    spectra = table.labelled(table.read_shards(config.out / "label"), good)
+    good, failures = table.parted(table.finished(config, "single"))
+    spectra = table.labelled(table.finished(config, "label"), good)
     said, words = table.made_with(config) | {"program": PROGRAM}, f", with pairs from {len(files)} files of paths"
     return table.finish(config.out / "single.parquet", spectra, said, failures, words)
 
 
 def missing(config: Config) -> dict[str, list[int]]:
     """Sites to be done of each material: of those that have no spectrum, a few of one formula, absorber and number."""
-    labels, _ = table.parted(table.read_shards(config.out / "label"))
+    labels, _ = table.parted(table.finished(config, "label"))
     sites = labels.to_pandas().set_index(table.KEY)
     known = set().union(*map(table.keys_of, config.order.skip))
     if any((config.out / "simulate").glob("*.parquet")):
-        run = table.read_shards(config.out / "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
+        run = table.finished(config, "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
         known.update(table.key_list(table.parted(run)[0]))
     new = np.array([key not in known for key in sites.index], bool)
     sites = sites[new & sites["cn"].isin(CLASSES)]
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
-    done = table.keys(config.out / "single")
+    done = table.done(config, "single")
     return table.by_material(key for key in sites.index if key not in done)

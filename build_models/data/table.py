@@ -7,7 +7,7 @@ import os
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from build_models.config import BuildError, Config, ConfigError, FeffSettings
+from build_models.data import structures
 from larch_cnpredict.features import K_GRID
 
 KEY = ["material_id", "site_index"]
@@ -94,6 +95,27 @@ def read_shards(folder: Path, columns: list[str] | None = None) -> pa.Table:
     return take(rows, sorted(set(key_list(rows))))
 
 
+def finished(config: Config, stage: str, columns: list[str] | None = None) -> pa.Table:
+    """What a stage has done of the structures as they are now, by their ids; that of others stays and is not read."""
+    rows = read_shards(config.out / stage, columns)
+    if config.source.way == "xas":
+        return rows
+    crystals = structures.iterate(config.out / "structures.parquet")
+    ids = {structures.named(row)["material_id"]: row["material_id"] for row in crystals}
+    return renamed(rows, {key: ids[key[0]] for key in key_list(rows) if key[0] in ids})
+
+
+def done(config: Config, stage: str) -> set[tuple[str, int]]:
+    """The keys of that; none where there is no shard yet."""
+    return set(key_list(finished(config, stage, KEY))) if any((config.out / stage).glob("*.parquet")) else set()
+
+
+def renamed(rows: pa.Table, names: Mapping[tuple[str, int], str]) -> pa.Table:
+    """The rows of these keys, with other names."""
+    keys = [key for key in key_list(rows) if key in names]
+    return take(rows, keys).set_column(0, "material_id", pa.array([names[key] for key in keys], pa.string()))
+
+
 def take(rows: pa.Table, keys: Iterable[tuple[str, int]]) -> pa.Table:
     """The rows of these keys, in their order; of several with one key the first."""
     row_of = {key: i for i, key in reversed([*enumerate(key_list(rows))])}
@@ -156,8 +178,8 @@ def key_list(rows: pa.Table) -> list[tuple[str, int]]:
 
 def build(config: Config) -> Path:
     """Join labels and chi(k) into `spectra.parquet`; what has none of either goes to `failures.parquet`."""
-    labels = read_shards(config.out / "label")
-    good, missing = parted(read_shards(config.out / "simulate", CHI_SCHEMA.names))
+    labels = finished(config, "label")
+    good, missing = parted(finished(config, "simulate", CHI_SCHEMA.names))
     spectra = labelled(labels, good)
     failed = [rows.select(FAILURE_SCHEMA.names) for rows in (parted(labels)[1], missing)]
     if (unreadable := config.out / "unreadable.parquet").exists():

@@ -28,10 +28,10 @@ Task = tuple  # what the work is called with: a row of the table of structures, 
 
 def label(config: Config) -> None:
     """Coordination numbers of every distinct 3d site, for the structures that have none yet."""
-    done = {material_id for material_id, _ in table.keys(config.out / "label")}
+    done = {material_id for material_id, _ in table.done(config, "label")}
     path = config.out / "structures.parquet"
     rows = structures.iterate(path, config.limit)
-    tasks = ((row, config.source.elements) for row in rows if row["material_id"] not in done)
+    tasks = ((structures.named(row), config.source.elements) for row in rows if row["material_id"] not in done)
     total = max(0, min(config.limit or 10**9, pq.ParquetFile(path).metadata.num_rows) - len(done))
     in_shards(config, "label", _label_task, tasks, table.LABEL_SCHEMA, total)
 
@@ -39,14 +39,15 @@ def label(config: Config) -> None:
 def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
-    labels, _ = table.parted(table.read_shards(config.out / "label"))
+    labels, _ = table.parted(table.finished(config, "label"))
     known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
     rare = config.run.rare_first
     order = structures.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
-    done = known | table.keys(config.out / "simulate")
+    done = known | table.done(config, "simulate")
     todo = table.by_material(key for key in order if key not in done)
     rows = structures.rows_of([config.out / "structures.parquet"], todo, config.limit)
-    sites = ((rows[material_id], todo[material_id]) for material_id in (todo if rare else rows) if material_id in rows)
+    ids = (material_id for material_id in (todo if rare else rows) if material_id in rows)
+    sites = ((structures.named(rows[material_id]), todo[material_id]) for material_id in ids)
     spectra(config, "simulate", sites, sum(map(len, todo.values())))
 
 
@@ -87,8 +88,7 @@ def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, li
     print(f"about {total * seconds / 60:.0f} minutes of processor time", flush=True)
     spectra(config, stage, tasks, total)
     chi = table.read_shards(config.out / stage, table.CHI_SCHEMA.names)
-    keys = [key for key in table.key_list(chi) if key in names]
-    return table.take(chi, keys).set_column(0, "material_id", pa.array([names[key] for key in keys], pa.string()))
+    return table.renamed(chi, names)
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:

@@ -95,10 +95,10 @@ def test_the_stage_makes_what_no_table_has_and_goes_on(make_config, capsys):
     config = make_config(run={"limit": 0}, order={"skip": []}, feff=feff)
     sources.fetch(config)
     work.label(config)
-    simulated = table.keys(config.out / "simulate")
+    simulated = table.done(config, "simulate")
     path = single.simulate(config)
     rows = pq.read_table(path)
-    labelled = table.read_shards(config.out / "label").to_pandas()
+    labelled = table.finished(config, "label").to_pandas()
     wanted = labelled[(labelled["reason"] == "") & (labelled["cn"] <= 16)]
     every = set(zip(wanted["material_id"], wanted["site_index"], strict=True))
     assert set(table.key_list(rows)) == every - simulated
@@ -127,11 +127,12 @@ def test_few_sites_of_one_kind_are_made(make_config, monkeypatch):
     assert single.missing(config) == {}
     monkeypatch.setattr(single, "MOST_ALIKE", 4)
     every = single.missing(config)
-    shard = [table.failure(MAGNETITE, "", site) for site in every[MAGNETITE]]
+    names = {name: structures.made_up(name, crystal)["material_id"] for name, crystal in crystals().items()}
+    shard = [table.failure(names[MAGNETITE], "", site) for site in every[MAGNETITE]]
     table.write_shard(config.out / "single", shard, table.CHI_SCHEMA, {})
     assert single.missing(config) == {name: sites for name, sites in every.items() if name != MAGNETITE}
     for reason, left in (("timed out", every[NIO]), ("", None)):  # what FEFF failed on has no spectrum either
-        run = [table.failure(NIO, reason, site) for site in every[NIO]]
+        run = [table.failure(names[NIO], reason, site) for site in every[NIO]]
         table.write_shard(config.out / "simulate", run, table.CHI_SCHEMA, {}, name="one")
         assert single.missing(config).get(NIO) == left
 

@@ -67,7 +67,7 @@ def test_no_atom_moves_on_the_way_from_a_cif_file_to_its_label_and_to_feff(make,
     config = make_config(source={"kind": "cif", "path": str(tmp_path)})
     (row,) = iterate(fetch(config))
     work.label(config)
-    labels = table.read_shards(config.out / "label").to_pylist()
+    labels = table.finished(config, "label").to_pylist()
     sites = [i for i, site in enumerate(crystal) if site.specie.symbol == labels[0]["absorber"]]
     given = [sorted(n.nn_distance for n in crystal.get_neighbors(crystal[i], 5.0)) for i in sites]
     assert sum(label["multiplicity"] for label in labels) == len(sites)

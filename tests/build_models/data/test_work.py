@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pymatgen.core import Lattice, Structure
+from pymatgen.io.cif import CifWriter
 
 from build_models import config as configuration
 from build_models.__main__ import main
@@ -114,6 +115,30 @@ def test_sites_that_another_table_holds_are_not_done_again(settings, make_config
     assert not (config.out / "simulate").exists()
 
 
+def test_a_structure_that_was_replaced_is_done_anew_and_no_other(make_config, tmp_path):
+    def replaced(name: str) -> tuple[tuple[int, float], int, int]:
+        """Number and some chi(k) of this crystal in a file of the same name; sites in the table, and sites done."""
+        for file, crystal in (("one", name), ("other", "mp-30")):
+            CifWriter(crystals()[crystal], significant_figures=6).write_file(folder / f"{file}.cif")
+        sources.fetch(config)
+        before = set((config.out / "simulate").glob("*"))
+        for stage in (work.label, work.simulate, table.build):
+            stage(config)
+        done = sum(len(pq.read_table(path)) for path in set((config.out / "simulate").glob("*")) - before)
+        rows = spectra(config.out).to_pylist()
+        (own,) = [(row["cn"], row["chi_static"][100]) for row in rows if row["material_id"] == "one"]
+        return own, len(rows), done
+
+    folder = tmp_path / "cif"
+    folder.mkdir()
+    config = make_config(source={"kind": "cif", "path": str(folder)})
+    metal, *counts = replaced("mp-13")
+    assert (metal[0], *counts) == (8, 2, 2)
+    oxide, *counts = replaced("mp-19009")
+    assert (oxide[0], oxide[1] != metal[1], *counts) == (6, True, 2, 1)
+    assert replaced("mp-13") == (metal, 2, 0)  # what was done of the first one is still there
+
+
 def test_work_of_other_settings_is_not_mixed_in(settings, capsys):
     path, out = settings
     other = out / "other.toml"
@@ -171,7 +196,9 @@ def test_where_every_site_failed_the_table_is_empty_and_says_why(tmp_path, make_
     config = make_config(source={"kind": "parquet", "path": str(tmp_path / "alone.parquet")})
     sources.fetch(config)
     work.label(config)
-    failed = [table.failure("alone", "pot: no luck", 0)]  # beside the label that there is none
+    failed = [
+        table.failure(structures.named(alone)["material_id"], "pot: no luck", 0)
+    ]  # beside the label that there is none
     table.write_shard(config.out / "simulate", failed, table.CHI_SCHEMA, config.provenance("feff"))
     with pytest.raises(BuildError, match="no site has a label and a spectrum"):
         table.build(config)
