@@ -142,7 +142,7 @@ def _array(name: str, label: str, value: Any) -> np.ndarray:
         raise errors.BadArrayError(name, label, f"must hold real numbers, not {raw.dtype}")
     if raw.ndim != 1 or len(raw) < FEWEST:
         wanted = f"must be one row of at least {FEWEST} numbers, not {raw.shape}"
-        raise errors.BadArrayError(name, label, wanted + (": was energy in eV?" if label == "k" else ""))
+        raise errors.BadArrayError(name, label, wanted + (": check that energy is in eV" if label == "k" else ""))
     if bad := int((~np.isfinite(raw)).sum()):
         where = f"has NaN or infinity at {bad} of its {len(raw)} points"
         raise errors.BadArrayError(name, label, f"{where}: mend mu(E), then run autobk and xftf again")
