@@ -55,7 +55,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("end", ["was energy in eV?", "Larch says so.", "and so on ..."])
+@pytest.mark.parametrize("end", ["is it in eV?", "Larch says so.", "and so on ..."])
 def test_one_mark_ends_each_sentence(end):
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and "sentence" in vars(kind)]
     assert len(kinds) > 10
