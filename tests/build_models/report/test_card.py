@@ -85,7 +85,7 @@ def metrics():
     }  # fmt: skip
 
 
-def table(name: str, **numbers: int) -> dict:
+def table(name: str, **numbers: int | str) -> dict:
     return {"file": f"{name}.parquet", "sha256": 64 * name, "versions": {"xraylarch": "2026.3.1"}} | numbers
 
 
@@ -143,14 +143,14 @@ def test_sites_that_no_figure_counts_are_said_where_there_are_some(metrics, mani
     assert "Of 69 labelled sites more there is single scattering alone" in text
     assert "| rare.parquet | 0123456789abcdef | 18 |" in text
     assert "| single.parquet | 0123456789abcdef | 70 | pairs |" in text
-    manifest["samples_learnt"] = [manifest["tables"][0] | {"file": "single.parquet", "rows": 30, "program": "pairs"}]
-    manifest["particles"] = [manifest["tables"][0] | {"file": "particles.parquet", "rows": 44, "materials": 5}]
+    manifest["samples_learnt"] = [table("single", rows=30, program="pairs")]
+    manifest["particles"], manifest["defects"] = [table("particles", rows=44, materials=5)], manifest["samples_learnt"]
     text = card.render("card.md.jinja", manifest, metrics)
     assert "`phase` learns from 17 sites more" in text
     assert "`phase` sees as many of them as of all others" in text
     own = text.split("The networks of samples learn in this way from the first 1 of these tables, and from")[1]
-    assert "| single.parquet | 0123456789abcdef | 30 | pairs |" in own
-    assert "| particles.parquet | 0123456789abcdef | 44 |" in own
+    assert own.count("| single.parquet | singlesinglesing | 30 | pairs |") == 1
+    assert "| particles.parquet | particlesparticl | 44 |" in own
 
 
 def test_formulas_unseen_are_said_to_be_another_model_where_they_are(metrics, manifest):
