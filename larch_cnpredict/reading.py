@@ -108,7 +108,10 @@ def _alike(again: "Spectrum | None", own: "Spectrum") -> bool:
 
 
 def compare(asked: Sequence["Spectrum"], answers: list["Prediction"]) -> list["Prediction"]:
-    """Of the answers for the spectra and all their others after them: those for the spectra, which say what differs."""
+    """Of the answers for the spectra and all their others after them: those for the spectra, which say what differs.
+
+    Where a spectrum was read again and that makes another number, its 90 % sets are those of both readings.
+    """
     others = iter(answers[len(asked) :])
     out = []
     for spectrum, answer in zip(asked, answers, strict=False):
@@ -117,6 +120,9 @@ def compare(asked: Sequence["Spectrum"], answers: list["Prediction"]) -> list["P
             at = len(answer.notes) - len(spectrum.notes)  # after the doubts
             said = f"the answer depends on it: {answer.headline} with {spectrum.made}, {', '.join(differing)}"
             answer = replace(answer, notes=[*answer.notes[:at], said, *answer.notes[at:]])
+            if len(read) == 1:  # the group's own reading: what both leave possible
+                sets = {name: getattr(answer, name) + getattr(read[0][1], name) for name in ("cn_set", "cn_set_each")}
+                answer = replace(answer, **{name: sorted(set(both)) for name, both in sets.items()})
         out.append(answer)
     return out
 
