@@ -68,7 +68,7 @@ def main() -> None:
     kmax, kend = augment.limits(len(data), rng, how.kmax)
     chi = augment.in_the_sample(data, np.arange(len(data)), rng, how)
     chi = augment.at_the_beamline(chi, data.elements, kend, rng, how, augment.draw_s02(data.elements, rng, how))
-    groups = [mu_of(str(e), *one, rng) for e, *one in zip(data.elements, chi, kend, strict=True)]
+    groups = [mu_of(str(e), one, end, rng) for e, one, end in zip(data.elements, chi, kend, strict=True)]
     warnings.simplefilter("ignore")
     for rbkg in RBKG:
         read = []

@@ -22,6 +22,7 @@ EXTRA_STAGES = {  # not part of `all`
     "defects": "data.defects:simulate",
     "complexes": "data.complexes:simulate",
     "single": "data.single:simulate",
+    "confirm": "report.confirm:run",
 }
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
     "fetch": "data.materials_project:fetch",

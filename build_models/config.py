@@ -65,6 +65,7 @@ class Run:
     shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")
     shard_seconds: PositiveFloat = says(60.0, "... or after so long: what a crash loses")
     keep_paths: bool = says(False, "stage simulate keeps the scattering paths too: 20 kB a site and more")
+    other_alloys: bool = says(False, "stage particles makes those of alloys that no model learns, for stage confirm")
     scheduler: str = says("", "address of a Dask scheduler; none: this machine, with joblib")
 
 
@@ -87,6 +88,7 @@ class Order:
     small_first: NonNegativeInt = says(40, "cells of at most so many sites come first")
     low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
     low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
+    each: NonNegativeInt = says(0, "sites of one absorber that are taken of a cell; 0: all")
     skip: Names = says((), "parquet tables whose (material_id, site_index) are not done again")
 
 
@@ -122,7 +124,7 @@ class Train:
     single: Names = says((), "tables of single scattering (parquet), see stage single, to learn from too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stages defects and complexes")
-    keep: str = says("", "folder of finished models: what they have stays, and networks of samples alone are trained")
+    keep: str = says("", "folder of finished models: stage confirm asks them; export keeps all but networks of samples")
     unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see, "
                                       "beside those of `measured`")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")

@@ -133,11 +133,6 @@ class Run:
         paths = self.config.train.defects
         return dataset.load(paths) if paths else None
 
-    @property
-    def held_defects(self) -> np.ndarray:
-        """Their fold numbers: with the structure types of their crystals."""
-        return self.learnt.fold[self.learnt.defect, 0]
-
     @cached_property
     def anchors(self) -> samples.Anchors:
         """Those that figures are about."""
@@ -164,22 +159,18 @@ class Run:
     @property
     def beam(self) -> Augmentation:
         """What happens to samples, where `recipe.augmentation` happens to single sites."""
-        return replace(self.recipe.augmentation, ideal=0, mixture=0, metals_by_debye=True, s02_by_absorber=True)
+        return samples.in_the_beam(self.recipe.augmentation)
 
     def spectra(self, name: str) -> Copies:
         """Augmented spectra: 'shipped', 'paper' and 'near ideal' to train on, the others to test with.
 
-        These are 'realistic' and 'ideal', and the realistic ones of 'defects'.
+        These are 'realistic' and 'ideal'.
         """
         test = replace(self.recipe.augmentation, ideal=0.0, mixture=0.0)
         learnt = {"shipped": self.recipe, "paper": PAPER, "near ideal": IDEAL_PHASE}
-        asked = {"realistic": test, "ideal": IDEAL, "defects": test}
+        asked = {"realistic": test, "ideal": IDEAL}
         recipe = learnt.get(name) or Recipe(asked[name], sharpness=1.0, spectra=1)
-        if name == "defects":
-            assert self.defects is not None
-            data, apart = self.defects, self.held_defects
-        else:
-            data = self.data if name == "shipped" else self.data.take(np.flatnonzero(~self.data.single))
-            apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
+        data = self.data if name == "shipped" else self.data.take(np.flatnonzero(~self.data.single))
+        apart = np.column_stack([*self.schemes.values(), self.unseen])[: len(data)]
         path, seed = self.folder / f"spectra-{name.replace(' ', '-')}", self.seed + (name not in learnt)
         return copies.make(path, data, recipe.augmentation, recipe.sharpness, recipe.spectra, seed, apart)

@@ -121,8 +121,9 @@ def compare(asked: Sequence["Spectrum"], answers: list["Prediction"]) -> list["P
             said = f"the answer depends on it: {answer.headline} with {spectrum.made}, {', '.join(differing)}"
             answer = replace(answer, notes=[*answer.notes[:at], said, *answer.notes[at:]])
             if len(read) == 1:  # the group's own reading: what both leave possible
-                sets = {name: getattr(answer, name) + getattr(read[0][1], name) for name in ("cn_set", "cn_set_each")}
-                answer = replace(answer, **{name: sorted(set(both)) for name, both in sets.items()})
+                own = read[0][1]
+                sets, each = ({*answer.cn_set, *own.cn_set}, {*answer.cn_set_each, *own.cn_set_each})
+                answer = replace(answer, cn_set=sorted(sets), cn_set_each=sorted(each))
         out.append(answer)
     return out
 

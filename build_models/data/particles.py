@@ -33,6 +33,11 @@ ALLOYS = [  # in random occupation; the least and largest share of the second me
     (["Cu", "Zn"], "fcc", 0.1, 0.35), (["Cu", "Au"], "fcc", 0.2, 0.8), (["Ni", "Pt"], "fcc", 0.2, 0.8),
     (["Co", "Pt"], "fcc", 0.2, 0.8),
 ]  # fmt: skip
+OTHER_ALLOYS = [  # of which no model learns
+    (["Cu", "Pd"], "fcc", 0.2, 0.8), (["Ni", "Pd"], "fcc", 0.2, 0.8), (["Co", "Ni"], "fcc", 0.2, 0.8),
+    (["Fe", "Pt"], "fcc", 0.2, 0.8), (["Mn", "Cu"], "fcc", 0.2, 0.8), (["Fe", "Cr"], "bcc", 0.2, 0.8),
+    (["Ti", "V"], "bcc", 0.2, 0.8), (["Co", "Pd"], "fcc", 0.2, 0.8), (["Zn", "Au"], "fcc", 0.6, 0.8),
+]  # fmt: skip
 SHAPES: dict[str, dict[str, dict]] = {  # facets and how far they are from the centre; none: a sphere
     "fcc": {
         "cuboctahedron": {(1, 0, 0): 1.0, (1, 1, 1): 2 / 3**0.5}, "octahedron": {(1, 1, 1): 1.0},
@@ -227,10 +232,13 @@ def cut(points: np.ndarray, size: np.ndarray, fewest: int, most: int, rng: np.ra
     return points[size <= rng.choice(fitting)] if len(fitting) else None
 
 
-def plan(seed: int) -> Iterator[Particle]:
-    """Particles in an order that may stop anywhere: every metal and alloy small, middling, large, and again."""
+def plan(seed: int, others: bool = False) -> Iterator[Particle]:
+    """Particles in an order that may stop anywhere: every metal and alloy small, middling, large, and again.
+
+    `others`: of alloys alone that no model learns.
+    """
     rng = np.random.default_rng(seed)
-    kinds = [*METALS, *ALLOYS]
+    kinds = OTHER_ALLOYS if others else [*METALS, *ALLOYS]
     for fewest, most in SIZES * ROUNDS:
         for number in rng.permutation(len(kinds)):
             metals, lattice, first, second = kinds[number]
@@ -264,9 +272,10 @@ def bulk() -> Iterator[Particle]:
 def _plan(config: Config) -> list[tuple[Particle, list[dict]]]:
     """Every particle with the rows of its sites."""
     rng = np.random.default_rng([config.seed, 1])
+    others = config.run.other_alloys
     # copper and nickel are listed twice; who asks for a few particles wants no bulk
-    particles = {} if config.limit else {particle.name: particle for particle in bulk()}
-    particles |= {particle.name: particle for particle in itertools.islice(plan(config.seed), config.limit)}
+    particles = {} if config.limit and not others else {particle.name: particle for particle in bulk()}
+    particles |= {particle.name: particle for particle in itertools.islice(plan(config.seed, others), config.limit)}
     return [(particle, particle.rows(rng)) for particle in particles.values()]
 
 

@@ -108,6 +108,12 @@ def work_order(rows: dict[str, dict], order: Order, seed: int, absorbers: Iterab
     return sites.sort_values(["large", "place", "high"])["id"].tolist()
 
 
+def few_of_each(labels: pa.Table, count: int, seed: int) -> pa.Table:
+    """So many sites of each cell and absorber, by chance."""
+    sites = labels.select(["material_id", "absorber"]).to_pandas().sample(frac=1, random_state=seed)
+    return labels.take(sorted(sites.groupby(["material_id", "absorber"]).head(count).index))
+
+
 def rarest_first(labels: pa.Table, known: set[tuple[str, int]], seed: int) -> list[tuple[str, int]]:
     """Labelled sites (material_id, site_index) that are not known yet, those first that add most to those that are.
 

@@ -19,9 +19,7 @@ SIZES = {"complex": (3, 256), "magnitude": (1, 256)}
 # One network, one fold of five, 16 epochs, all samples: off by 0.73 (particles 1.31) with FEFF's sites alone, by 0.67
 # (1.01) with as many of single scattering beside them and each particle twice as often.
 EPOCHS, COPIES = 24, 20
-# Share of single sites that are said to be several. Of held-out samples, 12 % of mixtures and 60 % of particles are
-# found with 0.05, 29 and 77 % with 0.10, 49 and 86 % at 17 % with the odds of training.
-FALSE_ALARMS = 0.10
+FALSE_ALARMS = 0.05  # share of single sites that are said to be several
 LEVELS = np.arange(0.5, 0.996, 0.005)
 
 
@@ -43,18 +41,6 @@ class Told:
         return self.copies.labels(copy, rows)
 
 
-@dataclass(frozen=True)
-class Untold:
-    """Copies of which nothing is told: sites as the networks of samples read them, or samples as families of sites."""
-
-    copies: Copies
-    columns: bool  # as the networks of samples read them
-
-    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
-        x = self.copies.inputs(reads, copy, rows)
-        return read(x, np.zeros((len(x), TOLD), np.float32)) if self.columns else x[:, :-TOLD]
-
-
 def fit_networks(reads: str, spectra: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Network:
     """The networks, fitted to some anchors of the copies of `spectra.samples.make`."""
     members, hidden = SIZES[reads]
@@ -71,8 +57,7 @@ def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarr
     alike: most samples are single sites, whose mean is easy, and intervals that hold nine of ten of all held 94 % of
     them and 82 % of the mixtures.
     """
-    every = np.ones(len(says))
-    odds = {e: _odds(mixture(says, every)[(kind == ONE) & (elements == e)]) for e in ELEMENTS}
+    odds = odds_of(says[kind == ONE], elements[kind == ONE])
     said = kinds(says, np.array([odds[e] for e in elements]))
     held = holds(says, mean)
     counts = 1 / np.bincount(kind, minlength=len(KINDS)).clip(1)[kind]
@@ -89,6 +74,12 @@ def fit(says: np.ndarray, mean: np.ndarray, kind: np.ndarray, elements: np.ndarr
         narrow = {e: own & (elements == e) for e in ELEMENTS}
         out[name] = {e: level(rows if rows.sum() >= FEWEST else own) for e, rows in narrow.items()}
     return {"odds": odds, "levels": out}
+
+
+def odds_of(says: np.ndarray, elements: np.ndarray) -> dict[str, float]:
+    """The odds that leave few of these single sites that are said to be several, by absorber."""
+    several = mixture(says, np.ones(len(says)))
+    return {e: _odds(several[elements == e]) for e in ELEMENTS}
 
 
 def _odds(several: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: cross-validation and calibration, and with them every figure on simulated spectra.
+"""Stage `evaluate`: cross-validation and calibration, and with them the figures on simulated spectra.
 
 Each fold of each family is one file, so that a run that was cut off goes on where it stopped.
 """
@@ -12,18 +12,14 @@ from typing import Any
 import numpy as np
 
 from build_models.config import Config, ConfigError
-from build_models.data import defects
 from build_models.learn import calibrate, composition, families, train
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
-from build_models.learn.samples import Untold
+from build_models.learn.samples import FALSE_ALARMS
 from build_models.learn.train import Fits
 from build_models.report import figures, samples, scores
 from build_models.run import Run
 from build_models.spectra.copies import Asked
 from build_models.spectra.dataset import CLASSES, Dataset
-from larch_cnpredict.domain import SURE
-from larch_cnpredict.samples import GRID, ONE, near
-from larch_cnpredict.uncertainty import temper, with_sample
 
 TESTS = ("realistic", "ideal")
 HEADLINE = "prototype"  # the split that calibrates what ships, and that cards begin with
@@ -53,34 +49,38 @@ COMPARED: dict[str, dict[str, Trained]] = {
 def run(config: Config) -> None:
     """Cross-validate, calibrate, and write metrics.json and the pictures."""
     this = Run.load(config)
-    of_kept = kept(Path(config.train.keep)) if config.train.keep else {}
+    of_kept = kept(config.train.keep) if config.train.keep else {}
     train.fit_missing(this)
     metrics = of_kept or of_sites(this)
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     metrics["sample_folds"] = config.train.sample_folds or config.train.folds
+    metrics["false_alarms"] = FALSE_ALARMS
     metrics["levels_from"] = "nothing told"  # for the card: metrics of earlier models say neither this ...
-    if not of_kept:
-        metrics["as_said"], metrics["misled"] = as_said(this), misled(this)
-        if this.defects is not None:
-            metrics["defects"] = of_defects(this)
     if this.unseen.any():
         metrics["unseen"] = unseen(this)
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     print(f"{this.folder / 'metrics.json'}: all figures, for the card that stage export writes")
 
 
-def kept(folder: Path) -> dict[str, Any]:
-    """The figures and the calibration of finished models.
-
-    Some have their networks of samples in them (`as_said`, `misled`, `defects`): `said_by` is whose these are.
-    Those of measured compounds and of what was not seen are made anew with the new networks, or there are none.
-    """
+def finished(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Manifest and metrics of finished models, those that `[train] keep` names."""
     try:
-        metrics, manifest = (json.loads((folder / name).read_text()) for name in ("metrics.json", "manifest.json"))
+        manifest, metrics = (
+            json.loads((Path(folder) / name).read_text()) for name in ("manifest.json", "metrics.json")
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(f"[train] keep = '{folder}': it holds no finished models ({error})") from None
-    said = {name: value for name, value in metrics.items() if name not in ("measured", "unseen")}
-    return {"said_by": manifest["version"]} | said | {"calibration": manifest["calibration"]}
+    return manifest, metrics
+
+
+def kept(folder: str) -> dict[str, Any]:
+    """The figures and the calibration of finished models, but for what networks of samples have a part in.
+
+    Measured compounds, and what was not seen, are asked about anew with the new ones, or there are no such figures.
+    """
+    manifest, metrics = finished(folder)
+    said = {name: value for name, value in metrics.items() if name not in ("measured", "unseen", "confirmed")}
+    return said | {"calibration": manifest["calibration"]}
 
 
 def of_sites(this: Run) -> dict[str, Any]:
@@ -110,31 +110,22 @@ def of_sites(this: Run) -> dict[str, Any]:
 
 
 def cross_validate(this: Run, scheme: str) -> Predicted:
-    """Predictions for each scored site by models that did not see its fold, not yet calibrated.
-
-    In the headline's split the default family is asked about samples and defects too.
-    """
+    """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
     compared, held = COMPARED[scheme], this.held(scheme)
-    usual: dict[str, tuple[Asked, np.ndarray]] = {name: (this.spectra(name), held) for name in TESTS}
-    asked = {(name, family): usual for name, trained in compared.items() for family in trained.families}
-    own = ("shipped", train.DEFAULT["complex"])
-    if scheme == HEADLINE and own in asked:
-        asked[own] = usual | {"samples": (Untold(this.samples("test"), False), this.anchors.fold)}
-        if this.defects is not None:
-            asked[own] |= {"defects": (this.spectra("defects"), this.held_defects)}
+    tests: dict[str, tuple[Asked, np.ndarray]] = {name: (this.spectra(name), held) for name in TESTS}
     fits = {}
-    for (name, family), tests in asked.items():
-        trained = compared[name]
+    for name, trained in compared.items():
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
-        learns = this.learns(family if name == "shipped" else None)
-        fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
+        for family in trained.families:
+            learns = this.learns(family if name == "shipped" else None)
+            fits[f"{name}-{family}"] = Fits(trained.method, family, spectra, recipe, learns, tests)
     said = train.held_out(this, this.folder / scheme, scheme, fits, this.schemes[scheme])
-    predicted: Predicted = {name: {} for name in compared}
-    for (name, family), tests in asked.items():
-        for test, (_, fold) in tests.items():
-            rows = this.anchors.tested if test == "samples" else fold >= 0
-            predicted[name].setdefault(test, {})[family] = said[f"{name}-{family}"][test][rows]
-    return predicted
+    return {
+        name: {
+            test: {family: said[f"{name}-{family}"][test][held >= 0] for family in trained.families} for test in TESTS
+        }
+        for name, trained in compared.items()
+    }
 
 
 def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
@@ -172,72 +163,6 @@ def summarise(data: Dataset, fold: np.ndarray, predicted: Predicted, told: Mappi
         convolutional = [family for family in shipped if family in train.DEFAULT.values()]
         out[f"with {kind}"] = {"realistic": {family: scored(shipped[family], known) for family in convolutional}}
     return out
-
-
-def as_said(this: Run) -> dict[str, Any]:
-    """How sure answers are and how right, by what is read: of the families, and after the networks of samples.
-
-    All are of the same realistic spectra of single sites, by models that did not see the structure type.
-    """
-    data, fold, out = this.scored, this.schemes[HEADLINE][~this.data.extra], {}
-    predicted = cross_validate(this, HEADLINE)["shipped"]["realistic"]
-    for reads, family in train.DEFAULT.items():
-        p, _, _ = calibrate.out_of_fold(predicted[family], data.cn, data.elements, fold)
-        says = samples.cross_validate(this, reads)["sites"][~this.data.extra]
-        out[reads] = {family: scores.sure(p, data.cn), "said": scores.sure(_lowered(p, says), data.cn)}
-    return out
-
-
-def misled(this: Run) -> dict[str, Any]:
-    """Of simulated mixtures and particles, how many get one number with p of 0.8 or more that is off from their mean.
-
-    Off by more than 0.5, and not said to be several; with p of the default family, and with p as it is said. They are
-    held out as in `samples.cross_validate`.
-    """
-    anchors, family = this.anchors, train.DEFAULT["complex"]
-    mean, kind = this.samples("test").truth(0)[anchors.tested].T
-    says = samples.cross_validate(this, "complex")["samples"][anchors.tested]
-    p, said = _answers(this, "samples", says)
-    fold = anchors.fold[anchors.tested, 0]
-    blank = np.asarray(~samples.told(this, np.flatnonzero(anchors.tested)).any(1))
-    found, _ = samples.out_of_fold(says, mean, kind.astype(int), anchors.data.elements[anchors.tested], fold, blank)
-    several = kind != ONE
-    wrong = (found == ONE) & (np.abs(CLASSES[p.argmax(1)] - mean) > 0.5)
-    sure = {family: p.max(1) >= SURE, "said": said.max(1) >= SURE}
-    return {"samples": int(several.sum())} | {name: float((wrong & one)[several].mean()) for name, one in sure.items()}
-
-
-def _answers(this: Run, test: str, says: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the default family, at the temperature of perfect crystals: p, and p as it is said; (n, 16)."""
-    predicted, family = cross_validate(this, HEADLINE)["shipped"], train.DEFAULT["complex"]
-    p = temper(predicted[test][family], calibrate.fit_power(predicted["realistic"][family], this.scored.cn))
-    return p, _lowered(p, says)
-
-
-def _lowered(p: np.ndarray, says: np.ndarray) -> np.ndarray:
-    """p, (n, 16), as it is said where the networks of samples say this, (n, 64)."""
-    agrees = near(says[:, : len(GRID)], CLASSES[p.argmax(1)])
-    return np.array([with_sample(row, one) for row, one in zip(p, agrees, strict=True)])
-
-
-def of_defects(this: Run) -> dict[str, dict[str, Any]]:
-    """The default family, and what is said then, of sites of no perfect crystal, by what they are.
-
-    Of its structure type, the crystal that it comes from or ligands, no model that is asked saw another one; its
-    temperature is that of perfect crystals.
-    """
-    assert this.defects is not None
-    data, family, perfect = this.defects, train.DEFAULT["complex"], this.scored
-    p, said = _answers(this, "defects", samples.cross_validate(this, "complex")["defects"])
-    commonest = {e: np.bincount(perfect.cn[perfect.elements == e]).argmax() for e in set(perfect.elements)}
-    always = np.array([commonest.get(e, 0) for e in data.elements]) == data.cn  # nobody guesses an absorber never met
-    kinds = np.array([defects.kind(site) for site in data.sites])
-    return {
-        kind: {"majority": float(always[rows].mean()), family: scores.sure(p[rows], data.cn[rows])}
-        | {"said": scores.sure(said[rows], data.cn[rows])}
-        for kind in dict.fromkeys(kinds.tolist())
-        if (rows := np.flatnonzero(kinds == kind)).size
-    }
 
 
 def unseen(this: Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Samples: how right the networks are about mixtures and particles that they did not see, and their calibration."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ from build_models.learn import samples, train
 from build_models.learn.train import Fits
 from build_models.report import scores
 from build_models.run import Run
-from build_models.spectra.copies import Asked
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import PARTICLE, TOLD, describe
 
@@ -26,7 +26,7 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     blank = ~s02 & ~named
     metrics, calibration = {}, {}
     for reads in samples.SIZES:
-        says = cross_validate(this, reads)["samples"][tested]
+        says = cross_validate(this, reads)[tested]
         said, intervals = out_of_fold(says, mean, kind, data.elements, fold, blank)
         blind = scores.of_the_absorber(mean, data.elements, fold, np.mean)
         groups = {"all": np.ones(len(mean), bool), "nothing told": blank}
@@ -53,22 +53,17 @@ def told(this: Run, tested: np.ndarray) -> np.ndarray:
     return np.column_stack([known[:, 0] > 0, known[:, 2:].any(1)])
 
 
-def cross_validate(this: Run, reads: str) -> dict[str, np.ndarray]:
-    """What networks that did not see its fold say of each sample, and (but for `keep`) each site and defect, untold.
+def cross_validate(this: Run, reads: str) -> np.ndarray:
+    """What networks that did not see its fold say of each sample.
 
     Of a particle they have seen no other one of the same metals, no bulk of these and nothing of its shape; crystals of
     these metals they may have seen, and alloys of them with others.
     """
     fold = this.learnt.fold
-    tests: dict[str, tuple[Asked, np.ndarray]]
     tests = {"samples": (samples.Told(this.samples("test")), np.where(this.tested[:, None], this.anchors.fold, -1))}
-    if not this.config.train.keep:
-        tests["sites"] = (samples.Untold(this.spectra("realistic"), True), this.held("prototype"))
-    if not this.config.train.keep and this.defects is not None:
-        tests["defects"] = (samples.Untold(this.spectra("defects"), True), this.held_defects)
     every = np.ones(len(fold), bool)
     fits = {reads: Fits(samples.fit_networks, reads, this.samples("folds"), this.recipe, every, tests)}
-    return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]
+    return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]["samples"]
 
 
 def out_of_fold(
@@ -83,7 +78,12 @@ def out_of_fold(
     for i in np.unique(fold):
         rest, test = np.flatnonzero((fold != i) & blank), np.flatnonzero(fold == i)
         fitted = samples.fit(says[rest], mean[rest], kind[rest], elements[rest])
-        answers = describe(says[test], elements[test].tolist(), fitted)
-        said[test] = [KINDS.index(answer.kind) for answer in answers]
-        intervals[test] = [answer.cn_mean_interval for answer in answers]
+        said[test], intervals[test] = described(says[test], elements[test], fitted)
     return said, intervals
+
+
+def described(says: np.ndarray, elements: np.ndarray, calibration: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Kinds that are said, (n,), and intervals, (n, 2)."""
+    answers = describe(says, elements.tolist(), calibration)
+    kinds = np.array([KINDS.index(answer.kind) for answer in answers], int)
+    return kinds, np.array([answer.cn_mean_interval for answer in answers])

@@ -6,7 +6,7 @@ components come from the anchor's own side.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
@@ -43,6 +43,11 @@ S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
 BULK_EACH = 120  # anchors of each bulk metal: a foil is about as likely as a particle
 PARTICLES_EACH = 16  # anchors of each particle: a table has many more sites than particles
 _OF_CRYSTAL = re.compile(" (?:dopant|site) ")  # what follows says which site of a crystal it is
+
+
+def in_the_beam(how: Augmentation) -> Augmentation:
+    """What happens to samples, where this happens to single sites that families learn."""
+    return replace(how, ideal=0, mixture=0, metals_by_debye=True, s02_by_absorber=True)
 
 
 @dataclass(frozen=True)

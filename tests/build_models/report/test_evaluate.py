@@ -16,7 +16,6 @@ from build_models.report.evaluate import Trained
 from build_models.run import Run
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict.models import default_folder
-from larch_cnpredict.samples import GRID, HEADS, ONE
 from tests.build_models import synthetic
 
 BY_HEART = {"shipped": Trained(("forest",), "paper", replace(PAPER, trees=30))}  # trees to the last leaf
@@ -161,47 +160,6 @@ def told(run, six, scheme, fold=None, **changed):
     return CLASSES[evaluate.by_composition(this, scheme)["formula"].argmax(1)] == 6
 
 
-def test_what_is_said_is_less_sure_where_the_sample_does_not_agree(run, monkeypatch):
-    """All numbers right with p = 0.9; the networks of samples agree for iron, and say 16 of all others."""
-    data, iron = run.data, run.data.elements == "Fe"
-    p = np.full((160, 16), 0.1 / 15)
-    p[np.arange(160), data.cn - 1] = 0.9
-    says = np.zeros((160, sum(HEADS)))
-    says[np.arange(160), np.where(iron, (data.cn - 1) * 4, len(GRID) - 1)] = 1
-    says[:, len(GRID)] = 1
-    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": {"realistic": {"phase": p, "shells": p}}})
-    monkeypatch.setattr(evaluate.calibrate, "out_of_fold", lambda p, *_: (p, None, None))
-    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"sites": says})
-    found = evaluate.as_said(run)["complex"]
-    assert found["phase"]["sure"] == found["phase"]["right"] == 1
-    assert found["said"]["sure"] == pytest.approx(iron.mean())
-    assert found["said"]["mean"] == pytest.approx(0.9)
-
-
-def test_misled_is_who_gets_one_wrong_number_that_nothing_speaks_against(run, monkeypatch):
-    """`phase` is sure and wrong about every other sample; the networks of samples agree with every third answer."""
-    mean, kind = run.samples("test").truth(0).T
-    n, several = len(mean), kind != ONE
-    wrong, agree = np.arange(n) % 2 == 0, np.arange(n) % 3 == 0
-    cn = np.clip(np.round(mean).astype(int) + 3 * wrong, 1, 16)
-    right = np.abs(cn - mean) <= 0.5
-    p = np.full((n, 16), 0.1 / 15)
-    p[np.arange(n), cn - 1] = 0.9
-    says = np.zeros((n, sum(HEADS)))
-    says[np.arange(n), np.where(agree, (cn - 1) * 4, 0)] = 1
-    says[:, len(GRID) + ONE] = 1
-    answers = {"samples": {"phase": p}, "realistic": {"phase": p}}
-    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
-    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
-    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"samples": says})
-    found = evaluate.misled(run)
-    assert (found["samples"], several.sum() > 10, right[several].any()) == (several.sum(), True, True)
-    assert found["phase"] == pytest.approx((~right)[several].mean())
-    assert found["said"] == pytest.approx((~right & agree)[several].mean())
-    monkeypatch.setattr(evaluate.samples, "out_of_fold", lambda *_: (np.full(n, ONE + 1), None))
-    assert evaluate.misled(run)["phase"] == 0  # all are said to be several
-
-
 def with_defects(run: Run) -> Run:
     """The same with defects: eight vacancies in four of its structure types, and four complexes, of iron."""
     this = Run(run.config, run.data)
@@ -212,49 +170,6 @@ def with_defects(run: Run) -> Run:
         run.data.take(rows), sites=np.array(names), prototypes=np.array(types), weight=np.ones(12)
     )
     return this
-
-
-def test_defects_are_asked_about_where_their_structure_type_is_held_out(run, monkeypatch):
-    monkeypatch.setattr(train, "DEFAULT", {"complex": "forest"})
-    this, asked = with_defects(run), []
-
-    def predict_fold(_, fitted, tests):
-        asked.append((fitted[2], tests["defects"][1]))
-        return {name: np.full((len(rows), 16), rows.mean()) for name, (_, rows) in tests.items()}
-
-    monkeypatch.setattr(train, "predict_fold", predict_fold)
-    predicted = evaluate.cross_validate(this, "prototype")["shipped"]
-    assert predicted["defects"]["forest"].shape == (12, 16)
-    assert sorted(np.concatenate([rows for _, rows in asked])) == list(range(12))
-    for seen, rows in asked:
-        assert not set(run.data.prototypes[seen]) & set(this.defects.prototypes[rows])
-    assert (
-        "defects"
-        not in evaluate.summarise(this.scored, this.schemes["prototype"], {"shipped": predicted}, {})["shipped"]
-    )
-
-
-def test_defects_are_scored_by_what_they_are(run, monkeypatch):
-    """All vacancies right, sure and said so; complexes sure and wrong, and the networks of samples say otherwise."""
-    this = with_defects(run)
-    cn = this.defects.cn
-    number, says = np.where(np.arange(12) < 8, cn, 3), np.zeros((12, sum(HEADS)))
-    says[np.arange(12), (cn - 1) * 4] = 1
-    p = np.full((12, 16), 0.01)
-    p[np.arange(12), number - 1] = 0.85
-    answers = {"defects": {"phase": p}, "realistic": {"phase": p}}
-    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
-    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
-    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"defects": says})
-    found = evaluate.of_defects(this)
-    assert list(found) == ["beside a vacancy", "complexes"]
-    vacancies, complexes = found.values()
-    assert (vacancies["phase"]["sites"], vacancies["phase"]["accuracy"], vacancies["said"]["sure"]) == (8, 1, 1)
-    assert (complexes["phase"]["sure"], complexes["phase"]["right"], complexes["said"]["sure"]) == (1, 0, 0)
-    commonest = np.bincount(run.data.cn[run.data.elements == "Fe"]).argmax()
-    assert complexes["majority"] == (cn[8:] == commonest).mean()
-    this.__dict__["defects"] = replace(this.defects, elements=np.full(12, "Zn"))  # of which there is no perfect crystal
-    assert evaluate.of_defects(this)["complexes"]["majority"] == 0
 
 
 def test_what_training_did_not_see_is_scored_alone(run, monkeypatch):
@@ -298,15 +213,10 @@ def test_what_was_exchanged_in_an_unseen_crystal_is_unseen(run):
     assert not any("complex" in site for site in hidden)
 
 
-def test_of_kept_models_it_is_said_whose_networks_of_samples_spoke(tmp_path):
-    finished = default_folder()
-    kept = evaluate.kept(finished)
-    assert {"schemes", "data", "calibration", "as_said", "misled", "defects"} <= set(kept)
-    assert not {"measured", "unseen"} & set(kept)  # these are made anew, or there are none
-    (tmp_path / "manifest.json").write_text((finished / "manifest.json").read_text())
-    for before, said_by in (({}, finished.name), ({"said_by": "the first"}, "the first")):
-        (tmp_path / "metrics.json").write_text(json.dumps(before))
-        assert evaluate.kept(tmp_path)["said_by"] == said_by
+def test_of_kept_models_stays_what_networks_of_samples_have_no_part_in():
+    kept = evaluate.kept(str(default_folder()))
+    assert {"schemes", "data", "calibration"} <= set(kept)
+    assert not {"measured", "unseen", "confirmed"} & set(kept)
 
 
 def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatch):
@@ -339,25 +249,6 @@ def test_each_test_is_asked_with_its_own_spectra(run, monkeypatch):
     for name in evaluate.TESTS:
         expected = run.spectra(name).inputs("magnitude", 0, np.arange(160))
         np.testing.assert_array_equal(said[name]["forest"], expected)
-
-
-def test_where_the_sample_agrees_p_stays():
-    p, density = np.eye(16)[[5]] * 0.9 + 0.1 / 16, np.zeros((1, len(GRID)))
-    density[0, GRID == 6.25] = 1
-    assert evaluate._lowered(p, density) == pytest.approx(p, abs=2e-3)
-    density[0, :] = GRID == 6.75
-    assert evaluate._lowered(p, density).max() < 0.1
-
-
-def test_misled_by_one_is_misled(run, monkeypatch):
-    mean, _ = run.samples("test").truth(0).T
-    p, says = np.eye(16)[np.round(mean).astype(int)], np.zeros((len(mean), sum(HEADS)))  # one more than the mean
-    says[:, [0, len(GRID) + ONE]] = 1
-    answers = {"samples": {"phase": p}, "realistic": {"phase": p}}
-    monkeypatch.setattr(evaluate, "cross_validate", lambda *_: {"shipped": answers})
-    monkeypatch.setattr(evaluate.calibrate, "fit_power", lambda *_: 1.0)
-    monkeypatch.setattr(evaluate.samples, "cross_validate", lambda *_: {"samples": says})
-    assert evaluate.misled(run)["phase"] == 1
 
 
 def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run, learns_by_heart):

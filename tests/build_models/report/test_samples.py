@@ -8,12 +8,12 @@ import pytest
 from build_models import config
 from build_models.learn import samples as networks
 from build_models.learn import train
-from build_models.learn.samples import Told, Untold
+from build_models.learn.samples import Told
 from build_models.report import samples, scores
 from build_models.run import Run
 from larch_cnpredict.models import default_folder
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import HEADS, ONE, PARTICLE, TOLD, read, told_columns
+from larch_cnpredict.samples import HEADS, ONE, PARTICLE, TOLD, read
 from tests.build_models import synthetic
 
 
@@ -42,7 +42,7 @@ class Remembers:
 
 def test_no_network_has_seen_the_sample_that_it_is_tested_on(run, monkeypatch):
     monkeypatch.setattr(networks, "fit_networks", lambda reads, spectra, seen, recipe, seed: Remembers(run, seen))
-    says = samples.cross_validate(run, "magnitude")["samples"]
+    says = samples.cross_validate(run, "magnitude")
     assert (says[:, HEADS[0] - 1] == 1).all()
 
 
@@ -58,21 +58,12 @@ def test_with_models_to_keep_a_few_folds_may_be_tested(run, monkeypatch):
     this = Run(
         replace(run.config, train=replace(run.config.train, keep=str(default_folder()), sample_folds=2)), run.data
     )
-    says = samples.cross_validate(this, "magnitude")["samples"]
+    says = samples.cross_validate(this, "magnitude")
     fold = run.anchors.fold[:, 0]
     assert [set(fold[rows]) for rows in asked] == [{0}, {1}]
     np.testing.assert_array_equal(says.any(1), fold < 2)
     np.testing.assert_array_equal(this.tested, fold < 2)
     assert run.tested.all()
-
-
-def test_of_a_spectrum_nothing_is_told(run):
-    spectra, rows = run.spectra("realistic"), np.array([3, 5])
-    asked = Untold(spectra, True).inputs("magnitude", 0, rows)
-    told = run.samples("test").inputs("magnitude", 0, rows)
-    nothing = told_columns(np.full(2, np.nan), np.zeros((2, TOLD - 2), bool))
-    np.testing.assert_array_equal(asked, read(spectra.inputs("magnitude", 0, rows), nothing))
-    np.testing.assert_array_equal(Untold(run.samples("test"), False).inputs("magnitude", 0, rows), told[:, :-TOLD])
 
 
 def test_networks_learn_and_are_asked_about_samples_as_they_read_them(run, monkeypatch):
@@ -114,17 +105,15 @@ def test_samples_of_extra_sites_are_learnt_from_and_in_no_test(run, monkeypatch)
     assert ((this.samples("folds").single >= 0) == learnt.data.single).all()
 
     def asked_for(fit, arguments, tests):
-        asked.append((arguments[2], tests["samples"][1], tests["sites"][1]))
+        asked.append((arguments[2], tests["samples"][1]))
         return {test: np.zeros((len(rows), sum(HEADS))) for test, (_, rows) in tests.items()}
 
     monkeypatch.setattr(train, "predict_fold", asked_for)
-    assert len(samples.cross_validate(this, "magnitude")["samples"]) == len(tested)
-    for seen, rows, sites in asked:
+    assert len(samples.cross_validate(this, "magnitude")) == len(tested)
+    for seen, rows in asked:
         assert learnt.data.extra[seen].any()
         assert not set(learnt.fold[seen].ravel()) & set(tested.fold[rows].ravel())
-        assert not set(learnt.data.prototypes[seen]) & set(this.data.prototypes[sites])
-        assert not this.data.extra[sites].any()
-    assert sorted(np.concatenate([sites for *_, sites in asked])) == list(range(160))
+        assert not set(learnt.data.prototypes[seen]) & set(tested.data.prototypes[rows])
 
 
 def test_nothing_is_mixed_with_what_is_held_out(run, monkeypatch):
@@ -168,7 +157,7 @@ def test_a_particle_is_tested_where_neither_its_metals_nor_its_shape_are_known(r
         return {"samples": np.full((len(rows), sum(HEADS)), i, float)}
 
     monkeypatch.setattr(train, "predict_fold", fold_of)
-    says = samples.cross_validate(run, "magnitude")["samples"]
+    says = samples.cross_validate(run, "magnitude")
     assert sorted(asked) == [0, 1, 2, 3]
     for i, seen in asked.items():
         assert sorted(seen) == np.flatnonzero((fold[:, 0] != i) & (fold[:, 1] != i)).tolist()
@@ -216,7 +205,7 @@ def test_groups_of_samples_are_what_they_are_called(run, monkeypatch):
     says = np.zeros((len(run.anchors), sum(HEADS)))
     says[tested, 0] = number[:n]
     said = number[:n] % 3
-    monkeypatch.setattr(samples, "cross_validate", lambda *_: {"samples": says})
+    monkeypatch.setattr(samples, "cross_validate", lambda *_: says)
     monkeypatch.setattr(samples, "out_of_fold", lambda *_: (said, np.zeros((n, 2))))
     monkeypatch.setattr(samples.samples, "fit", lambda *_: {})
     monkeypatch.setattr(samples.samples, "score", lambda says, *_: says[:, 0].astype(int).tolist())
