@@ -135,6 +135,7 @@ def test_metrics_are_those_of_the_answers(run, monkeypatch):
 @pytest.fixture
 def learns_by_heart(monkeypatch):
     monkeypatch.setattr(composition, "EPOCHS", 60)
+    monkeypatch.setattr(composition, "KINDS", ("formula",))  # the kind that is asked for here
 
 
 def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run, learns_by_heart):
