@@ -3,10 +3,12 @@
     python tests/mutations.py [--passed] [WORD ...]     all of them, or those whose name holds one of the words
 
 Prints which test found which fault. A run ends with the first test that is red: those that take seconds stand last in
-their files. The exit status is 1 where a fault was not found, where its place is not there any more, or where the tests fail without any fault (`--passed`: they have just been run, and do not).
+their files. The exit status is 1 where a fault was not found, where its place is not there any more, or where the tests
+fail without any fault (`--passed`: they have just been run, and do not).
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import re
@@ -273,6 +275,7 @@ def _run(folder: Path, arguments: list[str], said: str) -> None:
     """In a process of its own: pytest, as it runs in the folder."""
     import pytest
 
+    gc.freeze()  # pytest's collections at its end go through all that is imported: half of a short run
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
