@@ -32,6 +32,7 @@ SHELLS = np.arange(1.2, 5.0, 0.1)  # Å
 NEAREST = 24  # distances that the trees on exact distances read
 STEPS = 20  # of the learning curve: epochs of all sites
 COLUMNS = "all", "clear", "several kinds of neighbour", "numbers alike: mean of the shares found"
+HEAD = f"| sites | {' | '.join(COLUMNS)} |\n{'|---' * (1 + len(COLUMNS))}|"
 BASE, MORE, DRAWS = 6000, 3000, 3  # sites as they come and sites that are chosen, so many times anew
 AMPLITUDE = 0.18  # standard deviation of s02 among measured spectra: what a radial distribution is multiplied by
 
@@ -135,7 +136,7 @@ def spectra(this: Run, tables: tuple[str, ...], finished: Path) -> Iterator[str]
 
 def learning(this: Run) -> Iterator[str]:
     """One network of `phase`, fewer and more sites."""
-    learnt, single = _first_fold(this), this.data.single
+    learnt, single, asked = _first_fold(this), this.data.single, _asked(this)
     rng = np.random.default_rng(this.seed)
     usual = rng.permutation(learnt[~this.data.extra[learnt]])
     more, single = learnt[(this.data.extra & ~single)[learnt]], learnt[single[learnt]]
@@ -147,17 +148,16 @@ def learning(this: Run) -> Iterator[str]:
             sets[f"{len(usual)} as they come, {times:g} times as long"] = usual, times
         rows = np.concatenate([usual, single])
         sets[f"the same with {len(single)} of single scattering, {times:g} times"] = rows, times
-    yield f"| sites | {' | '.join(COLUMNS)} |"
-    yield "|---" * (1 + len(COLUMNS)) + "|"
+    yield HEAD
     for name, (rows, times) in sets.items():
         each = min(len(rows), 2 * len(usual)) if rows[-1] in single else len(rows)  # spectra in an epoch
-        rates = _found(this, _one_network(this, rows, times * len(usual) / each, this.seed))
+        rates = _found(asked, _one_network(this, rows, times * len(usual) / each, this.seed))
         yield f"| {name} | " + " | ".join(f"{rate:.1%}" for rate in rates) + " |"
 
 
 def choosing(this: Run) -> Iterator[str]:
     """One network of `phase` with some sites as they come, and with `MORE` that are chosen among the others."""
-    data, learnt = this.data, _first_fold(this)
+    data, learnt, asked = this.data, _first_fold(this), _asked(this)
     usual = learnt[~data.extra[learnt]]
     found: list[dict[str, list[float]]] = []
     for seed in range(this.seed, this.seed + DRAWS):
@@ -177,12 +177,11 @@ def choosing(this: Run) -> Iterator[str]:
             "of structure types that are not there": np.argsort(np.isin(data.prototypes[pool], data.prototypes[base]),
                                                                 kind="stable"),
         }  # fmt: skip
-        row = {"": _found(this, network)}
+        row = {"": _found(asked, network)}
         for name, order in tqdm(first.items(), desc=f"draw {len(found) + 1} of {DRAWS}"):
-            row[name] = _found(this, _one_network(this, np.concatenate([base, pool[order[:MORE]]]), 1.0, seed))
+            row[name] = _found(asked, _one_network(this, np.concatenate([base, pool[order[:MORE]]]), 1.0, seed))
         found.append(row)
-    yield f"| sites | {' | '.join(COLUMNS)} |"
-    yield "|---" * (1 + len(COLUMNS)) + "|"
+    yield HEAD
     for name in found[0]:
         rates = np.array([row[name] for row in found])
         error = rates.std(0, ddof=1) / np.sqrt(DRAWS)
@@ -200,11 +199,16 @@ def _one_network(this: Run, rows: np.ndarray, times: float, seed: int) -> famili
     return families.fit("phase", this.spectra("shipped"), rows, recipe, seed)
 
 
-def _found(this: Run, network: families.Network) -> list[float]:
-    """Of the first fold: shares that are right (`COLUMNS`)."""
+def _asked(this: Run) -> tuple[Dataset, np.ndarray]:
+    """The sites of the first fold, and their spectra as networks of `phase` read them."""
     test = np.flatnonzero((this.schemes["prototype"] == 0) & ~this.data.extra)
-    own = this.data.take(test)
-    guess = CLASSES[network.predict(this.spectra("realistic").inputs(network.reads, 0, test)).argmax(1)]
+    return this.data.take(test), this.spectra("realistic").inputs("complex", 0, test)
+
+
+def _found(asked: tuple[Dataset, np.ndarray], network: families.Network) -> list[float]:
+    """Of the first fold: shares that are right (`COLUMNS`)."""
+    own, told = asked
+    guess = CLASSES[network.predict(told).argmax(1)]
     right, clear = guess == own.cn, own.weight > CLEAR
     alike = np.mean([right[own.cn == n].mean() for n in CLASSES if (own.cn == n).sum() >= 5])
     return [float(share) for share in (right.mean(), right[clear].mean(), right[_mixed(own)].mean(), alike)]

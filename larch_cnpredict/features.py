@@ -7,8 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from larch import Group
-from larch.xafs import ftwindow, xftf
 from scipy import fft, sparse
 
 ELEMENTS = ("Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn")
@@ -49,6 +47,9 @@ def fingerprint() -> str:
 
 def transform(k: np.ndarray, chi: np.ndarray, kmax: float) -> tuple[np.ndarray, np.ndarray]:
     """r (0 to 10 Å) and |chi(R)| (Å^-3) of chi(k) as the training set has them: Larch's `xftf` with `TRANSFORM`."""
+    from larch import Group  # here, for it takes seconds, which each process that runs FEFF would pay
+    from larch.xafs import xftf
+
     out = Group()
     xftf(k, chi, group=out, kmax=kmax, **TRANSFORM)
     return out.r, out.chir_mag
@@ -56,6 +57,8 @@ def transform(k: np.ndarray, chi: np.ndarray, kmax: float) -> tuple[np.ndarray, 
 
 @lru_cache(maxsize=256)
 def _whole_window(kmax: float) -> np.ndarray:
+    from larch.xafs import ftwindow
+
     k = KSTEP * np.arange(len(K_GRID) + round(2 * TRANSFORM["dk"] / KSTEP))
     taper = ftwindow(k, xmin=TRANSFORM["kmin"], xmax=kmax, dx=TRANSFORM["dk"], window=TRANSFORM["window"])
     return np.asarray(taper[: len(K_GRID)], dtype=np.float32)

@@ -51,7 +51,7 @@ def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, An
     odds, out = np.array([calibration["odds"][element] for element in elements]), []
     for row, element, i, several in zip(says, elements, kinds(says, odds), mixture(says, odds), strict=True):
         density, kind = row[: len(GRID)], KINDS[i]
-        mean, (low, high) = middle(density), shortest(density, calibration["levels"][kind][element])
+        mean, (low, high) = middle(density), shortest(density, calibration["levels"][kind][element]).tolist()
         std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
         out.append(Sample(mean, std, [min(low, mean), max(high, mean)], float(several), kind, density))
     return out
@@ -105,12 +105,10 @@ def middle(density: np.ndarray) -> float:
     return float(np.interp(0.5, np.append(0, density.cumsum()), _EDGES))
 
 
-def shortest(density: np.ndarray, level: float) -> list[float]:
-    """The shortest interval that holds this much of a distribution over `GRID`."""
+def shortest(density: np.ndarray, level: float | np.ndarray) -> np.ndarray:
+    """The shortest interval that holds this much of a distribution over `GRID`; of several levels one each, (n, 2)."""
     cumulative = np.append(0, density.cumsum())
-    starts = np.flatnonzero(cumulative + level <= cumulative[-1])
-    if not len(starts):
-        return [float(_EDGES[0]), float(_EDGES[-1])]
-    ends = np.interp(cumulative[starts] + level, cumulative, _EDGES)
-    best = (ends - _EDGES[starts]).argmin()
-    return [float(_EDGES[starts][best]), float(ends[best])]
+    held = cumulative + np.asarray(level)[..., None]
+    ends = np.interp(held, cumulative, _EDGES)  # the last edge where so much is not there: then the whole of it
+    best = np.where(held <= cumulative[-1], ends - _EDGES, np.inf).argmin(-1, keepdims=True)
+    return np.concatenate([_EDGES[best], np.take_along_axis(ends, best, -1)], -1)

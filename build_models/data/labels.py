@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import spglib
 from joblib import Parallel, delayed
-from pymatgen.analysis.local_env import CrystalNN
 from pymatgen.core import Composition, Structure
 
 from build_models.data import structures
@@ -64,6 +63,8 @@ def formula_key(composition: Composition) -> str:
 
 def coordination(structure: Structure, site_index: int) -> dict:
     """CrystalNN's most probable coordination number, its whole distribution, and the neighbours it counts."""
+    from pymatgen.analysis.local_env import CrystalNN  # here, for it takes a second and processes for FEFF need none
+
     with warnings.catch_warnings(action="ignore"):  # no oxidation states, by choice: nothing is guessed
         data = CrystalNN().get_nn_data(structure, site_index)
     weights = {int(n): float(w) for n, w in data.cn_weights.items() if n > 0 and w > MIN_WEIGHT}

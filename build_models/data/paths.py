@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import constants
-from xraydb import atomic_mass  # comes with Larch
 
 from larch_cnpredict.features import K_GRID
 
@@ -152,6 +151,8 @@ def debye(paths: Paths, temperature: float, thetas: Collection[float]) -> np.nda
 
 @cache
 def _mass(z: int) -> float:
+    from xraydb import atomic_mass  # comes with Larch, and takes half a second, which labels need not
+
     return WEIGHTS.get(z) or atomic_mass(z)
 
 

@@ -8,6 +8,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,15 @@ def finished(config: Config, stage: str, columns: list[str] | None = None) -> pa
     rows = read_shards(config.out / stage, columns)
     if config.source.way == "xas":
         return rows
-    crystals = structures.iterate(config.out / "structures.parquet")
-    ids = {structures.named(row)["material_id"]: row["material_id"] for row in crystals}
+    path = config.out / "structures.parquet"
+    ids = _ids(path, path.stat().st_ino, path.stat().st_mtime_ns)
     return renamed(rows, {key: ids[key[0]] for key in key_list(rows) if key[0] in ids})
+
+
+@lru_cache(maxsize=1)
+def _ids(path: Path, *_state: int) -> dict[str, str]:
+    """The id of each structure by its `named` one; a stage asks for them several times, and they take seconds."""
+    return {structures.named(row)["material_id"]: row["material_id"] for row in structures.iterate(path)}
 
 
 def done(config: Config, stage: str) -> set[tuple[str, int]]:

@@ -94,9 +94,8 @@ def holds(says: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Whether the shortest interval of each of `LEVELS` holds the mean: (n, n_levels)."""
     out = np.zeros((len(says), len(LEVELS)), bool)
     for i, (row, true) in enumerate(zip(says, mean, strict=True)):
-        for j, level in enumerate(LEVELS):
-            low, high = shortest(row[: len(GRID)], level)
-            out[i, j] = low <= true <= high
+        low, high = shortest(row[: len(GRID)], LEVELS).T
+        out[i] = (low <= true) & (true <= high)
     return out
 
 

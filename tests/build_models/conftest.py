@@ -28,7 +28,7 @@ def make_config(tmp_path: Path, structure_table: Path) -> Callable[..., Config]:
 
     def make(**sections: dict) -> Config:
         given = {
-            "run": {"out": str(tmp_path / "out"), "workers": 2} | sections.get("run", {}),
+            "run": {"out": str(tmp_path / "out"), "workers": 1} | sections.get("run", {}),
             "source": {"kind": "parquet", "path": str(structure_table)} | sections.get("source", {}),
             "feff": {"debye_temperatures": [300.0]} | sections.get("feff", {}),
             "order": sections.get("order", {}),
@@ -44,7 +44,7 @@ def spectra_table(tmp_path_factory, structure_table):
     settings = config.load(
         None,
         {
-            "run": {"out": str(out), "workers": 2},
+            "run": {"out": str(out), "workers": 1},
             "source": {"kind": "parquet", "path": str(structure_table)},
         },
     )

@@ -1,15 +1,14 @@
 """Every stage in one run, on structures that come with Larch, to models that predict_cn loads."""
 
 import json
-import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from build_models.__main__ import main
 from larch_cnpredict import predict_cn
 from larch_cnpredict.errors import UnsupportedAbsorberError
 from larch_cnpredict.features import ELEMENTS
@@ -31,14 +30,15 @@ version = "mine"
 
 
 @pytest.mark.feff
-def test_from_structures_to_an_answer(tmp_path, measured):
+def test_from_structures_to_an_answer(tmp_path, measured, monkeypatch, capsys):
     quick = QUICK + f"structures = {json.dumps([str(tmp_path / 'out' / 'structures.parquet')])}\n"
     (tmp_path / "quick.toml").write_text(quick)
-    command = [sys.executable, "-m", "build_models", "all", "--limit", "8", "--out", str(tmp_path / "out")]
-    offline = os.environ | {"MP_API_KEY": "", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
-    done = subprocess.run(
-        [*command, "--config", str(tmp_path / "quick.toml")], cwd=ROOT, env=offline, capture_output=True, text=True
-    )
+    options = ["--limit", "8", "--out", str(tmp_path / "out"), "--config"]
+    for name in ("https_proxy", "http_proxy"):  # offline
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("MP_API_KEY", "")
+    command = [sys.executable, "-m", "build_models", "all", *options, str(tmp_path / "quick.toml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = tmp_path / "out" / "models" / "mine"
     models = load_models(folder)
@@ -57,16 +57,14 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here).model_version == "mine"
     with pytest.raises(UnsupportedAbsorberError):
         predict_cn(foil.r, foil.chir_mag, element=(set(ELEMENTS) - set(known)).pop(), **here)
-    again = [*command[:3], "evaluate", *command[4:], "--config", str(tmp_path / "quick.toml")]
-    run = partial(subprocess.run, cwd=ROOT, env=offline, capture_output=True, text=True, timeout=300)
-    done = run(again)  # finds everything done
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "train:" not in done.stderr
+    assert main(["evaluate", *options, str(tmp_path / "quick.toml")]) == 0  # finds everything done
+    assert "train:" not in capsys.readouterr().err
     more = quick.replace('"mine"', '"more"') + f"keep = {json.dumps(str(folder))}\n"
     (tmp_path / "keep.toml").write_text(more)
+    formula = pq.read_table(tmp_path / "out" / "spectra.parquet", columns=["formula"])["formula"][0].as_py()
     for stage in ("evaluate", "export"):
-        done = run([*command[:3], stage, *command[4:], "--config", str(tmp_path / "keep.toml")])
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert main([stage, *options, str(tmp_path / "keep.toml"), "--unseen-formulas", formula]) == 0
+    assert "train:" in capsys.readouterr().err
     kept, mine = load_models(folder.parent / "more"), models.manifest
     for made in (models, kept):
         assert (made.domain["shell_counts"][:, 0] > 0).mean() > 0.5
@@ -76,8 +74,5 @@ def test_from_structures_to_an_answer(tmp_path, measured):
     assert "was measured with the networks of samples\nof mine." in (kept.folder / "README.md").read_text()
     assert "of mine." not in (folder / "README.md").read_text()
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here | {"models": kept.folder}).kind
-    formula = pq.read_table(tmp_path / "out" / "spectra.parquet", columns=["formula"])["formula"][0].as_py()
-    done = run([*again, "--unseen-formulas", formula])
-    assert done.returncode == 0, done.stderr[-3000:]
     found = [json.loads(path.read_text()) for path in (tmp_path / "out" / "train").glob("*/metrics.json")]
     assert [one["unseen"]["formulas"] for one in found if "unseen" in one] == [1]

@@ -82,6 +82,36 @@ def as_measured_elsewhere(group: Group, rng: np.random.Generator, factor: float 
 
 
 @pytest.mark.parametrize(
+    ("counts", "cn", "said"),
+    [
+        ([[8, 6]] * 6, 8, [8, 6]),
+        ([[8, 6]] * 6, 14, [8, 6]),
+        ([[12, 0], *[[8, 6]] * 5], 8, [8, 6]),
+        ([[8, 6]] * 5, 8, [8, 6]),
+        ([[12, 0], [8, 4], *[[8, 6]] * 4], 8, []),  # four of six
+        ([[8, 6]] * 4, 8, []),  # no more are known
+        ([[8, 6]] * 6, 12, []),  # not the number of the answer
+        ([[12, 0]] * 6, 12, []),  # one shell
+    ],
+)
+def test_shells_are_said_where_known_sites_with_that_number_agree(counts, cn, said):
+    n = len(counts)
+    arrays = {
+        "index": np.arange(2.0 * n)[:, None] * np.ones((1, 24)),
+        "element": np.zeros(2 * n, np.int8),
+        "cn": np.array([cn, 4] * n, np.int8),  # every second site has another number, and nothing to say
+        "formula": np.array([f"Fe{i}Co" for i in range(2 * n)]),
+        "shell_counts": np.array([row for one in counts for row in (one, [4, 0])], np.int8),
+        "shell_distances": np.full((2 * n, 2), [2.48, 2.87], np.float16),
+    }
+    found = domain.resolved_shells(np.zeros((1, 24)), arrays, 0, cn)
+    assert [shell["count"] for shell in found] == said
+    if said:
+        nearest = f"Fe{2 * counts.index(said)}Co"
+        assert found[1] == {"count": 6, "distance": 2.87, "formula": nearest}
+
+
+@pytest.mark.parametrize(
     ("make", "most"),
     [(sinusoids, 0.05), (bumps_in_k, 0.05), (bumps_in_r, 0.05), (coloured_noise(1), 0.01), (coloured_noise(2), 0.02)],
     ids=["sinusoids", "bumps in k", "bumps in R", "pink noise", "brown noise"],
@@ -120,33 +150,3 @@ def test_one_verdict_alone_and_in_a_batch(measured):
     groups = [right, transformed(right.k, -right.chi, "Cu", 12), measured("CuO")]
     batch = [answer.domain_score for answer in predict_cn(groups)]
     assert batch == pytest.approx([predict_cn(group).domain_score for group in groups], rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("counts", "cn", "said"),
-    [
-        ([[8, 6]] * 6, 8, [8, 6]),
-        ([[8, 6]] * 6, 14, [8, 6]),
-        ([[12, 0], *[[8, 6]] * 5], 8, [8, 6]),
-        ([[8, 6]] * 5, 8, [8, 6]),
-        ([[12, 0], [8, 4], *[[8, 6]] * 4], 8, []),  # four of six
-        ([[8, 6]] * 4, 8, []),  # no more are known
-        ([[8, 6]] * 6, 12, []),  # not the number of the answer
-        ([[12, 0]] * 6, 12, []),  # one shell
-    ],
-)
-def test_shells_are_said_where_known_sites_with_that_number_agree(counts, cn, said):
-    n = len(counts)
-    arrays = {
-        "index": np.arange(2.0 * n)[:, None] * np.ones((1, 24)),
-        "element": np.zeros(2 * n, np.int8),
-        "cn": np.array([cn, 4] * n, np.int8),  # every second site has another number, and nothing to say
-        "formula": np.array([f"Fe{i}Co" for i in range(2 * n)]),
-        "shell_counts": np.array([row for one in counts for row in (one, [4, 0])], np.int8),
-        "shell_distances": np.full((2 * n, 2), [2.48, 2.87], np.float16),
-    }
-    found = domain.resolved_shells(np.zeros((1, 24)), arrays, 0, cn)
-    assert [shell["count"] for shell in found] == said
-    if said:
-        nearest = f"Fe{2 * counts.index(said)}Co"
-        assert found[1] == {"count": 6, "distance": 2.87, "formula": nearest}

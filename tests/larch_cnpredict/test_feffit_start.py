@@ -4,6 +4,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, WRITTEN, contents
 
 from .test_reading import chromate
+
+
+@pytest.fixture(autouse=True)
+def _no_naps(monkeypatch):
+    """Larch sleeps 10 ms for each line that FEFF prints: more than half of a run."""
+    monkeypatch.setattr(sys.modules["larch.xafs.feffrunner"], "time", SimpleNamespace(sleep=lambda _: None))
 
 
 def neighbours(*shells):

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from larch.xafs import feffpath, path2chi
 from larch.xafs.sigma2_models import sigma2_correldebye
+from xraydb import atomic_mass
 
 from build_models.config import FeffSettings
 from build_models.data import feff, paths, sources, table, work
@@ -69,7 +70,7 @@ def test_sums_are_those_of_ff2x_for_every_temperature(name, chain):
 
 def test_the_correlated_debye_model_is_larch_s(chain):
     found = paths.read(chain("mp-2657"))
-    masses = np.array([paths.WEIGHTS.get(z) or paths.atomic_mass(z) for z in found.numbers.tolist()])
+    masses = np.array([paths.WEIGHTS.get(z) or atomic_mass(z) for z in found.numbers.tolist()])
     expected = [
         sigma2_correldebye(n, 300.0, 450.0, found.norman / paths.BOHR, *position[:n].T, masses[potential[:n]])
         for n, position, potential in zip(found.legs.tolist(), found.positions, found.potentials, strict=True)

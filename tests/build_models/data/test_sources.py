@@ -82,8 +82,9 @@ def test_no_atom_moves_on_the_way_from_a_cif_file_to_its_label_and_to_feff(make,
 def test_cif_files_that_cannot_be_taken_are_rows_with_the_reason(tmp_path, make_config, capsys):
     folder = tmp_path / "cif"
     folder.mkdir()
-    for name, crystal in crystals().items():
-        CifWriter(crystal).write_file(folder / f"{name}.cif")
+    good = {"mp-30", "mp-13"}
+    for name in good:
+        CifWriter(crystals()[name]).write_file(folder / f"{name}.cif")
     (folder / "broken.cif").write_bytes(b"data_\xff not a crystal")
     (folder / "empty.cif").write_bytes(b"")
     shared = {"brass": {"Cu": 0.5, "Zn": 0.5}, "vacant": {"Fe": 0.9}, "electrum": {"Ag": 0.5, "Au": 0.5}}
@@ -92,7 +93,7 @@ def test_cif_files_that_cannot_be_taken_are_rows_with_the_reason(tmp_path, make_
         CifWriter(alloy).write_file(folder / f"{name}.cif")
     config = make_config(source={"kind": "cif", "path": str(folder)})
     path = fetch(config)
-    assert {row["material_id"] for row in iterate(path)} == set(crystals())
+    assert {row["material_id"] for row in iterate(path)} == good
     assert b"config_hash" in pq.read_schema(path).metadata
     work.label(config)
     work.simulate(config)
@@ -101,7 +102,7 @@ def test_cif_files_that_cannot_be_taken_are_rows_with_the_reason(tmp_path, make_
     assert failures.keys() == {"broken", "empty", "brass", "vacant"}  # and not electrum, where we look for nothing
     assert all(failures[name].startswith("CIF is not readable: ValueError") for name in ("broken", "empty"))
     assert all(failures[name].startswith("some sites are shared") for name in ("brass", "vacant"))
-    assert "4 sites failed (40.00%)" in capsys.readouterr().out
+    assert "4 sites failed (66.67%)" in capsys.readouterr().out
 
 
 def test_a_file_of_two_crystals_gives_two(tmp_path, make_config):

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,12 @@ def spectra(out: Path):
     return pq.read_table(out / "spectra.parquet").replace_schema_metadata(None)
 
 
+def begin(undisturbed: Path, out: Path) -> None:
+    """The stages before `simulate`, which have been run already."""
+    shutil.copytree(undisturbed / "label", out / "label")
+    shutil.copy(undisturbed / "structures.parquet", out)
+
+
 def test_the_table_is_complete_and_says_where_it_comes_from(settings):
     _, out = settings
     found = pq.read_table(out / "spectra.parquet")
@@ -90,8 +97,7 @@ def test_killed_three_times_and_started_again_it_gives_the_same_table(settings, 
     path, undisturbed = settings
     command = [sys.executable, "-m", "build_models"]
     options = ["--config", str(path), "--out", str(tmp_path)]
-    for stage in ("fetch", "label"):
-        assert main([stage, *options]) == 0
+    begin(undisturbed, tmp_path)
     done = tmp_path / "simulate"
     for n in (1, 2, 3):
         process = subprocess.Popen([*command, "simulate", *options], start_new_session=True)
@@ -109,8 +115,7 @@ def test_killed_three_times_and_started_again_it_gives_the_same_table(settings, 
 def test_sites_that_another_table_holds_are_not_done_again(settings, make_config):
     _, undisturbed = settings
     config = make_config(order={"skip": [str(undisturbed / "spectra.parquet")]})
-    sources.fetch(config)
-    work.label(config)
+    begin(undisturbed, config.out)
     work.simulate(config)
     assert not (config.out / "simulate").exists()
 
@@ -148,7 +153,7 @@ def test_work_of_other_settings_is_not_mixed_in(settings, capsys):
 
 
 def test_a_worker_that_is_killed_costs_nothing_and_a_deadly_site_is_a_row(make_config, tmp_path):
-    config = make_config()
+    config = make_config(run={"workers": 2})
     mark = tmp_path / "mark"
 
     def task(row: dict, sites: list[int]) -> list[dict]:
@@ -211,8 +216,7 @@ def test_a_dask_cluster_of_two_loses_one_in_the_middle(settings, tmp_path):
 
     path, undisturbed = settings
     options = ["--config", str(path), "--out", str(tmp_path)]
-    for stage in ("fetch", "label"):
-        assert main([stage, *options]) == 0
+    begin(undisturbed, tmp_path)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         victim = cluster.workers[0].pid
         command = [sys.executable, "-m", "build_models", "simulate", *options]
@@ -251,8 +255,7 @@ def dask(folder: Path, cwd: Path):
 def test_dask_workers_that_cannot_work_end_the_run_and_are_no_failures_of_sites(settings, tmp_path, capsys):
     path, undisturbed = settings
     options = ["--config", str(path), "--out", str(tmp_path / "out")]
-    for stage in ("fetch", "label"):
-        assert main([stage, *options]) == 0
+    begin(undisturbed, tmp_path / "out")
     (tmp_path / "build_models").mkdir()
     (tmp_path / "build_models" / "__init__.py").touch()  # a package of that name, and not ours
     with dask(tmp_path, cwd=tmp_path) as (address, _):

@@ -63,7 +63,7 @@ def test_rare_kinds_of_single_scattering_are_seen_more_often(data, made, monkeyp
 
 @pytest.mark.parametrize("family", list(families.FAMILIES))
 def test_onnx_answers_as_the_trained_original(data, made, family):
-    rows = np.tile(np.arange(len(data)), 8)  # so many steps in each epoch
+    rows = np.tile(np.arange(len(data)), 4)  # so many steps in each epoch
     model = families.fit(family, made, rows, TINY, seed=1)
     x = made.inputs(model.reads, 1, rows)
     far_too_large, a_few = x.copy(), x.copy()

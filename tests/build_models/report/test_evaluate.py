@@ -65,18 +65,6 @@ def test_extra_sites_are_learnt_from_by_some_and_scored_by_none(run, learns, mon
         assert not set(fold[seen]) & set(fold[rows])
 
 
-def test_single_scattering_is_trained_on_and_nothing_else(run):
-    some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120, single=np.arange(160) >= 140))
-    assert ((some.spectra("shipped").single >= 0) == some.data.single).all()
-    assert len(some.spectra("shipped").inputs("magnitude", 0, np.arange(160))) == 160
-    for test in evaluate.TESTS:
-        with pytest.raises(IndexError):
-            some.spectra(test).inputs("magnitude", 0, np.array([140]))
-    assert np.flatnonzero(some.learns("phase")).max() == 159
-    assert np.flatnonzero(some.learns("shells")).max() == 119
-    assert len(some.scored) == 120
-
-
 def test_what_cannot_be_split_is_refused(run, monkeypatch):
     monkeypatch.setattr("build_models.run.dataset.load", lambda *_: synthetic.dataset(12))
     with pytest.raises(config.ConfigError, match=r"3 structure types cannot be split in 4 folds: take more"):
@@ -129,35 +117,6 @@ def test_metrics_are_those_of_the_answers(run, monkeypatch):
     assert results["Fe"]["accuracy"] == 1
     assert results["Ni"]["accuracy"] == 0
     assert results["all"]["accuracy"] == pytest.approx(0.5)
-
-
-@pytest.fixture
-def learns_by_heart(monkeypatch):
-    monkeypatch.setattr(composition, "EPOCHS", 60)
-
-
-def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run, learns_by_heart):
-    """Extra sites are iron with six neighbours, all in one fold; the others, in two, have four and are few."""
-    extra, fold = np.arange(160) >= 20, np.r_[np.arange(20) % 2, np.full(140, 1)]
-    iron = {"elements": np.full(160, "Fe"), "formulas": np.full(160, "FeO"), "extra": extra}
-    six = told(run, extra, "prototype", fold, **iron)
-    assert (six == (fold[:20] == 0)).all()
-
-
-def test_a_composition_is_not_learnt_from_complexes(run, learns_by_heart):
-    """As above, but that the extra sites are complexes."""
-    extra, types = np.arange(160) >= 20, np.where(np.arange(160) < 20, run.data.prototypes, "complex water")
-    iron = {"elements": np.full(160, "Fe"), "formulas": np.full(160, "FeO"), "extra": extra, "prototypes": types}
-    assert not told(run, extra, "prototype", np.r_[np.arange(20) % 2, np.full(140, 1)], **iron).any()
-
-
-def told(run, six, scheme, fold=None, **changed):
-    """Whether compositions say 6 of each scored site, where some sites have 6 neighbours and the others 4."""
-    labels = np.eye(16, dtype=np.float32)[np.where(six, 6, 4) - 1]
-    this = Run(run.config, replace(run.data, cn=np.where(six, 6, 4), labels=labels, digest=str(six), **changed))
-    if fold is not None:
-        this.schemes[scheme] = fold
-    return CLASSES[evaluate.by_composition(this, scheme)["formula"].argmax(1)] == 6
 
 
 def with_defects(run: Run) -> Run:
@@ -249,6 +208,48 @@ def test_each_test_is_asked_with_its_own_spectra(run, monkeypatch):
     for name in evaluate.TESTS:
         expected = run.spectra(name).inputs("magnitude", 0, np.arange(160))
         np.testing.assert_array_equal(said[name]["forest"], expected)
+
+
+def test_single_scattering_is_trained_on_and_nothing_else(run):
+    some = Run(run.config, replace(run.data, extra=np.arange(160) >= 120, single=np.arange(160) >= 140))
+    assert ((some.spectra("shipped").single >= 0) == some.data.single).all()
+    assert len(some.spectra("shipped").inputs("magnitude", 0, np.arange(160))) == 160
+    for test in evaluate.TESTS:
+        with pytest.raises(IndexError):
+            some.spectra(test).inputs("magnitude", 0, np.array([140]))
+    assert np.flatnonzero(some.learns("phase")).max() == 159
+    assert np.flatnonzero(some.learns("shells")).max() == 119
+    assert len(some.scored) == 120
+
+
+@pytest.fixture
+def learns_by_heart(monkeypatch):
+    monkeypatch.setattr(composition, "EPOCHS", 60)
+    monkeypatch.setattr(composition, "KINDS", ("formula",))  # the kind that is asked for here
+
+
+def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run, learns_by_heart):
+    """Extra sites are iron with six neighbours, all in one fold; the others, in two, have four and are few."""
+    extra, fold = np.arange(160) >= 20, np.r_[np.arange(20) % 2, np.full(140, 1)]
+    iron = {"elements": np.full(160, "Fe"), "formulas": np.full(160, "FeO"), "extra": extra}
+    six = told(run, extra, "prototype", fold, **iron)
+    assert (six == (fold[:20] == 0)).all()
+
+
+def test_a_composition_is_not_learnt_from_complexes(run, learns_by_heart):
+    """As above, but that the extra sites are complexes."""
+    extra, types = np.arange(160) >= 20, np.where(np.arange(160) < 20, run.data.prototypes, "complex water")
+    iron = {"elements": np.full(160, "Fe"), "formulas": np.full(160, "FeO"), "extra": extra, "prototypes": types}
+    assert not told(run, extra, "prototype", np.r_[np.arange(20) % 2, np.full(140, 1)], **iron).any()
+
+
+def told(run, six, scheme, fold=None, **changed):
+    """Whether compositions say 6 of each scored site, where some sites have 6 neighbours and the others 4."""
+    labels = np.eye(16, dtype=np.float32)[np.where(six, 6, 4) - 1]
+    this = Run(run.config, replace(run.data, cn=np.where(six, 6, 4), labels=labels, digest=str(six), **changed))
+    if fold is not None:
+        this.schemes[scheme] = fold
+    return CLASSES[evaluate.by_composition(this, scheme)["formula"].argmax(1)] == 6
 
 
 def test_baselines_know_no_spectrum_and_no_fold_of_their_own(run, learns_by_heart):
