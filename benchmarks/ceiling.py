@@ -1,6 +1,6 @@
 """How much can be had: what is ambiguous in the labels, what is not in the spectra, what more sites bring.
 
-    python -m benchmarks.ceiling CONFIG [--models plugin_data/2026.11.16] [--readme docs/ceiling.md]
+    python -m benchmarks.ceiling CONFIG [--models plugin_data/VERSION] [--readme docs/ceiling.md]
 
 CONFIG names the tables, whose folds are used: whole structure types held out, and of the five folds the first where a
 model has to be trained here. What `phase` finds is of the models that are named, or of the stage evaluate of CONFIG.

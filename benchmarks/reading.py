@@ -79,15 +79,16 @@ def main() -> None:
                 continue
             if answers:
                 read.append((data.cn[i], *answers))
-        differ = [(cn, again, own) for cn, again, own in read if again.differs(own)]
+        differ = [(cn, again, own) for cn, again, own in read if again.cn != own.cn]
         print(f"rbkg = {rbkg} Å: {len(read)} of {len(groups)} spectra have a first peak near it and are read again:")
-        for name, some in (("all", read), ("where both differ", differ)):
+        for name, some in (("all", read), ("where the number is another one", differ)):
             again, own = (sum(cn == one[i].cn for cn, *one in some) for i in (0, 1))
-            held = [sum(cn in one.cn_set for cn, one, _ in some), sum(cn in a.cn_set + b.cn_set for cn, a, b in some)]
-            print(
-                f"  {name}: {len(some)}, right {again} read again and {own} as they are; "
-                f"90 % sets hold {held[0]}, those of both {held[1]}"
-            )
+            sets = {"of what is read again": [(cn, set(one.cn_set)) for cn, one, _ in some]}
+            sets["of both"] = [(cn, {*one.cn_set, *other.cn_set}) for cn, one, other in some]
+            print(f"  {name}: {len(some)}, right {again} read again and {own} as they are; 90 % sets")
+            for what, pairs in sets.items():
+                held, size = sum(cn in one for cn, one in pairs), np.mean([len(one) for _, one in pairs])
+                print(f"    {what} hold {held}, with {size:.1f} members")
 
 
 if __name__ == "__main__":

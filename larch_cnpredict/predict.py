@@ -228,15 +228,13 @@ def _predict_alike(
     s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
     beside = samples.told_columns(s02, composition.elements_of(made_of))
 
-    whole = models.calibration["samples"][reads]
-
     def of_samples(beside: np.ndarray) -> list[samples.Sample]:
-        return samples.describe(models.of_samples(reads, inputs[reads], beside), elements, whole)
+        said = models.of_samples(reads, inputs[reads], beside)
+        return samples.describe(said, elements, models.calibration["samples"][reads])
 
     def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
         """Who is not sure of the sample as a whole is not sure of its number."""
-        near = sample.near(models.classes[p.argmax()])
-        return uncertainty.with_sample(p, near, whole.get("power", 1.0)) if lowered else p
+        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()])) if lowered else p
 
     described = of_samples(beside)
     untold = of_samples(np.zeros_like(beside)) if beside.any() else described

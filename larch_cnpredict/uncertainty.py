@@ -26,24 +26,17 @@ def agreement(p: np.ndarray, composition: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(p, composition).sum(-1))
 
 
-def most(p: np.ndarray, near: np.ndarray, power: float = 1.0) -> np.ndarray:
-    """How probable a number may be said to be, (n,), by its p and by what the networks of samples find, (n,) each.
+def with_sample(p: np.ndarray, near: float) -> np.ndarray:
+    """A distribution made flatter, its order kept, where the sample as a whole does not agree with its largest member.
 
-    `near` is how probable they find a mean within 0.5 of that number: both have to say it, so it is the product, to a
-    power, and no more than p. With the power that the models have, of mixtures of materials that no model has learnt
-    from 2 % are read as one number with p of 0.8 or more that is off from their mean by more than 0.5. Single sites pay
-    for that: the card has both.
+    `near` is how probable the networks of samples find a mean within 0.5 of that number: both have to say it, so the
+    largest p is the product. How many mixtures mislead with it and without, and what single sites pay, is on the card.
     """
-    return np.asarray(np.minimum(p, (p * near) ** power))
-
-
-def with_sample(p: np.ndarray, near: float, power: float = 1.0) -> np.ndarray:
-    """A distribution made flatter, its order kept, until its largest member is no more than `most`."""
-    limit = float(most(p.max(), np.asarray(near), power))
+    limit = p.max() * near
     low, high = 0.0, 1.0
     for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (low, middle) if temper(p[None], middle).max() > limit else (middle, high)
+        power = (low + high) / 2
+        low, high = (low, power) if temper(p[None], power).max() > limit else (power, high)
     return np.asarray(temper(p[None], high)[0])
 
 

@@ -73,7 +73,7 @@ def test_each_family_by_its_name(measured, model):
 
 @pytest.mark.parametrize(("family", "transform"), [("phase", "auto"), ("shells", "own")])
 def test_default_is_one_family_at_its_temperature(measured, family, transform, monkeypatch):
-    monkeypatch.setattr(uncertainty, "with_sample", lambda p, *_: p)
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, near: p)
     group = measured("CuO")
     answer = predict_cn(group, transform=transform)
     spectrum = read_spectrum(group, Request(transform=transform))
@@ -92,7 +92,7 @@ def test_default_is_one_family_at_its_temperature(measured, family, transform, m
 def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measured, monkeypatch, near, said):
     group = measured("Cu_foil")
     with monkeypatch.context() as apart:
-        apart.setattr(uncertainty, "with_sample", lambda p, *_: p)
+        apart.setattr(uncertainty, "with_sample", lambda p, near: p)
         of_one_site = predict_cn(group).p
     monkeypatch.setattr(samples.Sample, "near", lambda *given: near)
     answer = predict_cn(group)

@@ -98,23 +98,10 @@ def test_both_answers_are_given_where_they_differ():
     spectrum, answer = read_spectrum(group), predict_cn(group)
     answer = replace(answer, kind=ONE_SITE)
     assert reading.compare([spectrum], [answer, answer]) == [answer]
-    other = replace(answer, cn=answer.cn + 2, cn_set=[3, answer.cn + 2], cn_set_each=[12])
+    other = replace(answer, cn=answer.cn + 2)
     (said,) = reading.compare([spectrum], [answer, other])
-    assert said.cn_set == sorted({3, answer.cn + 2, *answer.cn_set})  # what both leave possible
-    assert said.cn_set_each == sorted({12, *answer.cn_set_each})
     (note,) = set(said.notes) - set(answer.notes)
     assert note.endswith(f"CN {answer.cn} with {spectrum.made}, CN {other.cn} with {spectrum.others[0].made}")
-
-
-def test_where_nothing_was_read_again_the_set_is_that_of_the_answer(measured):
-    group = measured("CuO")
-    del group.energy, group.mu
-    spectrum, answer = read_spectrum(group), predict_cn(group)
-    others = [replace(answer, cn=12, cn_set=[12]) for _ in spectrum.others]
-    assert len(others) == 2  # e0 as it may be off
-    (said,) = reading.compare([spectrum], [answer, *others])
-    assert len(said.notes) == len(answer.notes) + 1
-    assert said.cn_set == answer.cn_set
 
 
 def test_of_a_mixture_the_means_are_compared():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from larch_cnpredict import features, predict_cn
-from larch_cnpredict.models import load_models
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import (
     GRID,
@@ -12,7 +11,6 @@ from larch_cnpredict.samples import (
     S02_CENTER,
     STEP,
     TOLD,
-    Sample,
     describe,
     kinds,
     middle,
@@ -60,19 +58,6 @@ def test_where_the_sample_disagrees_the_number_is_less_sure():
     assert flatter.max() == pytest.approx(0.63, abs=1e-4)
     assert flatter.argsort().tolist() == p.argsort().tolist()
     assert with_sample(p, 0.0) == pytest.approx([0.25] * 4, abs=1e-3)
-    assert with_sample(p, 0.7, 0.5).max() == pytest.approx(0.63**0.5, abs=1e-4)
-    assert with_sample(p, 0.99, 0.5) == pytest.approx(p, abs=1e-4)  # and no more than it was
-
-
-def test_models_say_how_far_p_is_lowered(measured, monkeypatch):
-    monkeypatch.setattr(Sample, "near", lambda *given: 0.5)
-    group, whole = measured("Cu_foil"), load_models().calibration["samples"]["complex"]
-    for power in (1.0, 0.5):
-        monkeypatch.setitem(whole, "power", power)
-        said = predict_cn(group)
-        (note,) = (note for note in said.notes if note.startswith("p of CN 12 is"))
-        assert said.p == pytest.approx((float(note.split()[5]) * 0.5) ** power, abs=0.01)
-    assert "power" in whole
 
 
 def test_without_chi_the_mean_comes_from_the_magnitude(measured):
