@@ -60,6 +60,7 @@ class Run:
     out: Path = says(Path("models-build"), "folder of everything that is made")
     limit: NonNegativeInt = says(0, "structures (way feff) or documents (way xas) at most; 0: all")
     rare_first: NonNegativeInt = says(0, "stage simulate takes so many sites, those most unlike [order] skip; 0: all")
+    each: NonNegativeInt = says(0, "stage simulate takes so many sites of an absorber in a cell; 0: all")
     seed: NonNegativeInt = says(20251101, "of every random choice")
     workers: NonNegativeInt = says(0, "processes; 0: one for each core")
     shard_rows: PositiveInt = says(200, "finished rows are written to disk in files of so many ...")
@@ -88,7 +89,6 @@ class Order:
     small_first: NonNegativeInt = says(40, "cells of at most so many sites come first")
     low_id: NonNegativeInt = says(600000, "Materials Project ids below this are mostly measured structures ...")
     low_share: PositiveInt = says(3, "... and are taken so many times as often as the others")
-    each: NonNegativeInt = says(0, "sites of one absorber that are taken of a cell; 0: all")
     skip: Names = says((), "parquet tables whose (material_id, site_index) are not done again")
 
 
@@ -119,7 +119,8 @@ class Train:
     """What is trained on what, and where the models go."""
 
     tables: Names = says((), "spectra tables (parquet); none: what the stage table made")
-    structures: Names = says((), "tables of their structures (parquet); none: the structure types stand in the tables")
+    structures: Names = says((), "tables of their structures (parquet), in stage confirm of all that were learnt from; "
+                                "none: the structure types stand in the tables")  # fmt: skip
     extra: Names = says((), "spectra tables of more sites to learn from, which are in no figure")
     single: Names = says((), "tables of single scattering (parquet), see stage single, to learn from too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
@@ -137,7 +138,7 @@ class Train:
     folds: Annotated[int, Field(ge=2)] = says(5, "of the cross-validation")
     sample_folds: NonNegativeInt = says(0, "with `keep`: so many of these for networks of samples, two or more; 0: all")
     precision: Literal["bfloat16", "float32"] = says("bfloat16", "of the networks' matrix products")
-    version: Name = says("2026.11.16", "of the models that stage export writes; predict_cn uses the newest by name")
+    version: Name = says("2026.11.17", "of the models that stage export writes; predict_cn uses the newest by name")
     models: str = says("", "where stage export writes; none: <out>/models")
     measured: str = says("", "folder of measured spectra with an index.csv, to be scored and put on the card")
     readme: str = says("", "README.md whose figures stage export renews")

@@ -93,13 +93,14 @@ FAULTS = {
         Fault("five points more on the card", 'f"{100 * value:.1f}"', 'f"{100 * value + 5:.1f}"'),
     ],
     "build_models/report/confirm.py": [
-        Fault("misled though it is said to be several", "wrong = (found == ONE) & ~answers", "wrong = ~answers"),
+        Fault("misled though it is said to be several", "(found == ONE) & ~answers.right", "~answers.right"),
         Fault("misled by two and more alone", "self.asked.number) <= 0.5", "self.asked.number) <= 1.5"),
         Fault("known structure types confirm", "np.isin(data.prototypes, list(types))", "False"),
         Fault("known formulas confirm", "np.isin(data.formulas, list(formulas))", "False"),
         Fault("answers as sure as their family", "with_sample(*one)", "one[0]"),
-        Fault("foils may be said to be several", '("sites", "foils") if', '("sites",) if'),
-        Fault("the power is that of all folds", 'fitted[i]["power"]', 'fitted[0]["power"]'),
+        Fault("foils may be said to be several", '("sites", "foils") if name', '("sites",) if name'),
+        Fault("odds of a fold ship", "= fitted[NONE]", "= fitted[0]"),
+        Fault("odds of the fold itself", "asked.fold != without) for", "asked.fold > -2) for"),
     ],
     "build_models/report/evaluate.py": [
         Fault("compositions know no extra site", "[kind], this.data.trainable", "[kind], this.learns()"),

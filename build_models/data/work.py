@@ -42,8 +42,8 @@ def simulate(config: Config) -> None:
     labels, _ = table.parted(table.finished(config, "label"))
     known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
     rare = config.run.rare_first
-    if config.order.each:
-        labels = structures.few_of_each(labels, config.order.each, config.seed)
+    if config.run.each:
+        labels = structures.few_of_each(labels, config.run.each, config.seed)
     order = structures.rarest_first(labels, known, config.seed)[:rare] if rare else table.key_list(labels)
     done = known | table.done(config, "simulate")
     todo = table.by_material(key for key in order if key not in done)

@@ -1,8 +1,8 @@
 """Stage `confirm`: finished models, as they ship, held against materials that nothing in them has learnt from.
 
 Cross-validation asks other networks than those that ship, and each kind of network by itself. Here it is both kinds
-together that answer: by these materials, and by foils, it is decided from when on a sample is said to be several, and
-how far p is lowered; and how right answers are, and how sure, stands on the card.
+together that answer: by these materials, and by foils, it is decided from when on a sample is said to be several; and
+how right answers are, and how sure, stands on the card.
 """
 
 import datetime
@@ -23,29 +23,32 @@ from build_models.config import Config, ConfigError
 from build_models.data import defects, labels, structures, table
 from build_models.data.particles import BULK
 from build_models.learn import samples
+from build_models.learn.composition import Compositions
 from build_models.report import card, evaluate, measured, scores
 from build_models.report.samples import described
 from build_models.spectra import copies, dataset
 from build_models.spectra.augment import Augmentation
 from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import CLASSES, Dataset
-from build_models.spectra.samples import Anchors, in_the_beam
+from build_models.spectra.samples import Anchors, crystals, in_the_beam
 from build_models.spectra.samples import make as make_samples
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.models import Models
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, ONE, SEVERAL, TOLD, kinds, near
-from larch_cnpredict.uncertainty import most, prediction_set, temper, with_sample
+from larch_cnpredict.samples import GRID, ONE, TOLD, near
+from larch_cnpredict.uncertainty import combined, prediction_set, temper, with_sample
 
-MISLED = 0.02  # of mixtures: one number, p of 0.8 or more, off by more than 0.5, and not said to be several
-POWERS = np.arange(0.3, 1.005, 0.01)  # of `uncertainty.most`
+# Spectra of each bulk metal: with 13 metals every fifth of the single sites by which odds are fitted is of a foil. Of
+# foils more are said to be several, and the more they count, the fewer mixtures are found.
+FOILS = 40
 NONE = -1  # a fold without rows
 
-Fitted = dict[int, dict[str, Any]]  # the calibration of the networks of samples, by the fold that it has not seen
+# The calibration of the networks of samples, by the fold that its odds have not seen.
+Fitted = dict[int, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Spectra:
     """Spectra that the models are asked about, and what is true of them."""
 
     inputs: dict[str, np.ndarray]  # by what models read
@@ -59,12 +62,12 @@ class Asked:
 class Answers:
     """What the models say of them, with nothing told."""
 
-    asked: Asked
+    asked: Spectra
     p: np.ndarray  # (n, 16), of the default family at its temperature
     says: np.ndarray  # (n, 64), of the networks of samples
 
     @classmethod
-    def of(cls, models: Models, reads: str, asked: Asked) -> Self:
+    def of(cls, models: Models, reads: str, asked: Spectra) -> Self:
         x, family = asked.inputs[reads], models.manifest["default"][reads]
         p = temper(models.probabilities(family, x), models.calibration[family]["power"])
         return cls(asked, p, models.of_samples(reads, x, np.zeros((len(x), TOLD), np.float32)))
@@ -74,20 +77,16 @@ class Answers:
         """The most probable one, as one number."""
         return CLASSES[self.p.argmax(1)]
 
-    @cached_property
-    def near(self) -> np.ndarray:
-        """How probable the networks of samples find a mean near that."""
-        return near(self.says[:, : len(GRID)], self.number)
-
     @property
     def right(self) -> np.ndarray:
         """Where that is the number, or within 0.5 of the mean."""
         return np.abs(self.number - self.asked.number) <= 0.5
 
-    def said(self, fitted: Fitted) -> np.ndarray:
+    @cached_property
+    def said(self) -> np.ndarray:
         """p as answers say it, (n, 16): lowered where both kinds of network do not agree."""
-        powers = [fitted[i]["power"] for i in self.asked.fold.tolist()]
-        return np.array([with_sample(*one) for one in zip(self.p, self.near, powers, strict=True)])
+        near_it = near(self.says[:, : len(GRID)], self.number)
+        return np.array([with_sample(*one) for one in zip(self.p, near_it, strict=True)])
 
     def described(self, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
         """Kinds that are said, (n,), and intervals of the mean, (n, 2)."""
@@ -105,30 +104,43 @@ def run(config: Config) -> None:
     if manifest["version"] == train.version:
         raise ConfigError(f"[train] version = '{train.version}': calibrated anew, these models need one of their own")
     models, data = Models(Path(train.keep)), new(dataset.load(config.tables), train.structures)
-    imperfect = dataset.load(train.defects) if train.defects else None
-    if imperfect is not None:  # made of these crystals; graphene is known
-        imperfect = imperfect.take(np.flatnonzero(np.isin(imperfect.prototypes, data.prototypes)))
-    confirmed: dict[str, Any] = {"models": manifest["version"], **scores.describe(data)}
+    imperfect = made_of(data, train.defects)
+    networks = metrics.get("confirmed", {}).get("models", manifest["version"])
+    confirmed: dict[str, Any] = {"models": networks, "false_alarms": samples.FALSE_ALARMS, **scores.describe(data)}
     with TemporaryDirectory() as scratch:
         asked = spectra(config, data, imperfect, Path(scratch))
         for reads in manifest["default"]:
             answers = {name: Answers.of(models, reads, one) for name, one in asked.items()}
-            folds = [NONE, *range(train.folds)]
-            fitted = {i: fit(answers, manifest["calibration"]["samples"][reads], i) for i in folds}
+            before = manifest["calibration"]["samples"][reads]
+            fitted = {i: before | {"odds": before["odds"] | odds(answers, i)} for i in (NONE, *range(train.folds))}
             manifest["calibration"]["samples"][reads] = fitted[NONE]
-            confirmed[reads] = of_sites(models, reads, answers["sites"], data, fitted)
-            confirmed[reads]["samples"] = of_samples(answers["samples"], fitted)
-            if "foils" in answers:
-                confirmed[reads]["samples"]["foils"] = of_samples(answers["foils"], fitted)["all"]
+            confirmed[reads] = of_sites(models, reads, answers["sites"], data)
+            # the family alone, asked for so high a p that it is as often sure of a site
+            often = np.quantile(answers["sites"].p.max(1), 1 - confirmed[reads]["said"]["sure"])
+            confirmed[reads]["samples"] = of_samples(answers["samples"], fitted, before, often)
+            for single in [single for single in ("sites", "foils") if single in answers]:
+                confirmed[reads]["samples"][single] = of_samples(answers[single], fitted, before, often)["all"]
             if imperfect is not None:
-                confirmed[reads]["defects"] = of_defects(answers["defects"], imperfect, data, fitted)
+                confirmed[reads]["defects"] = of_defects(answers["defects"], imperfect, data)
+    for name in ("as_said", "misled"):  # of networks of folds, in earlier metrics
+        metrics.pop(name, None)
     metrics["confirmed"] = confirmed
     tables = {
         name: [table.provenance(Path(path)) for path in getattr(train, name)] for name in ("particles", "defects")
     }
-    manifest["confirmed"] = {"spectra": [*map(table.provenance, config.tables)], **tables}
+    known = [{"file": Path(path).name, "sha256": table.sha256(Path(path))} for path in train.structures]
+    manifest["confirmed"] = {"spectra": [*map(table.provenance, config.tables)], **tables, "learnt from": known}
     finish(config, manifest | {"version": train.version, "date": datetime.date.today().isoformat()}, metrics)
     print(f"asked about {len(data)} sites that nothing in these models has learnt from")
+
+
+def made_of(data: Dataset, paths: Sequence[str | Path]) -> Dataset | None:
+    """Sites of no perfect crystal that were made of these crystals; none of graphene, from which models have learnt."""
+    if not paths:
+        return None
+    imperfect = dataset.load(paths)
+    rows = np.flatnonzero(np.isin(crystals(imperfect), crystals(data)))
+    return imperfect.take(rows) if len(rows) else None
 
 
 def new(data: Dataset, tables: Sequence[str | Path]) -> Dataset:
@@ -148,7 +160,7 @@ def new(data: Dataset, tables: Sequence[str | Path]) -> Dataset:
     return data.take(rows)
 
 
-def spectra(config: Config, data: Dataset, imperfect: Dataset | None, folder: Path) -> dict[str, Asked]:
+def spectra(config: Config, data: Dataset, imperfect: Dataset | None, folder: Path) -> dict[str, Spectra]:
     """Realistic spectra of all sites, of samples, of imperfect crystals, and of the metals, which all models know."""
     seed, n_folds, how = config.seed, config.train.folds, in_the_beam(Augmentation())
     fold = dataset.folds(data.prototypes, n_folds, seed)
@@ -156,20 +168,20 @@ def spectra(config: Config, data: Dataset, imperfect: Dataset | None, folder: Pa
     mixed = make_samples(folder / "samples", anchors, np.zeros((len(anchors), 2), int), how, 1, seed)
     mean, kind = mixed.truth(0).T
     bulk = np.char.endswith(anchors.data.prototypes, f" {BULK}")
-    new = np.flatnonzero(~bulk)
+    unknown = np.flatnonzero(~bulk)
 
-    def single(name: str, sites: Dataset, fold: np.ndarray) -> Asked:
+    def single(name: str, sites: Dataset, fold: np.ndarray) -> Spectra:
         copy = copies.make(folder / name, sites, how, 1.0, 1, seed, fold)
         inputs = _inputs(copy, np.arange(len(sites)))
-        return Asked(inputs, sites.elements, sites.cn, np.full(len(sites), ONE), fold)
+        return Spectra(inputs, sites.elements, sites.cn, np.full(len(sites), ONE), fold)
 
-    inputs = {reads: x[:, :-TOLD] for reads, x in _inputs(mixed, new).items()}
-    out = {
-        "sites": single("sites", data, fold),
-        "samples": Asked(inputs, anchors.data.elements[new], mean[new], kind[new].astype(int), anchors.fold[new, 0]),
-    }
+    inputs = {reads: x[:, :-TOLD] for reads, x in _inputs(mixed, unknown).items()}
+    elements, mean, kind, held = (part[unknown] for part in (anchors.data.elements, mean, kind, anchors.fold[:, 0]))
+    out = {"sites": single("sites", data, fold), "samples": Spectra(inputs, elements, mean, kind.astype(int), held)}
     if bulk.any():
-        out["foils"] = single("foils", anchors.data.take(np.flatnonzero(bulk)), np.arange(bulk.sum()) % n_folds)
+        metals = np.unique(anchors.data.sites[bulk], return_index=True)[1]
+        foils = np.repeat(np.flatnonzero(bulk)[metals], FOILS)
+        out["foils"] = single("foils", anchors.data.take(foils), np.arange(len(foils)) % n_folds)
     if imperfect is not None:
         out["defects"] = single("defects", imperfect, anchors.fold[anchors.defect, 0])
     return out
@@ -179,58 +191,67 @@ def _inputs(copy: Copies, rows: np.ndarray) -> dict[str, np.ndarray]:
     return {reads: copy.inputs(reads, 0, rows) for reads in samples.SIZES}
 
 
-def fit(answers: dict[str, Answers], calibration: dict[str, Any], without: int) -> dict[str, Any]:
-    """The calibration with other odds, which leave few single sites and foils that are said to be several, and a power.
-
-    That is the lowest which leaves few mixtures that mislead.
-    """
+def odds(answers: dict[str, Answers], without: int) -> dict[str, float]:
+    """The odds that leave few single sites, foils among them, that are said to be several; not by those of a fold."""
     single = [(answers[name], answers[name].asked.fold != without) for name in ("sites", "foils") if name in answers]
     says = np.concatenate([one.says[rows] for one, rows in single])
-    odds = samples.odds_of(says, np.concatenate([one.asked.elements[rows] for one, rows in single]))
-    mixed = answers["samples"]
-    found = kinds(mixed.says, np.array([odds[element] for element in mixed.asked.elements]))
-    rows = (mixed.asked.kind == SEVERAL) & (mixed.asked.fold != without)
-    wrong = rows & (found == ONE) & ~mixed.right
-    few = [(most(mixed.p.max(1), mixed.near, power) >= SURE)[wrong].sum() <= MISLED * rows.sum() for power in POWERS]
-    return calibration | {"odds": odds, "power": float(POWERS[np.argmax(few)] if any(few) else 1.0)}
+    return samples.odds_of(says, np.concatenate([one.asked.elements[rows] for one, rows in single]))
 
 
-def of_sites(models: Models, reads: str, sites: Answers, data: Dataset, fitted: Fitted) -> dict[str, Any]:
-    """How right the default family is about single sites, and how sure answers are."""
+def of_sites(models: Models, reads: str, sites: Answers, data: Dataset) -> dict[str, Any]:
+    """How right the default family is about single sites, and how sure answers are; baselines without a spectrum.
+
+    And how right it is where the formula is told.
+    """
     family, every = models.calibration[models.manifest["default"][reads]], np.arange(len(data))
     thresholds = [family["thresholds"][element] * np.sqrt(family["prior"]) for element in data.elements]
     sets = [prediction_set(p, CLASSES, threshold) for p, threshold in zip(sites.p, thresholds, strict=True)]
-    majority = scores.rates(data, every, scores.majority(data, sites.asked.fold))
-    right = {"majority": majority, "sites": scores.score(data, every, sites.p, sets)}
-    return right | {name: scores.sure(p, data.cn) for name, p in (("alone", sites.p), ("said", sites.said(fitted)))}
+    told = models.probabilities("formula", Compositions.of(data, "formula", 1.0).x)
+    joint = combined(sites.p, told, np.array(family["prior"]), family["formula"]["weights"])
+    guesses = {"majority": scores.majority(data, sites.asked.fold)}
+    guesses |= {"composition": CLASSES[told.argmax(1)], "with formula": CLASSES[joint.argmax(1)]}
+    return {
+        **{name: scores.rates(data, every, guess) for name, guess in guesses.items()},
+        "sites": scores.score(data, every, sites.p, sets),
+        **{name: scores.sure(p, data.cn) for name, p in (("alone", sites.p), ("said", sites.said))},
+    }
 
 
-def of_samples(answers: Answers, fitted: Fitted) -> dict[str, dict[str, float]]:
-    """How right the networks of samples are about all of these and about each kind, and how many mislead.
+def of_samples(answers: Answers, fitted: Fitted, before: dict[str, Any], often: float) -> dict[str, dict[str, float]]:
+    """How right the networks of samples are about all of these, each kind, and what is said to be each; who misleads.
 
-    These get one number with p of 0.8 or more, off from their mean by more than 0.5, and are not said to be several:
-    with p of the default family alone, and with p as it is said.
+    Misled are those that get one number, sure and off from their mean by more than 0.5, and are not said to be several:
+    with the p of the default family at 0.8 and at `often`, and with p as it is said. `before`, the calibration with the
+    odds of before, says how many were said to be several with these.
     """
     asked, (found, intervals) = answers.asked, answers.described(fitted)
+    former, _ = described(answers.says, asked.elements, before)
     blind = scores.of_the_absorber(asked.number, asked.elements, asked.fold, np.mean)
-    wrong = (found == ONE) & ~answers.right
-    misled = {name: wrong & (p.max(1) >= SURE) for name, p in (("alone", answers.p), ("said", answers.said(fitted)))}
+    top, wrong = answers.p.max(1), (found == ONE) & ~answers.right
+    more = {
+        "misled_alone": wrong & (top >= SURE),
+        "misled_as_often": wrong & (top >= often),
+        "misled_said": wrong & (answers.said.max(1) >= SURE),
+        "several": found != ONE,
+        "several_before": former != ONE,
+    }
     values = answers.says, asked.number, asked.kind, found, intervals, blind
     groups = {"all": asked.kind >= 0} | {name: asked.kind == i for i, name in enumerate(KINDS)}
+    groups |= {f"said: {name}": found == i for i, name in enumerate(KINDS)}
     return {
         name: samples.score(*(part[rows] for part in values))
-        | {f"misled_{whose}": float(one[rows].mean()) for whose, one in misled.items()}
+        | {what: float(mask[rows].mean()) for what, mask in more.items()}
         for name, rows in groups.items()
         if rows.any()
     }
 
 
-def of_defects(answers: Answers, imperfect: Dataset, perfect: Dataset, fitted: Fitted) -> dict[str, Any]:
+def of_defects(answers: Answers, imperfect: Dataset, perfect: Dataset) -> dict[str, Any]:
     """The default family, and what is said then, of sites of no perfect crystal, by what they are."""
     commonest = {e: np.bincount(perfect.cn[perfect.elements == e]).argmax() for e in set(perfect.elements)}
     always = np.array([commonest.get(e, 0) for e in imperfect.elements]) == imperfect.cn  # never met: nobody guesses
     names = np.array([defects.kind(site) for site in imperfect.sites])
-    spoken = {"alone": answers.p, "said": answers.said(fitted)}
+    spoken = {"alone": answers.p, "said": answers.said}
     return {
         kind: {"majority": float(always[rows].mean())}
         | {name: scores.sure(p[rows], imperfect.cn[rows]) for name, p in spoken.items()}
@@ -243,13 +264,17 @@ def finish(config: Config, manifest: dict[str, Any], metrics: dict[str, Any]) ->
     """The folder of the new version, measured compounds asked about once more, with its card; the figures of README."""
     train = config.train
     target = Path(train.models or config.out / "models") / train.version
-    shutil.copytree(train.keep, target, dirs_exist_ok=True)
-    (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    if train.measured:  # the models without their formulas do not ship: what these said stays
-        folder = Path(train.measured)
-        metrics.setdefault("measured", {})["as shipped"] = measured.score(folder, target)
-        metrics["samples"].setdefault("measured", {})["as shipped"] = measured.mixtures(folder, target)
-    (target / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    (target / "README.md").write_text(card.render("card.md.jinja", manifest, metrics) + "\n")
+    with TemporaryDirectory(dir=target.parent, prefix=".") as beside:  # there as a whole, or not at all
+        folder = Path(beside) / train.version
+        shutil.copytree(train.keep, folder)
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        if train.measured:  # the models without their formulas do not ship: what these said stays
+            compounds = Path(train.measured)
+            metrics.setdefault("measured", {})["as shipped"] = measured.score(compounds, folder)
+            metrics["samples"].setdefault("measured", {})["as shipped"] = measured.mixtures(compounds, folder)
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        (folder / "README.md").write_text(card.render("card.md.jinja", manifest, metrics) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
     if train.readme:
         card.fill_page(Path(train.readme), card.render("figures.md.jinja", manifest, metrics))

@@ -40,7 +40,7 @@ def importance(models: Mapping[str, Any], path: Path) -> None:
     ax = figure.subplots()
     for name in ("bagging", "forest"):
         gini = models[name].gini()[: len(R_POOLED)]
-        below = gini[R_POOLED < 3].sum() / gini.sum()
+        below = gini[R_POOLED < 3].sum() / max(gini.sum(), 1e-9)  # no tree may have split
         ax.plot(R_POOLED, gini, label=f"{name}: {below:.0%} below 3 Å")
     ax.set(xlabel="R (Å)", ylabel="Gini importance", xlim=(0, 6), ylim=(0, None))
     ax.legend(frameon=False)

@@ -75,6 +75,7 @@ def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[s
     """The manifest of finished models with other networks of samples; their files are copied, shells are new."""
     finished = Path(run.config.train.keep)
     manifest = json.loads((finished / "manifest.json").read_text())
+    manifest.pop("confirmed", None)  # of other networks of samples
     for entry in [*manifest["families"].values(), *manifest["composition"].values()]:
         shutil.copy(finished / entry["file"], folder / entry["file"])
     but_samples = manifest.get("but_samples", manifest["version"])

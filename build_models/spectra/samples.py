@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pymatgen.core import Composition
 
-from build_models.data.particles import BULK, counted
+from build_models.data.particles import BULK, ROUNDS, SIZES, counted
 from build_models.data.table import check_debye
 from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
@@ -40,8 +40,8 @@ DISORDER = 0.003  # Å^2: mean sigma2 that surface and strain add to that of the
 SAME_CRYSTAL = 0.5  # share of the anchors whose crystal has other sites of the absorber, that are mixed with these
 TOLD = 0.5  # share of samples whose s02 is told, and of those whose elements are
 S02_ERROR = 0.06  # relative: what a foil's fit and another edge step are off by
-BULK_EACH = 120  # anchors of each bulk metal: a foil is about as likely as a particle
 PARTICLES_EACH = 16  # anchors of each particle: a table has many more sites than particles
+BULK_EACH = PARTICLES_EACH * len(SIZES) * ROUNDS  # anchors of each bulk metal: a foil is as likely as its particles
 _OF_CRYSTAL = re.compile(" (?:dopant|site) ")  # what follows says which site of a crystal it is
 
 

@@ -71,7 +71,9 @@ def test_from_structures_to_an_answer(tmp_path, measured, monkeypatch, capsys):
         assert f"Of the\n{made.manifest['shells']['sites']} known sites" in (made.folder / "README.md").read_text()
     assert (kept.version, kept.manifest["but_samples"], kept.manifest["families"]) == ("more", "mine", mine["families"])
     assert (folder.parent / "more" / "phase.onnx").read_bytes() == (folder / "phase.onnx").read_bytes()
-    assert "was measured with the networks of samples\nof mine." in (kept.folder / "README.md").read_text()
+    assert (
+        "networks of samples are of this version; all else is that of mine" in (kept.folder / "README.md").read_text()
+    )
     assert "of mine." not in (folder / "README.md").read_text()
     assert predict_cn(foil.r, foil.chir_mag, element=known[0], **here | {"models": kept.folder}).kind
     found = [json.loads(path.read_text()) for path in (tmp_path / "out" / "train").glob("*/metrics.json")]

@@ -133,6 +133,9 @@ def test_a_round_of_the_plan_has_every_metal_and_alloy_in_every_size():
         assert all(fewest <= len(one.points) <= most for one in third)
         assert sorted("".join(sorted(set(one.symbols))) + one.lattice for one in third) == every
     assert {(one.lattice, one.shape) for one in plan(3)} == {(a, b) for a, shapes in SHAPES.items() for b in shapes}
+    known = [set(metals) for metals, *_ in [*METALS, *ALLOYS]]
+    others = [set(one.symbols) for one in islice(plan(3, others=True), len(SIZES) * len(particles.OTHER_ALLOYS))]
+    assert all(len(alloy) == 2 and alloy not in known for alloy in others)
     shortest = min(np.sort(one.structure().distance_matrix, axis=1)[:, 1].min() for one in made[: ROUND // 3])
     assert shortest > 2.0
 
@@ -156,6 +159,12 @@ def test_where_no_particle_is_whole_the_table_is_empty(make_config, capsys):
     tried = table.read_shards(config.out / "particles", table.CHI_SCHEMA.names)
     assert len(pq.read_table(particles.build(config, particles._plan(config), tried))) == 0
     assert "0 spectra of 0 particles\n1 sites failed (100.00%)\n      1  pot\n" in capsys.readouterr().out
+
+
+def test_other_alloys_come_with_the_bulk_of_all_metals(make_config):
+    made = [one for one, _ in particles._plan(make_config(run={"limit": 2, "other_alloys": True}))]
+    assert len({one.composition for one in made[:-2]}) == len(ELEMENTS)
+    assert [one.shape == particles.BULK for one in made] == [True] * (len(made) - 2) + [False] * 2
 
 
 @pytest.mark.feff

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from build_models.config import Order
 from build_models.data import table
 from build_models.data.sources import fetch
-from build_models.data.structures import iterate, normal_id, rarest_first, to_structure, work_order
+from build_models.data.structures import few_of_each, iterate, normal_id, rarest_first, to_structure, work_order
 from tests.build_models.crystals import crystals
 
 
@@ -91,3 +91,15 @@ def test_what_comes_before_counts_as_known():
 def test_nothing_known_is_taken_again():
     rows = [(f"mp-{i}", "Cu", 4, "O:1.9", "type", 1.0) for i in range(4)]
     assert sorted(order(rows, known=["mp-1", "mp-2"])) == ["mp-0", "mp-3"]
+
+
+def test_few_sites_of_an_absorber_are_taken_of_a_cell():
+    rows = [(f"mp-{i // 6}", "Fe" if i % 3 else "Ni", 6, "O:2.0", "type", i / 30) for i in range(30)]
+    taken = [(row["material_id"], row["absorber"]) for row in few_of_each(labels(*rows), 1, 1).to_pylist()]
+    assert taken == sorted(taken, key=lambda key: key[0])  # as they come
+    assert sorted(taken) == sorted({row[:2] for row in rows})
+    every, one, other = (
+        few_of_each(labels(*rows), n, seed)["cn_weights"].to_pylist() for n, seed in ((9, 1), (1, 1), (1, 2))
+    )
+    assert (len(every), len(one)) == (30, 10)
+    assert one != other  # by chance

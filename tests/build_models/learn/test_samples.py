@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from build_models.learn import samples
-from larch_cnpredict.samples import GRID, HEADS, ONE, SEVERAL, describe
+from larch_cnpredict.samples import GRID, HEADS, ONE, SEVERAL, describe, shortest
 
 
 def said(rng, truth: np.ndarray, error: float, claimed: float, kind: int) -> np.ndarray:
@@ -76,9 +76,15 @@ def test_few_single_sites_are_said_to_be_several():
     assert calibration["odds"]["Ni"] == 1  # nobody knows
     answers = describe(says[2000:], elements[2000:].tolist(), calibration)
     alarm = np.array([answer.kind != "one site" for answer in answers])
-    assert alarm[kind[2000:] == ONE].mean() == pytest.approx(0.1, abs=0.02)
-    assert alarm[kind[2000:] == SEVERAL].mean() == pytest.approx(0.28 / 0.7, abs=0.05)
+    assert alarm[kind[2000:] == ONE].mean() == pytest.approx(0.05, abs=0.02)
+    assert alarm[kind[2000:] == SEVERAL].mean() == pytest.approx(0.24 / 0.7, abs=0.05)
     assert (alarm == (np.array([answer.mixture for answer in answers]) >= 0.5)).all()
+
+
+def test_intervals_of_several_levels_are_those_of_each():
+    density = np.random.default_rng(0).dirichlet(np.ones(len(GRID)))
+    levels = np.array([0.3, 0.9, 1.5])
+    np.testing.assert_array_equal(shortest(density, levels), [shortest(density, level) for level in levels])
 
 
 def test_scores_are_counted():

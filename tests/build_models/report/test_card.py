@@ -88,20 +88,31 @@ def sure(value: float) -> dict[str, float]:
     return {"sites": 100, "accuracy": 0.77} | figures(value, "sure right mean calibration_error", 0.01)
 
 
+def told(value: float) -> dict[str, float]:
+    more = {"misled_alone": 0.091, "misled_as_often": 0.045, "misled_said": 0.023}
+    return sample(value) | more | {"several": value + 0.001, "several_before": value + 0.002}
+
+
 @pytest.fixture
 def confirmed(metrics, manifest):
     """Metrics and manifest of models that were asked about what nothing in them has learnt from."""
     asked = {
         reads: {
-            "majority": figures(start), "sites": figures(start + 0.2), "alone": sure(start + 0.1), "said": sure(start),
-            "samples": {
-                "all": sample(start), "foils": sample(start + 0.1) | {"misled_alone": 0.091, "misled_said": 0.023},
-            },
+            "majority": figures(start), "composition": figures(start + 0.1), "sites": figures(start + 0.2),
+            "with formula": figures(start + 0.25),
+            "alone": sure(start + 0.1), "said": sure(start),
+            "samples": {name: told(start + more) for name, more in (("all", 0.0), ("sites", 0.05), ("foils", 0.1))},
         }
         for reads, start in (("complex", 0.5), ("magnitude", 0.7))
     }  # fmt: skip
-    manifest["calibration"]["samples"] = {"complex": {"power": 0.81}, "magnitude": {"power": 0.71}}
-    metrics["confirmed"] = {"sites": 123, "formulas": 99, "prototypes": 88, "clear": 77} | asked
+    metrics["confirmed"] = {
+        "models": "2026.11.30",
+        "false_alarms": 0.05,
+        "sites": 123,
+        "formulas": 99,
+        "prototypes": 88,
+        "clear": 77,
+    } | asked
     manifest["confirmed"] = {"spectra": [table("fresh", rows=130)], "particles": [], "defects": []}
     return metrics, manifest
 
@@ -332,20 +343,29 @@ def test_what_nothing_has_learnt_from_has_a_block_of_its_own(confirmed):
     page = card.render("card.md.jinja", manifest, metrics)
     text = section(page, "Materials that nothing has learnt from")
     assert text.startswith("\n123 sites of 99 formulas and 88 structure types, 77 of them clear")
+    assert "What ships (networks of 2026.11.30), and not networks of a fold" in text
     assert row(text, "fresh.parquet")[1] == "130"
-    assert row(text, "chi(k) | 50.0") == ["50.0", "70.0", "70.1", "70.2", "70.4", "70.5", "0.71"]
+    blind = ["50.0", "50.1", "60.0", "60.1"]
+    assert row(text, "chi(k) | 50.0")[-12:] == [*blind, "70.0", "70.1", "70.2", "70.4", "70.5", "0.71", "75.0", "75.1"]
     assert row(text, "chi(k) | `phase`") == ["`phase`", "100", "60.0", "61.0", "0.62", "63.0"]
     assert row(text, "chir_mag alone | the answer") == ["the answer", "100", "70.0", "71.0", "0.72", "73.0"]
-    misled, scored = (part for part in text.split("That is what it buys")[1].split("Samples of these materials"))
-    assert row(misled, "chi(k) | foils") == ["foils", "77", "65.0", "9.1", "2.3"]
+    misled, scored = text.split("The networks of samples, with nothing told")
+    assert row(misled, "chi(k) | foils") == ["foils", "77", "60.1", "60.2", "9.1", "4.5", "2.3"]
     assert row(scored, "chi(k) | all")[:3] == ["all", "77", "0.50"]
-    assert "b, 0.81 (0.71 from chir_mag alone)" in text
+    assert "5 % of both together, by absorber" in text
+    assert "62.6 % of their sites clear and not 71.0" in text
     readme = card.render("figures.md.jinja", manifest, metrics)
     assert "Of 123 sites of 88 structure types and 99 formulas that nothing in what ships has learnt from" in readme
     assert (
-        "is right for 70.0 % (always the commonest number: 50.0 %), of the 77 clear ones for 70.1 % (50.1 %)" in readme
+        "for 70.0 % (without a spectrum: always the commonest number 50.0 %, composition and absorber alone 60.0"
+        in readme
     )
+    assert "of the 77 clear ones for 70.1 % (50.1 %, 60.1 %), and with the formula told for 75.0 and 75.1 %." in readme
     assert "is 0.8 or more for 50.0 % of these sites, of which 51.0 % are right." in readme
+    said = (
+        "44.0 % are said to be several (of the sites that nothing has learnt from, with odds like those that ship, 55.1"
+    )
+    assert said in readme
     del metrics["confirmed"]
     for template in ("card.md.jinja", "figures.md.jinja"):
         assert "p of an answer" not in card.render(template, manifest, metrics)
@@ -369,3 +389,8 @@ def test_sites_of_no_perfect_crystal_have_a_table_and_are_a_known_failure(confir
     assert "beside a vacancy 4.0 % right (12.5 % get p of 0.8 or more, and 5.0 % of these are right); on a" in text
     assert "; on a support 60.0 % right. A neighbour" in text
     assert "families have learnt crystals alone" not in text
+    assert "Complexes of ideal" not in text
+    metrics |= {"said_by": "the first", "defects": {"complexes": kind(0.25, 0.3), "beside a vacancy": kind(0.5, 0.5)}}
+    text = card.render("card.md.jinja", manifest, metrics)
+    said = "(networks of samples: the first): 30.0 % right; 25.0 % get p of 0.8 or more, and 31.0 % of these are right."
+    assert f"- Complexes of ideal geometry, simulated, structure types and sets of ligands held out {said}" in text

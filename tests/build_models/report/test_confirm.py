@@ -12,12 +12,12 @@ import pytest
 from build_models import config
 from build_models.data import structures
 from build_models.learn import samples
-from build_models.report import confirm
-from build_models.report.confirm import Answers, Asked
+from build_models.report import card, confirm
+from build_models.report.confirm import Answers, Spectra
+from build_models.spectra import dataset
 from larch_cnpredict.models import Models, default_folder
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, HEADS, ONE, SEVERAL
-from larch_cnpredict.uncertainty import most
 from tests.build_models import synthetic
 from tests.build_models.crystals import crystals
 
@@ -32,10 +32,11 @@ def said(
     says = np.zeros((n, sum(HEADS)))
     says[np.arange(n), np.where(agree, (number - 1) * 4, 0)] = 1
     says[:, len(GRID) + ONE] = 1
-    return Answers(Asked({}, np.full(n, "Fe"), true, np.full(n, kind), np.arange(n) % 5), share, says)
+    return Answers(Spectra({}, np.full(n, "Fe"), true, np.full(n, kind), np.arange(n) % 5), share, says)
 
 
-PLAIN = {"odds": {"Fe": 1.0}, "levels": {kind: {"Fe": 0.9} for kind in KINDS}, "power": 1.0}
+PROVENANCE = {"sha256": "0" * 64, "rows": 1, "program": "FEFF"}
+PLAIN = {"odds": {"Fe": 1.0}, "levels": {kind: {"Fe": 0.9} for kind in KINDS}}
 UNSEEN = dict.fromkeys(range(5), PLAIN)
 
 
@@ -46,50 +47,39 @@ def test_misled_is_who_gets_one_wrong_number_that_nothing_speaks_against():
     mixed = said(number, np.full(60, 6.4), agree=agree, kind=SEVERAL)
     mixed.asked.kind[::10] = ONE
     several = mixed.asked.kind == SEVERAL
-    found = confirm.of_samples(mixed, UNSEEN)
-    assert {name: one["samples"] for name, one in found.items()} == {"all": 60, KINDS[ONE]: 6, KINDS[SEVERAL]: 54}
+    found = confirm.of_samples(mixed, UNSEEN, PLAIN, often=0.91)
+    counts = {"all": 60, KINDS[ONE]: 6, KINDS[SEVERAL]: 54, f"said: {KINDS[ONE]}": 60}
+    assert {name: one["samples"] for name, one in found.items()} == counts
     found = found[KINDS[SEVERAL]]
     assert found["misled_alone"] == pytest.approx((i % 2)[several].mean())
     assert found["misled_said"] == pytest.approx((i % 2 & agree)[several].mean())
+    assert found["misled_as_often"] == 0  # nobody is as sure as that
     mixed.says[:, len(GRID) + ONE], mixed.says[:, len(GRID) + SEVERAL] = 0.4, 0.6
-    assert confirm.of_samples(mixed, UNSEEN)["all"]["misled_alone"] == 0  # all are said to be several
+    found = confirm.of_samples(mixed, UNSEEN, PLAIN | {"odds": {"Fe": 0.1}}, often=0.9)["all"]
+    assert (found["misled_alone"], found["misled_as_often"]) == (0, 0)  # all are said to be several
+    assert (found["several"], found["several_before"]) == (1, 0)
 
 
 def test_samples_are_described_with_what_is_fitted_to_other_folds():
     mixed = said(np.full(10, 6), np.full(10, 6.0))
     mixed.says[:, len(GRID) + ONE], mixed.says[:, len(GRID) + SEVERAL] = 0.4, 0.6
-    fitted = UNSEEN | {3: UNSEEN[3] | {"odds": {"Fe": 0.1}}, 4: UNSEEN[4] | {"power": 0.5}}
+    fitted = UNSEEN | {3: PLAIN | {"odds": {"Fe": 0.1}}}
     assert (mixed.described(fitted)[0] == ONE).tolist() == [i % 5 == 3 for i in range(10)]
-    mixed = said(np.full(10, 6), np.full(10, 6.0), agree=False)
-    mixed.says[:, :2] = 0.5  # half of it a mean of 1, ...
-    mixed.says[:, np.searchsorted(GRID, 6)] = 0.5  # ... and half of it 6
-    np.testing.assert_allclose(mixed.said(fitted).max(1)[:5], [0.45] * 4 + [0.45**0.5], atol=1e-4)
 
 
-def test_few_are_said_to_be_several_and_few_mislead():
-    """Of crystals the networks say several with up to 0.6, of foils with up to 0.9; a tenth of mixtures is misread."""
+def test_few_sites_and_foils_are_said_to_be_several():
+    """Of crystals the networks say several with up to 0.6, of foils with up to 0.9; those of a fold with 0.99."""
     rng, n = np.random.default_rng(0), 1000
     sites, foils = (said(np.full(n, 6), np.full(n, 6.0)) for _ in range(2))
     for one, highest in ((sites, 0.6), (foils, 0.9)):
-        several = rng.uniform(0, highest, n)
+        several = np.where(one.asked.fold == 3, 0.99, rng.uniform(0, highest, n))
         one.says[:, len(GRID) :] = np.column_stack([1 - several, several, 0 * several])
-    mixed = said(np.where(np.arange(n) % 10, 6, 8), np.full(n, 6.0), kind=SEVERAL)
-    mixed.says[:, : len(GRID)] = 0
-    share = rng.uniform(0, 1, n)  # of the mean near the number; the rest at 16
-    mixed.says[np.arange(n), (mixed.number - 1) * 4], mixed.says[:, len(GRID) - 1] = share, 1 - share
-    answers = {"sites": sites, "foils": foils, "samples": mixed}
-    fitted = confirm.fit(answers, {"levels": "kept"}, confirm.NONE)
-    assert fitted["levels"] == "kept"
-    several = np.concatenate([one.says[:, len(GRID) + SEVERAL] for one in (sites, foils)])
-    alarm = several * fitted["odds"]["Fe"] / (several * fitted["odds"]["Fe"] + 1 - several) >= 0.5
+    odds = confirm.odds({"sites": sites, "foils": foils}, without=3)["Fe"]
+    several = np.concatenate([one.says[one.asked.fold != 3, len(GRID) + SEVERAL] for one in (sites, foils)])
+    alarm = several * odds / (several * odds + 1 - several) >= 0.5
     assert alarm.mean() == pytest.approx(samples.FALSE_ALARMS, abs=0.002)
-    misread = (mixed.number == 8) & (most(mixed.p.max(1), mixed.near, fitted["power"]) >= 0.8)
-    assert misread.sum() == pytest.approx(confirm.MISLED * n, abs=3)
-    assert misread.sum() <= confirm.MISLED * n
-    mixed.asked.fold[:] = 3
-    assert confirm.fit(answers, {}, 3)["power"] == confirm.POWERS[0]  # no mixture is left that could mislead
-    never = {**answers, "samples": said(np.full(n, 8), np.full(n, 6.0), kind=SEVERAL)}
-    assert confirm.fit(never, {}, confirm.NONE)["power"] == 1  # as low as it goes
+    assert confirm.odds({"sites": sites, "foils": foils}, confirm.NONE)["Fe"] < odds
+    assert set(confirm.odds({"sites": sites}, confirm.NONE)) == {"Fe"}  # of others nothing is known
 
 
 def test_imperfect_crystals_are_scored_by_what_they_are():
@@ -99,7 +89,7 @@ def test_imperfect_crystals_are_scored_by_what_they_are():
     imperfect = replace(perfect.take(np.arange(0, 24, 2)), sites=np.array(names))
     number = np.where(np.arange(12) < 8, imperfect.cn, 3)
     answers = said(number, imperfect.cn, agree=np.arange(12) < 8)
-    found = confirm.of_defects(answers, imperfect, perfect, UNSEEN)
+    found = confirm.of_defects(answers, imperfect, perfect)
     assert list(found) == ["beside a vacancy", "complexes"]
     vacancies, complexes = found.values()
     assert (vacancies["alone"]["sites"], vacancies["alone"]["accuracy"], vacancies["said"]["sure"]) == (8, 1, 1)
@@ -107,18 +97,23 @@ def test_imperfect_crystals_are_scored_by_what_they_are():
     commonest = np.bincount(perfect.cn[perfect.elements == "Fe"]).argmax()
     assert complexes["majority"] == (imperfect.cn[8:] == commonest).mean()
     never_met = replace(imperfect, elements=np.full(12, "Zn"))  # of which there is no perfect crystal
-    assert confirm.of_defects(answers, never_met, perfect, UNSEEN)["complexes"]["majority"] == 0
+    assert confirm.of_defects(answers, never_met, perfect)["complexes"]["majority"] == 0
 
 
 def test_sites_by_hand():
     """Three of four numbers right; every set holds one number, or 16 too, where there are so many of these."""
     data = replace(synthetic.dataset(4), elements=np.full(4, "Fe"), cn=np.array([6, 6, 4, 6]), weight=np.ones(4))
     sites = said(np.array([6, 6, 4, 12]), data.cn, agree=np.array([True, True, False, True]))
-    family = {"thresholds": {"Fe": 1.0}, "prior": [0.25] * 15 + [0.00001]}
-    models = SimpleNamespace(manifest={"default": {"complex": "phase"}}, calibration={"phase": family})
-    found = confirm.of_sites(models, "complex", sites, data, UNSEEN)
+    family = {"thresholds": {"Fe": 1.0}, "prior": [0.25] * 15 + [0.00001], "formula": {"weights": [0.0, 1.0, 0.0]}}
+    four = np.eye(16)[[3] * 4]
+    models = SimpleNamespace(
+        manifest={"default": {"complex": "phase"}}, calibration={"phase": family},
+        probabilities=lambda kind, x: four if (kind, x.shape) == ("formula", (4, 142)) else None,
+    )  # fmt: skip
+    found = confirm.of_sites(models, "complex", sites, data)
     assert (found["sites"]["accuracy"], found["sites"]["coverage"], found["sites"]["set_size"]) == (0.75, 0.75, 2)
-    assert found["majority"]["accuracy"] == 0.75
+    assert (found["majority"]["accuracy"], found["composition"]["accuracy"]) == (0.75, 0.25)
+    assert found["with formula"]["accuracy"] == 0.25  # with such weights the spectrum does not count
     assert (found["alone"]["sure"], found["said"]["sure"]) == (1, 0.75)
 
 
@@ -146,23 +141,52 @@ def known(tmp_path):
     return str(path)
 
 
-def test_finished_models_are_asked_and_their_card_says_so(tmp_path, spectra_table, known):
+def test_finished_models_are_asked_and_their_card_says_so(tmp_path, spectra_table, known, monkeypatch):
+    """Of five crystals four are of no known type; of these are two of three imperfect ones; copper is a foil too."""
+    data = dataset.load([spectra_table])
+    copper = np.flatnonzero(data.elements == "Cu")[0]
+    bulk = {f.name: getattr(data, f.name)[copper] for f in fields(data) if f.name != "digest"}
+    bulk |= {"shell": "Cu", "mean": 12.0, "particle": False, "prototypes": "fcc bulk", "sites": "Cu fcc bulk"}
+    monkeypatch.setattr("build_models.spectra.samples.read_particles", lambda _: [bulk])
+    monkeypatch.setattr(confirm.table, "provenance", lambda path: PROVENANCE | {"file": path.name})
+    spoilt = tmp_path / "defects.parquet"
+    sites = pq.read_table(spectra_table).to_pandas().iloc[[0, 1, 2]]
+    names = ["mp-30 dopant at 0 vacancy", "mp-19009 dopant at 0", "mp-18748 dopant at 0 vacancy"]
+    pa_table = pa.Table.from_pandas(sites.assign(material_id=names, site_index=0), preserve_index=False)
+    pq.write_table(pa_table, spoilt)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{card.START}\n{card.END}\n")
     train = {"keep": str(default_folder()), "tables": [str(spectra_table)], "structures": [known], "folds": 2}
-    settings = {"run": {"out": str(tmp_path)}, "train": train | {"version": "mine", "models": str(tmp_path)}}
-    confirm.run(config.load(None, settings))
+    train |= {"particles": ["metals.parquet"], "defects": [str(spoilt)], "readme": str(readme), "models": str(tmp_path)}
+    monkeypatch.setattr(confirm, "odds", lambda answers, without: {"Cu": 0.01 if without == confirm.NONE else 0.02})
+    confirm.run(config.load(None, {"run": {"out": str(tmp_path)}, "train": train | {"version": "mine"}}))
     metrics, manifest = (json.loads((tmp_path / f"mine/{name}.json").read_text()) for name in ("metrics", "manifest"))
-    assert metrics["confirmed"]["sites"] == 4  # of five crystals; both sites of magnetite are of a known type
-    assert metrics["confirmed"]["complex"]["sites"]["accuracy"] >= 0.75  # copper, iron, nickel oxide and rutile
-    assert (manifest["version"], manifest["confirmed"]["spectra"][0]["rows"]) == ("mine", 6)
-    card = (tmp_path / "mine/README.md").read_text()
-    assert "Materials that nothing has learnt from\n4 sites of 4 formulas" in card
-    finished, mine = (
-        {p.name: p.read_bytes() for p in folder.iterdir()} for folder in (default_folder(), tmp_path / "mine")
-    )
-    assert {name for name in mine if mine[name] != finished[name]} == {"metrics.json", "manifest.json", "README.md"}
+    found = metrics["confirmed"]
+    assert (found["sites"], found["models"]) == (4, finished_networks())
+    assert found["complex"]["sites"]["accuracy"] >= 0.75  # copper, iron, nickel oxide and rutile
+    assert found["complex"]["samples"]["foils"]["samples"] == confirm.FOILS
+    assert {kind: one["said"]["sites"] for kind, one in found["complex"]["defects"].items()} == {
+        "beside a vacancy": 1, "crystals with metals exchanged": 1,
+    }  # fmt: skip
+    assert not {"as_said", "misled"} & set(metrics)
+    before = Models(default_folder()).calibration["samples"]["complex"]
+    after = manifest["calibration"]["samples"]["complex"]
+    assert after == before | {"odds": before["odds"] | {"Cu": 0.01}}
+    assert manifest["confirmed"]["learnt from"][0]["file"] == "known.parquet"
+    text = (tmp_path / "mine/README.md").read_text()
+    assert "Materials that nothing has learnt from\n4 sites of 4 formulas" in text
+    assert "Of 4 sites of 4 structure types" in readme.read_text()
+    same = {p.name for p in default_folder().iterdir() if p.read_bytes() == (tmp_path / "mine" / p.name).read_bytes()}
+    assert {p.name for p in (tmp_path / "mine").iterdir()} - same == {"metrics.json", "manifest.json", "README.md"}
     assert Models(tmp_path / "mine").version == "mine"
+    again = train | {"keep": str(tmp_path / "mine"), "version": "mine"}
     with pytest.raises(config.ConfigError, match="calibrated anew, these models need one of their own"):
-        confirm.run(config.load(None, {"train": train | {"version": default_folder().name}}))
+        confirm.run(config.load(None, {"train": again}))
+
+
+def finished_networks() -> str:
+    """The version that the networks of what ships are of."""
+    return json.loads((default_folder() / "metrics.json").read_text())["confirmed"]["models"]
 
 
 def test_metals_are_mixed_and_asked_about_as_foils_alone(tmp_path, data, monkeypatch):
@@ -181,6 +205,7 @@ def test_metals_are_mixed_and_asked_about_as_foils_alone(tmp_path, data, monkeyp
     assert rows.sum() == 16 + 1  # draws of the particle, and the crystal
     assert (asked["samples"].kind[rows] != ONE).sum() >= 8
     foils = asked["foils"]
-    assert (len(foils.number), set(foils.number), set(foils.kind), set(foils.fold)) == (120, {12}, {ONE}, {0, 1})
+    assert (len(foils.number), set(foils.number), set(foils.kind)) == (confirm.FOILS, {12}, {ONE})
+    assert set(foils.fold) == {0, 1}
     for reads, size in (("magnitude", 178), ("complex", 1514)):
         assert {one.inputs[reads].shape[1] for one in asked.values()} == {size}

@@ -150,6 +150,8 @@ def test_a_particle_is_the_mean_over_its_atoms(tmp_path):
 
     anchors = Anchors.of(dataset(40), np.zeros(40, int), [path], 5, 0)
     assert anchors.particle.sum() == 2 * samples.PARTICLES_EACH
+    one_crystal = len(particles.SIZES) * particles.ROUNDS * samples.PARTICLES_EACH  # all particles that are made of one
+    assert (anchors.data.sites == "bulk").sum() == one_crystal
     assert sorted(set(anchors.numbers[anchors.data.sites == "cuboctahedron"])) == [pytest.approx(mean)]
     assert anchors.tested[anchors.data.sites == "bulk"].all()  # what has no shape is held out with its metal
     kind = samples.draw(anchors, anchors.fold, np.random.default_rng(1), PLAIN)[5]
