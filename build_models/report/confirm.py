@@ -206,6 +206,7 @@ def of_sites(models: Models, reads: str, sites: Answers, data: Dataset) -> dict[
     family, every = models.calibration[models.manifest["default"][reads]], np.arange(len(data))
     thresholds = [family["thresholds"][element] * np.sqrt(family["prior"]) for element in data.elements]
     sets = [prediction_set(p, CLASSES, threshold) for p, threshold in zip(sites.p, thresholds, strict=True)]
+    each = [prediction_set(p, CLASSES, np.array(family["each"])) for p in sites.p]
     told = models.probabilities("formula", Compositions.of(data, "formula", 1.0).x)
     joint = combined(sites.p, told, np.array(family["prior"]), family["formula"]["weights"])
     guesses = {"majority": scores.majority(data, sites.asked.fold)}
@@ -213,6 +214,7 @@ def of_sites(models: Models, reads: str, sites: Answers, data: Dataset) -> dict[
     return {
         **{name: scores.rates(data, every, guess) for name, guess in guesses.items()},
         "sites": scores.score(data, every, sites.p, sets),
+        "by_number": scores.by_number(data, sites.p, sets, each),
         **{name: scores.sure(p, data.cn) for name, p in (("alone", sites.p), ("said", sites.said))},
     }
 

@@ -100,6 +100,7 @@ def confirmed(metrics, manifest):
         reads: {
             "majority": figures(start), "composition": figures(start + 0.1), "sites": figures(start + 0.2),
             "with formula": figures(start + 0.25),
+            "by_number": {"7": {"sites": 5, "found": 0.1, "coverage": 0.4, "each": start + 0.4, "taken_for": 6}},
             "alone": sure(start + 0.1), "said": sure(start),
             "samples": {name: told(start + more) for name, more in (("all", 0.0), ("sites", 0.05), ("foils", 0.1))},
         }
@@ -347,6 +348,7 @@ def test_what_nothing_has_learnt_from_has_a_block_of_its_own(confirmed):
     assert row(text, "fresh.parquet")[1] == "130"
     blind = ["50.0", "50.1", "60.0", "60.1"]
     assert row(text, "chi(k) | 50.0")[-12:] == [*blind, "70.0", "70.1", "70.2", "70.4", "70.5", "0.71", "75.0", "75.1"]
+    assert row(text, "7") == ["5", "10.0", "40.0", "90.0", "6"]
     assert row(text, "chi(k) | `phase`") == ["`phase`", "100", "60.0", "61.0", "0.62", "63.0"]
     assert row(text, "chir_mag alone | the answer") == ["the answer", "100", "70.0", "71.0", "0.72", "73.0"]
     misled, scored = text.split("The networks of samples, with nothing told")

@@ -105,6 +105,7 @@ def test_sites_by_hand():
     data = replace(synthetic.dataset(4), elements=np.full(4, "Fe"), cn=np.array([6, 6, 4, 6]), weight=np.ones(4))
     sites = said(np.array([6, 6, 4, 12]), data.cn, agree=np.array([True, True, False, True]))
     family = {"thresholds": {"Fe": 1.0}, "prior": [0.25] * 15 + [0.00001], "formula": {"weights": [0.0, 1.0, 0.0]}}
+    family["each"] = [0.0] * 4 + [1.0] * 12  # 1 to 4 in any case, others where they are the most probable
     four = np.eye(16)[[3] * 4]
     models = SimpleNamespace(
         manifest={"default": {"complex": "phase"}}, calibration={"phase": family},
@@ -114,6 +115,8 @@ def test_sites_by_hand():
     assert (found["sites"]["accuracy"], found["sites"]["coverage"], found["sites"]["set_size"]) == (0.75, 0.75, 2)
     assert (found["majority"]["accuracy"], found["composition"]["accuracy"]) == (0.75, 0.25)
     assert found["with formula"]["accuracy"] == 0.25  # with such weights the spectrum does not count
+    held = {cn: (one["sites"], one["found"], one["coverage"], one["each"]) for cn, one in found["by_number"].items()}
+    assert held == {"4": (1, 1, 1, 1), "6": (3, 2 / 3, 2 / 3, 2 / 3)}
     assert (found["alone"]["sure"], found["said"]["sure"]) == (1, 0.75)
 
 
