@@ -98,7 +98,7 @@ FAULTS = {
         Fault("known structure types confirm", "np.isin(data.prototypes, list(types))", "False"),
         Fault("known formulas confirm", "np.isin(data.formulas, list(formulas))", "False"),
         Fault("answers as sure as their family", "with_sample(*one)", "one[0]"),
-        Fault("foils may be said to be several", '("sites", "foils") if name', '("sites",) if name'),
+        Fault("foils may be said to be several", 'SINGLE = ("sites", "foils")', 'SINGLE = ("sites",)'),
         Fault("odds of a fold ship", "= fitted[NONE]", "= fitted[0]"),
         Fault("odds of the fold itself", "asked.fold != without) for", "asked.fold > -2) for"),
     ],

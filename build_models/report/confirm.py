@@ -6,7 +6,6 @@ how right answers are, and how sure, stands on the card.
 """
 
 import datetime
-import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -24,8 +23,8 @@ from build_models.data import defects, labels, structures, table
 from build_models.data.particles import BULK
 from build_models.learn import samples
 from build_models.learn.composition import Compositions
-from build_models.report import card, evaluate, measured, scores
-from build_models.report.samples import described
+from build_models.report import evaluate, export, measured, package, scores
+from build_models.report.samples import by_group, described
 from build_models.spectra import copies, dataset
 from build_models.spectra.augment import Augmentation
 from build_models.spectra.copies import Copies
@@ -35,12 +34,13 @@ from build_models.spectra.samples import make as make_samples
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.models import Models
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, ONE, TOLD, near
+from larch_cnpredict.samples import GRID, ONE, TOLD, kinds, near
 from larch_cnpredict.uncertainty import combined, prediction_set, temper, with_sample
 
 # Spectra of each bulk metal: with 13 metals every fifth of the single sites by which odds are fitted is of a foil. Of
 # foils more are said to be several, and the more they count, the fewer mixtures are found.
 FOILS = 40
+SINGLE = ("sites", "foils")  # of what is asked about
 NONE = -1  # a fold without rows
 
 # The calibration of the networks of samples, by the fold that its odds have not seen.
@@ -88,14 +88,6 @@ class Answers:
         near_it = near(self.says[:, : len(GRID)], self.number)
         return np.array([with_sample(*one) for one in zip(self.p, near_it, strict=True)])
 
-    def described(self, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
-        """Kinds that are said, (n,), and intervals of the mean, (n, 2)."""
-        found, intervals = np.zeros(len(self.p), int), np.zeros((len(self.p), 2))
-        for i in np.unique(self.asked.fold):
-            rows = self.asked.fold == i
-            found[rows], intervals[rows] = described(self.says[rows], self.asked.elements[rows], fitted[i])
-        return found, intervals
-
 
 def run(config: Config) -> None:
     """Ask the finished models, calibrate them, and write them under the new version, with their card; renew README."""
@@ -103,6 +95,7 @@ def run(config: Config) -> None:
     manifest, metrics = evaluate.finished(train.keep)
     if manifest["version"] == train.version:
         raise ConfigError(f"[train] version = '{train.version}': calibrated anew, these models need one of their own")
+    export.place(config)  # before the work
     models, data = Models(Path(train.keep)), new(dataset.load(config.tables), train.structures)
     imperfect = made_of(data, train.defects)
     networks = metrics.get("confirmed", {}).get("models", manifest["version"])
@@ -118,8 +111,9 @@ def run(config: Config) -> None:
             # the family alone, asked for so high a p that it is as often sure of a site
             often = np.quantile(answers["sites"].p.max(1), 1 - confirmed[reads]["said"]["sure"])
             confirmed[reads]["samples"] = of_samples(answers["samples"], fitted, before, often)
-            for single in [single for single in ("sites", "foils") if single in answers]:
-                confirmed[reads]["samples"][single] = of_samples(answers[single], fitted, before, often)["all"]
+            for name, one in answers.items():
+                if name in SINGLE:
+                    confirmed[reads]["samples"][name] = of_samples(one, fitted, before, often)["all"]
             if imperfect is not None:
                 confirmed[reads]["defects"] = of_defects(answers["defects"], imperfect, data)
     for name in ("as_said", "misled"):  # of networks of folds, in earlier metrics
@@ -193,7 +187,7 @@ def _inputs(copy: Copies, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def odds(answers: dict[str, Answers], without: int) -> dict[str, float]:
     """The odds that leave few single sites, foils among them, that are said to be several; not by those of a fold."""
-    single = [(answers[name], answers[name].asked.fold != without) for name in ("sites", "foils") if name in answers]
+    single = [(one, one.asked.fold != without) for name, one in answers.items() if name in SINGLE]
     says = np.concatenate([one.says[rows] for one, rows in single])
     return samples.odds_of(says, np.concatenate([one.asked.elements[rows] for one, rows in single]))
 
@@ -226,8 +220,9 @@ def of_samples(answers: Answers, fitted: Fitted, before: dict[str, Any], often: 
     with the p of the default family at 0.8 and at `often`, and with p as it is said. `before`, the calibration with the
     odds of before, says how many were said to be several with these.
     """
-    asked, (found, intervals) = answers.asked, answers.described(fitted)
-    former, _ = described(answers.says, asked.elements, before)
+    asked = answers.asked
+    found, intervals = described(answers.says, asked.elements, asked.fold, fitted)
+    former = kinds(answers.says, np.array([before["odds"][element] for element in asked.elements]))
     blind = scores.of_the_absorber(asked.number, asked.elements, asked.fold, np.mean)
     top, wrong = answers.p.max(1), (found == ONE) & ~answers.right
     more = {
@@ -237,14 +232,12 @@ def of_samples(answers: Answers, fitted: Fitted, before: dict[str, Any], often: 
         "several": found != ONE,
         "several_before": former != ONE,
     }
-    values = answers.says, asked.number, asked.kind, found, intervals, blind
     groups = {"all": asked.kind >= 0} | {name: asked.kind == i for i, name in enumerate(KINDS)}
     groups |= {f"said: {name}": found == i for i, name in enumerate(KINDS)}
+    scored = by_group(groups, answers.says, asked.number, asked.kind, found, intervals, blind)
     return {
-        name: samples.score(*(part[rows] for part in values))
-        | {what: float(mask[rows].mean()) for what, mask in more.items()}
-        for name, rows in groups.items()
-        if rows.any()
+        name: one | {what: float(mask[groups[name]].mean()) for what, mask in more.items()}
+        for name, one in scored.items()
     }
 
 
@@ -265,18 +258,11 @@ def of_defects(answers: Answers, imperfect: Dataset, perfect: Dataset) -> dict[s
 def finish(config: Config, manifest: dict[str, Any], metrics: dict[str, Any]) -> None:
     """The folder of the new version, measured compounds asked about once more, with its card; the figures of README."""
     train = config.train
-    target = Path(train.models or config.out / "models") / train.version
-    with TemporaryDirectory(dir=target.parent, prefix=".") as beside:  # there as a whole, or not at all
-        folder = Path(beside) / train.version
-        shutil.copytree(train.keep, folder)
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    with TemporaryDirectory() as scratch:
+        folder = shutil.copytree(train.keep, Path(scratch) / train.version)
+        package.write_manifest(folder, manifest)
         if train.measured:  # the models without their formulas do not ship: what these said stays
             compounds = Path(train.measured)
             metrics.setdefault("measured", {})["as shipped"] = measured.score(compounds, folder)
             metrics["samples"].setdefault("measured", {})["as shipped"] = measured.mixtures(compounds, folder)
-        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-        (folder / "README.md").write_text(card.render("card.md.jinja", manifest, metrics) + "\n")
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
-    if train.readme:
-        card.fill_page(Path(train.readme), card.render("figures.md.jinja", manifest, metrics))
+        export.ship(folder, config, manifest, metrics)

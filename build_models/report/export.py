@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,7 @@ CHECKED = 2000  # spectra
 
 def run(config: Config) -> None:
     """Write the models to `<models>/<version>`, replacing that version as a whole, and renew the figures of README."""
-    target = Path(config.train.models or config.out / "models") / config.train.version
-    if target.exists() and not (target / "manifest.json").exists():
-        raise BuildError(f"{target} is there and holds no models; choose another [train] models or version")
+    place(config)
     this = Run.load(config)
     if not (this.folder / "metrics.json").exists():
         raise FileNotFoundError(f"{this.folder} has no metrics of these settings yet; run the stage 'evaluate' first")
@@ -41,10 +40,27 @@ def run(config: Config) -> None:
         metrics["samples"]["measured"] = {name: measured.mixtures(folder, models) for name, models in folders.items()}
     for name in ("confusion.png", "importance.png"):
         shutil.copy(Path(config.train.keep or this.folder) / name, staged / name)
+    ship(staged, config, manifest, metrics)
+
+
+def place(config: Config) -> Path:
+    """Where these models go: nothing is there, or a version of models."""
+    target = Path(config.train.models or config.out / "models") / config.train.version
+    if target.exists() and not (target / "manifest.json").exists():
+        raise BuildError(f"{target} is there and holds no models; choose another [train] models or version")
+    return target
+
+
+def ship(staged: Path, config: Config, manifest: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """Write card and figures to the models of a folder, and a copy of it, as a whole, to its place; renew README."""
     (staged / "README.md").write_text(card.render("card.md.jinja", manifest, metrics) + "\n")
     (staged / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(staged, target)
+    target = place(config)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=".") as beside:
+        whole = shutil.copytree(staged, Path(beside) / target.name)
+        shutil.rmtree(target, ignore_errors=True)
+        whole.rename(target)
     if config.train.readme:
         card.fill_page(Path(config.train.readme), card.render("figures.md.jinja", manifest, metrics))
     print(f"{target}: {sum(path.stat().st_size for path in target.iterdir()) / 1e6:.1f} MB")

@@ -40,7 +40,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
     }
     if run.config.train.keep and not unseen:
-        return _manifest(folder, _kept(folder, run, own, calibration))
+        return write_manifest(folder, _kept(folder, run, own, calibration))
     models = train.trained(run, unseen)
     compositions = {kind: train.load(run, f"composition-{kind}", unseen) for kind in composition.KINDS}
     entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
@@ -68,7 +68,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
         **_domain(folder, run, train.load(run, "domain", unseen)),
     }
-    return _manifest(folder, manifest)
+    return write_manifest(folder, manifest)
 
 
 def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,10 +95,11 @@ def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
     return entry | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
 
 
-def _manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write it, and give it back as whoever reads it has it: lists for tuples."""
     text = json.dumps(manifest, indent=1)
     (folder / "manifest.json").write_text(text + "\n")
-    return json.loads(text)  # as whoever reads it has it: lists for tuples
+    return json.loads(text)
 
 
 def _model(path: Path, model: Any) -> dict[str, Any]:

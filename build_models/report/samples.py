@@ -38,11 +38,7 @@ def evaluate(this: Run) -> tuple[dict[str, Any], dict[str, Any]]:
             groups |= {f"{name}, nothing told": groups[name] & blank, f"{name}, s02 told": groups[name] & s02}
         groups |= {f"said: {name}": said == i for i, name in enumerate(KINDS)}
         groups |= {element: data.elements == element for element in np.unique(data.elements)}
-        metrics[reads] = {
-            name: samples.score(says[rows], mean[rows], kind[rows], said[rows], intervals[rows], blind[rows])
-            for name, rows in groups.items()
-            if rows.any()
-        }
+        metrics[reads] = by_group(groups, says, mean, kind, said, intervals, blind)
         calibration[reads] = samples.fit(says[blank], mean[blank], kind[blank], data.elements[blank])
     return metrics, calibration
 
@@ -74,16 +70,24 @@ def out_of_fold(
     It is fitted to those of which nothing is told, the mask `blank`: most who ask tell nothing, and where more is told
     intervals hold a little more.
     """
+    rest = {i: np.flatnonzero((fold != i) & blank) for i in np.unique(fold).tolist()}
+    fitted = {i: samples.fit(says[rows], mean[rows], kind[rows], elements[rows]) for i, rows in rest.items()}
+    return described(says, elements, fold, fitted)
+
+
+def described(
+    says: np.ndarray, elements: np.ndarray, fold: np.ndarray, fitted: Mapping[int, Mapping[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kinds that are said, (n,), and intervals, (n, 2), with the calibration that is fitted for each one's fold."""
     said, intervals = np.zeros(len(says), int), np.zeros((len(says), 2))
-    for i in np.unique(fold):
-        rest, test = np.flatnonzero((fold != i) & blank), np.flatnonzero(fold == i)
-        fitted = samples.fit(says[rest], mean[rest], kind[rest], elements[rest])
-        said[test], intervals[test] = described(says[test], elements[test], fitted)
+    for i in np.unique(fold).tolist():
+        test = np.flatnonzero(fold == i)
+        answers = describe(says[test], elements[test].tolist(), fitted[i])
+        said[test] = [KINDS.index(answer.kind) for answer in answers]
+        intervals[test] = [answer.cn_mean_interval for answer in answers]
     return said, intervals
 
 
-def described(says: np.ndarray, elements: np.ndarray, calibration: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Kinds that are said, (n,), and intervals, (n, 2)."""
-    answers = describe(says, elements.tolist(), calibration)
-    kinds = np.array([KINDS.index(answer.kind) for answer in answers], int)
-    return kinds, np.array([answer.cn_mean_interval for answer in answers])
+def by_group(groups: Mapping[str, np.ndarray], *values: np.ndarray) -> dict[str, dict[str, float]]:
+    """The score of each group, a mask, that has any samples; `values` are what `learn.samples.score` reads."""
+    return {name: samples.score(*(one[rows] for one in values)) for name, rows in groups.items() if rows.any()}

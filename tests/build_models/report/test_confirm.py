@@ -14,6 +14,7 @@ from build_models.data import structures
 from build_models.learn import samples
 from build_models.report import card, confirm
 from build_models.report.confirm import Answers, Spectra
+from build_models.report.samples import described
 from build_models.spectra import dataset
 from larch_cnpredict.models import Models, default_folder
 from larch_cnpredict.result import KINDS
@@ -64,7 +65,8 @@ def test_samples_are_described_with_what_is_fitted_to_other_folds():
     mixed = said(np.full(10, 6), np.full(10, 6.0))
     mixed.says[:, len(GRID) + ONE], mixed.says[:, len(GRID) + SEVERAL] = 0.4, 0.6
     fitted = UNSEEN | {3: PLAIN | {"odds": {"Fe": 0.1}}}
-    assert (mixed.described(fitted)[0] == ONE).tolist() == [i % 5 == 3 for i in range(10)]
+    found, _ = described(mixed.says, mixed.asked.elements, mixed.asked.fold, fitted)
+    assert (found == ONE).tolist() == [i % 5 == 3 for i in range(10)]
 
 
 def test_few_sites_and_foils_are_said_to_be_several():
@@ -182,6 +184,9 @@ def test_finished_models_are_asked_and_their_card_says_so(tmp_path, spectra_tabl
     same = {p.name for p in default_folder().iterdir() if p.read_bytes() == (tmp_path / "mine" / p.name).read_bytes()}
     assert {p.name for p in (tmp_path / "mine").iterdir()} - same == {"metrics.json", "manifest.json", "README.md"}
     assert Models(tmp_path / "mine").version == "mine"
+    (tmp_path / "notes").mkdir()  # of somebody else: it stays
+    with pytest.raises(config.BuildError, match=r"notes is there and holds no models"):
+        confirm.run(config.load(None, {"train": train | {"version": "notes"}}))
     again = train | {"keep": str(tmp_path / "mine"), "version": "mine"}
     with pytest.raises(config.ConfigError, match="calibrated anew, these models need one of their own"):
         confirm.run(config.load(None, {"train": again}))
