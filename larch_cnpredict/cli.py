@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--formula", help="what all the samples are made of, such as Na2CrO4")
     option("--elements", help="the same where amounts are not known, such as 'Na Cr O'")
     option("--reference", metavar="FILE", help="a foil measured like the samples, which gives s02; or s02 itself")
+    option("--one-site", action="store_true", help="all the samples are known to be one site: foils, pure compounds")
     option("--model", default="default", help="default, phase, shells, network, bagging or forest")
     return parser
 
@@ -99,7 +100,7 @@ def _predict(args: argparse.Namespace) -> int:
     if args.x is not None and not args.series:
         raise SeriesError("is not drawn", "name a file for it with --series FILE.png, or leave out --x")
     with contextlib.redirect_stdout(sys.stderr):  # Larch's own remarks do not belong into the table
-        asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements")}
+        asked = {name: getattr(args, name) for name in ("element", "model", "formula", "elements", "one_site")}
         if args.reference is not None:
             asked["reference"] = _reference(args.reference)
         rows, groups = predict_files(args.files, args.x, **asked)

@@ -7,7 +7,7 @@ ambiguity), and the components' own answers can only speak against it.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -103,9 +103,9 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
         shares, scores = _resolve(u[:, :count] * singular[:count])
         spectra = scores @ v[:count]
         made = [Group(energy=energy.copy(), mu=row, filename=f"component {i}") for i, row in enumerate(spectra, 1)]
-        # what a sample is made of is not what each component is made of
-        asked = asdict(replace(series.answers[0].request, element=elements[0], formula=None, elements=None))
-        answers = predict_cn([process(group) for group in made], **asked)
+        # what is known of a sample is not known of each component
+        asked = asdict(series.answers[0].request) | {"element": elements[0], "formula": None, "elements": None}
+        answers = predict_cn([process(group) for group in made], **asked | {"one_site": False})
         held = np.array([[_could_hold(one, other) for other in spectra] for one in spectra])
         np.fill_diagonal(held, 0)
         doubt = doubt or _doubt(shares, held, answers)

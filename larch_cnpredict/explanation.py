@@ -73,8 +73,8 @@ def explain(
     group : Group, or its name
         as for predict_cn
     element, edge, model, transform, models
-        as for predict_cn; by default as they were when `group.cn_predict` was made, as formula, elements and reference
-        always are
+        as for predict_cn; by default as they were when `group.cn_predict` was made, as formula, elements, reference
+        and one_site always are
 
     Returns
     -------
@@ -92,7 +92,7 @@ def explain(
         (whole,) = predict_spectra([spectrum], request, loaded)
         # p before it is lowered: where little is left of it, it does not fall
         parts = [replace(spectrum, others=()), *occlude(spectrum, 1 - part(CENTERS))]
-        sure, *without = predict_spectra(parts, request, loaded, lowered=False)
+        sure, *without = predict_spectra(parts, replace(request, one_site=True), loaded)
         column = whole.classes.index(whole.cn)
         p = np.array([answer.probabilities[column] for answer in without])
         nearest = domain.known_magnitude(loaded.domain, whole.element, whole.neighbours[0]["site"])

@@ -33,12 +33,14 @@ CONTRADICTION = (
 )
 MUCH = LIKELY, domain.SURE  # what p may have fallen below
 LOWERED = "p of CN {} is {:.2f} for a sample that is known to be one site; as a whole this one is read as mean {}"
+UNLIKE_ONE = "taken as one site, as told; without that it is read as several (probability {:.2f}), mean {}"
 
 
 def predict_cn(
     group: Any, chir_mag: Any = None, element: str | None = None, edge: str | None = None, model: str = "default",
     transform: str = "auto", k: Any = None, chi: Any = None, errors: str = "raise", models: str | Path | None = None,
-    formula: str | None = None, elements: str | None = None, reference: Any = None, _larch: Any = None,
+    formula: str | None = None, elements: str | None = None, reference: Any = None, one_site: bool = False,
+    _larch: Any = None,
 ) -> Any:  # fmt: skip
     """Predict how many nearest neighbours the absorbing atom has.
 
@@ -85,6 +87,9 @@ def predict_cn(
     reference : Group, name of a group, or float, optional
         the foil of the absorber (not Mn, not Zn), measured like the sample: feffit of its first shell gives s02; or s02
         itself. The mean, its interval and kind are by s02 too then, and a note says what they are without
+    one_site : bool
+        whether all absorbing atoms are known to have the same surroundings: a foil, a pure compound with one site. p is
+        then not lowered for the mixtures that would look alike; nobody checks that it is so
 
     Returns
     -------
@@ -117,7 +122,7 @@ def predict_cn(
             raise OptionError("reference", reference, "a foil's group, its name, or s02") from None
         request = Request.checked(
             models, element=element, edge=edge, model=model, transform=transform, formula=formula, elements=elements,
-            reference=known.s02,
+            reference=known.s02, one_site=one_site,
         )  # fmt: skip
         loaded = load_models(request.models, request.model)
         arrays = chir_mag is not None or k is not None
@@ -178,18 +183,13 @@ def read(group: Any, request: Request, models: Models, _larch: Any, **arrays: An
     return group, spectrum
 
 
-def predict_spectra(
-    asked: Sequence[Spectrum], request: Request, models: Models, lowered: bool = True
-) -> list[Prediction]:
-    """All spectra through the models, and with them what e0 or rbkg may have changed.
-
-    `lowered`: whether p is lowered where the sample as a whole does not agree, see `uncertainty.with_sample`.
-    """
+def predict_spectra(asked: Sequence[Spectrum], request: Request, models: Models) -> list[Prediction]:
+    """All spectra through the models, and with them what e0 or rbkg may have changed."""
     spectra = [*asked, *(other for spectrum in asked for other in spectrum.others)]
     answers: dict[int, Prediction] = {}
     for reads in ("magnitude", "complex"):  # without chi(k), and with it
         if rows := [i for i, one in enumerate(spectra) if (one.chi is None) == (reads == "magnitude")]:
-            alike = _predict_alike([spectra[i] for i in rows], reads, request, models, lowered)
+            alike = _predict_alike([spectra[i] for i in rows], reads, request, models)
             answers |= dict(zip(rows, alike, strict=True))
     return compare(asked, [answers[i] for i in range(len(spectra))])
 
@@ -204,13 +204,11 @@ class Said:
     joint: np.ndarray  # by both
     sample: samples.Sample  # as a whole
     untold: samples.Sample  # the same by the spectrum alone
-    p: np.ndarray  # `joint`, lowered where the sample as a whole does not agree
+    p: np.ndarray  # `joint`, lowered where the sample as a whole does not agree, unless it is told to be one site
     p_alone: np.ndarray  # `alone`, in the same way
 
 
-def _predict_alike(
-    spectra: list[Spectrum], reads: str, request: Request, models: Models, lowered: bool
-) -> list[Prediction]:
+def _predict_alike(spectra: list[Spectrum], reads: str, request: Request, models: Models) -> list[Prediction]:
     """Spectra that all have chi(k), or none of them, in one batch."""
     # 'default' is the best family that can read the spectra
     family = models.manifest["default"][reads] if request.model == "default" else request.model
@@ -230,11 +228,11 @@ def _predict_alike(
 
     def of_samples(beside: np.ndarray) -> list[samples.Sample]:
         said = models.of_samples(reads, inputs[reads], beside)
-        return samples.describe(said, elements, models.calibration["samples"][reads])
+        return samples.describe(said, elements, models.calibration["samples"][reads], request.one_site)
 
     def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
         """Who is not sure of the sample as a whole is not sure of its number."""
-        return uncertainty.with_sample(p, sample.near(models.classes[p.argmax()])) if lowered else p
+        return p if request.one_site else uncertainty.with_sample(p, sample.near(models.classes[p.argmax()]))
 
     described = of_samples(beside)
     untold = of_samples(np.zeros_like(beside)) if beside.any() else described
@@ -271,6 +269,8 @@ def _answer(
     if request.reference is not None:
         by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
+    if request.one_site and sample.mixture >= 0.5:
+        notes = [UNLIKE_ONE.format(sample.mixture, sample.mean_text), *notes]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
         notes = [*notes, LOWERED.format(number, said.joint.max(), sample.mean_text)]
     if doubts or sample.kind != ONE_SITE or said.joint.max() < LIKELY:

@@ -54,6 +54,7 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
     ]
     told = [f"the composition {answer.composition}"] if answer.composition else []
     told += [] if answer.request.reference is None else [f"s02 = {answer.request.reference:.2f}"]
+    told += ["that the sample is one site"] if answer.request.one_site else []
     if told:
         sentences.append(f"Beside the spectrum, it was told {' and '.join(told)}.")
     if answer.cn_shells:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .errors import OptionError
 
 BEFORE = {"element", "edge", "model", "transform", "models"}  # all that earlier versions kept
@@ -21,6 +23,7 @@ class Request:
     formula: str | None = None  # what the sample is made of; '': not even what the header of the data says
     elements: str | None = None
     reference: Any = None  # s02, told or of a foil; in Larix what the user typed for it
+    one_site: bool = False  # whether the sample is known to be one
 
     @classmethod
     def checked(cls, models: Any, **options: Any) -> "Request":
@@ -34,7 +37,9 @@ class Request:
         for option in ("formula", "elements"):
             if options[option] is not None and not isinstance(options[option], str):
                 raise OptionError(option, options[option], "a text such as 'Na2CrO4' (formula) or 'Na Cr O' (elements)")
-        return cls(models=models, **options)
+        if not isinstance(options["one_site"], bool | np.bool_):
+            raise OptionError("one_site", options["one_site"], "True or False")
+        return cls(models=models, **options | {"one_site": bool(options["one_site"])})
 
     @classmethod
     def stored(cls, made: Any) -> "Request | None":
@@ -42,6 +47,6 @@ class Request:
         values = getattr(made, "request", None)
         if not isinstance(values, dict) or not BEFORE <= set(values) <= {f.name for f in fields(cls)}:
             return None
-        kinds = {"reference": int | float}
+        kinds = {"reference": int | float, "one_site": bool}
         known = all(value is None or isinstance(value, kinds.get(name, str)) for name, value in values.items())
         return cls(**values) if known else None

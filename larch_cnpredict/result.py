@@ -72,7 +72,7 @@ class Prediction:
     composition, spectrum_probabilities : str, list of float
         what the sample is made of, where it was told and is part of the answer, and the distribution without it
     request : Request
-        what was asked: element, edge, model, transform, models, formula, elements, reference (s02)
+        what was asked: element, edge, model, transform, models, formula, elements, reference (s02), one_site
     """
 
     cn: int

@@ -46,11 +46,14 @@ class Sample:
         return float(near(self.density, number))
 
 
-def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any]) -> list[Sample]:
-    """What the networks say, (n, 64), in words and numbers; `calibration` is theirs in the manifest."""
+def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any], one: bool = False) -> list[Sample]:
+    """What the networks say, (n, 64), in words and numbers; `calibration` is theirs in the manifest.
+
+    `one`: whether the samples are told to be one site each.
+    """
     odds, out = np.array([calibration["odds"][element] for element in elements]), []
     for row, element, i, several in zip(says, elements, kinds(says, odds), mixture(says, odds), strict=True):
-        density, kind = row[: len(GRID)], KINDS[i]
+        density, kind = row[: len(GRID)], KINDS[ONE if one else i]
         mean, (low, high) = middle(density), shortest(density, calibration["levels"][kind][element]).tolist()
         std = float(np.sqrt(density @ (GRID - density @ GRID) ** 2))
         out.append(Sample(mean, std, [min(low, mean), max(high, mean)], float(several), kind, density))

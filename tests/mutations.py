@@ -167,7 +167,7 @@ FAULTS = {
         Fault("shells of sites with another number", "ASKED, cn)", "ASKED)"),
     ],
     "larch_cnpredict/explanation.py": [
-        Fault("importance of what is left of p", "loaded, lowered=False)", "loaded)"),
+        Fault("importance of what is left of p", "replace(request, one_site=True)", "request"),
     ],
     "larch_cnpredict/features.py": [
         Fault("real and imaginary part change places", "values.real, values.imag", "values.imag, values.real"),
@@ -177,6 +177,7 @@ FAULTS = {
         Fault("damaged models are believed", 'hashlib.sha256(content).hexdigest() != entry["sha256"]', "False"),
     ],
     "larch_cnpredict/predict.py": [
+        Fault("one site is no surer than a mixture", "return p if request.one_site else ", "return "),
         Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
         Fault("a p that is no longer sure, without a word", "MUCH = LIKELY, domain.SURE", "MUCH = (LIKELY,)"),
     ],

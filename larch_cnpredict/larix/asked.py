@@ -8,7 +8,7 @@ from .. import composition
 from ..absorber import element_symbol
 from ..errors import CNPredictError
 from ..request import Request
-from .table import AUTO, PANEL, TITLES
+from .table import AUTO, ONE, PANEL, TITLES
 
 
 def options(dgroup: Any) -> dict[str, str]:
@@ -35,14 +35,16 @@ def request(dgroup: Any, model: str, transform: str) -> Request:
         model=model,
         transform=transform,
         reference=s02_asked(typed["s02"]),
+        one_site=typed["one_site"] == ONE,
         **composition_asked(typed["formula"], in_header=composition.header_formula(dgroup)),
     )
 
 
 def as_typed(dgroup: Any, asked: Request) -> dict[str, str]:
     """What would stand on the tab for what was asked about this group."""
-    usual = {"absorber": AUTO, "formula": composition.header_formula(dgroup), "s02": ""}
+    usual = {"absorber": AUTO, "formula": composition.header_formula(dgroup), "one_site": AUTO, "s02": ""}
     given = {"absorber": asked.element, "formula": asked.elements or asked.formula, "s02": asked.reference}
+    given["one_site"] = ONE if asked.one_site else None
     return usual | {name: str(value) for name, value in given.items() if value is not None}
 
 

@@ -8,7 +8,7 @@ from ..features import ELEMENTS
 from .answers import NOT_YET
 from .host import NO_GROUP, guarded
 from .next_step import measure_foil
-from .table import AUTO, COLUMNS, HINT, SCAN_NUMBER, SITES, TITLES, TRANSFORMS, answer_texts, site_row
+from .table import AUTO, COLUMNS, HINT, ONE, SCAN_NUMBER, SITES, TITLES, TRANSFORMS, answer_texts, site_row
 
 COLOURS = {"ok": "title_green", "several": "title_blue", "undecided": "title_blue", "outside": "title_red"}
 COLOURS |= {NOT_YET: "text", NO_GROUP: "text"}  # what else is a problem is as red
@@ -33,6 +33,8 @@ TIPS = {
     "formula": "What the sample of this group is made of, such as Na2CrO4, or only its elements: Na Cr O.\n"
     "The answer is then by spectrum and composition together; it says what the spectrum alone gives.\n"
     "Where the header of the file names it, that is used; empty the field to do without",
+    "one_site": "One: all absorbing atoms are known to have the same surroundings, as in a foil, or a pure compound\n"
+    "with one site. p is then not lowered for the mixtures that would look alike",
     "s02": "The amplitude of a foil that was measured like this group: the mean, its interval and the kind of sample\n"
     "are then by s02 too. Empty: s02 is not known",
     "foil_s02": "The current group is a metal foil: fit its first shell with feffit, and keep s02 (some seconds)",
@@ -101,8 +103,10 @@ def build(tab, config, models) -> None:
     button("predict_one", "Predict Current Group", 185, tab.onPredictOne)
     button("predict_sel", "Predict Selected Groups", 185, tab.onPredictSelected)
     button("cancel", "Cancel", 80, tab.onCancel)
-    wids["progress"] = wx.Gauge(panel, size=(scaled(170), 18))
-    line("predict_one", "predict_sel", "cancel", "progress")
+    wids["progress"] = wx.Gauge(panel, size=(scaled(100), 18))
+    choice("model", models, 110, None)
+    wids["model"].SetStringSelection(str(config["model"]))
+    line("predict_one", "predict_sel", "cancel", "progress", "Model:", "model")
     button("plot_one", "Plot Current Group", 185, tab.onPlotOne)
     button("plot_sel", "Plot Selected Groups", 185, tab.onPlotSelected)
     label = "Auto-Plot when choosing Current Group?"
@@ -122,13 +126,13 @@ def build(tab, config, models) -> None:
     copy("s02")
     of_group = ("Absorber:", "absorber", "copy_absorber", "Formula:", "formula", "copy_formula")
     line(*of_group, "s02:", "s02", "foil_s02", "copy_s02")
-    choice("model", models, 110, None)
+    choice("one_site", (AUTO, ONE), 80, tab.onOption)
+    copy("one_site")
     choice("transform", TRANSFORMS, 140, None)
     choice("conf_choice", tab.configs, 110, tab.onConfigSelect)
     button("conf_save", "Save Current Configuration", 185, tab.onConfigSave)
-    wids["model"].SetStringSelection(str(config["model"]))
     wids["transform"].SetStringSelection(str(config.get("transform", AUTO)))
-    line("Model:", "model", "Fourier transform:", "transform", "Saved:", "conf_choice", "conf_save")
+    line("Sites:", "one_site", "copy_one_site", "Fourier transform:", "transform", "conf_choice", "conf_save")
     ruler()
     text("answer", 150, 8, sample=SAMPLE)
     text("numbers", 590, 2)

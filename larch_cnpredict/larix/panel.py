@@ -145,15 +145,16 @@ class CNPanel(TaskPanel):
     # --- settings
 
     def onOption(self, event=None):
-        """Absorber, formula and s02 are of the group, and kept with it."""
+        """Absorber, formula, sites and s02 are of the group, and kept with it."""
         dgroup = self.current()
         if dgroup is not None:
             texts = {name: self.wids[name].Value for name in ("formula", "s02")}
-            asked.keep(dgroup, absorber=self.wids["absorber"].StringSelection, **texts)
+            choices = {name: self.wids[name].StringSelection for name in ("absorber", "one_site")}
+            asked.keep(dgroup, **choices, **texts)
             self.seen = None  # to be shown when idle: keys may come faster than a table of hundreds is made
 
     def onCopyOption(self, name):
-        """Absorber, formula or s02 of the current group, for all selected ones."""
+        """Absorber, formula, sites or s02 of the current group, for all selected ones."""
         groups, widget = self.selected(), self.wids[name]
         value = widget.StringSelection if isinstance(widget, wx.Choice) else widget.Value
         if not groups:

@@ -12,8 +12,9 @@ from ..models import default_folder
 from ..result import MEANING, ONE_SITE, Prediction, write_table
 
 PANEL = "cnpredict"  # under which Larix keeps what is the tab's
-AUTO, SCAN_NUMBER = "<Auto>", "<Scan number>"
-TITLES = {"absorber": "Absorber", "formula": "Formula", "s02": "s02"}  # of what is kept with a group
+AUTO, ONE, SCAN_NUMBER = "<Auto>", "One", "<Scan number>"
+# of what is kept with a group
+TITLES = {"absorber": "Absorber", "formula": "Formula", "one_site": "Sites", "s02": "s02"}
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
 COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}

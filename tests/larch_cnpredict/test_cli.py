@@ -242,6 +242,15 @@ def test_a_reference_is_a_number_or_a_file(project, tmp_path, capsys):
     assert "there is no such file" in capsys.readouterr().err
 
 
+def test_samples_that_are_known_to_be_one_site(tmp_path):
+    p = []
+    for option in ([], ["--one-site"]):
+        table = tmp_path / f"{len(p)}.csv"
+        assert cli.main(["predict", str(FOIL), *option, "--csv", str(table)]) == 0
+        p.append(float(next(csv.DictReader(table.open(encoding="utf-8")))["p"]))
+    assert p[0] < p[1] < 1
+
+
 def test_nothing_worked_is_a_nonzero_status(tmp_path, capsys):
     noise = tmp_path / "noise.dat"
     noise.write_text("# energy mu\n" + "".join(f"{e} 1.0\n" for e in range(7000, 8000)))

@@ -189,12 +189,13 @@ def test_a_number_that_leaves_more_than_noise_is_not_believed():
 def test_components_are_asked_about_as_the_series_was_but_for_its_composition():
     groups = twenty_steps()
     del groups[4].mu, groups[4].chi, groups[4].chir_mag
-    larch_cnpredict.predict_cn(groups, formula="Cu2O", reference=0.9, model="shells", errors="collect")
+    larch_cnpredict.predict_cn(groups, formula="Cu2O", reference=0.9, one_site=True, model="shells", errors="collect")
     found = cn_components(groups)
     assert found.spectra == groups[:4] + groups[5:]
     assert found.shares.shape == (20, 2)
     for answer in found.answers:
-        assert (answer.request.reference, answer.family, answer.composition) == (0.9, "shells", "")
+        asked = answer.request.reference, answer.request.one_site, answer.family, answer.composition
+        assert asked == (0.9, False, "shells", "")
 
 
 def test_what_cannot_be_taken_apart_is_refused_in_a_sentence(measured, monkeypatch):

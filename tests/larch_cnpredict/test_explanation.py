@@ -50,7 +50,7 @@ def fall(group: Group, order: np.ndarray, steps: int = 4) -> float:
     """How far ln p of the answer falls on average while parts of R are taken out in this order."""
     spectrum = read_spectrum(group)
     factors = np.multiply.accumulate(1 - part(CENTERS[order[:steps]]))
-    whole, *fewer = predict_spectra([spectrum, *occlude(spectrum, factors)], Request(), load_models(), False)
+    whole, *fewer = predict_spectra([spectrum, *occlude(spectrum, factors)], Request(one_site=True), load_models())
     column = whole.classes.index(whole.cn)
     return float(np.mean([np.log(whole.p / answer.probabilities[column]) for answer in fewer]))
 

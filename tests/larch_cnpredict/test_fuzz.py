@@ -121,11 +121,14 @@ def outcome(function: Callable, *args, **options) -> object:
         return error
 
 
-@pytest.mark.parametrize("option", ["element", "edge", "model", "transform", "models", "errors", "reference"])
+@pytest.mark.parametrize(
+    "option",
+    ["element", "edge", "model", "transform", "models", "errors", "reference", "one_site"],
+)
 def test_odd_options(measured, option):
     source = measured("CuO")
     for value in [*ODD, ["network"], {"default"}, ("auto",)]:
-        for function in (predict_cn, explain)[: 1 if option in ("errors", "reference") else 2]:
+        for function in (predict_cn, explain)[: 1 if option in ("errors", "reference", "one_site") else 2]:
             group = deepcopy(source)
             before = contents(group)
             answer = outcome(function, group, **{option: value})

@@ -7,7 +7,7 @@ import pytest
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
 
-from larch_cnpredict import Prediction, cn_report, errors, features, predict_cn, samples, uncertainty
+from larch_cnpredict import Prediction, cn_report, errors, explain, features, predict_cn, samples, uncertainty
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.models import load_models
 from larch_cnpredict.request import Request
@@ -99,6 +99,30 @@ def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measur
     assert answer.p == pytest.approx(near * of_one_site, abs=1e-4)
     note = f"p of CN 12 is {of_one_site:.2f} for a sample that is known to be one site; as a whole this one is read as "
     assert [n for n in answer.notes if n.startswith("p of CN")] == ([f"{note}mean {answer.mean_text}"] if said else [])
+
+
+@pytest.mark.parametrize("formula", [None, "Cu"])
+def test_p_of_what_is_told_to_be_one_site_is_not_lowered(measured, monkeypatch, formula):
+    group = measured("Cu_foil")
+    unsure = predict_cn(group, formula=formula)
+    told = predict_cn(group, formula=formula, one_site=True)
+    assert (told.cn, told.cn_set, told.cn_mean, told.request.one_site) == (12, unsure.cn_set, unsure.cn_mean, True)
+    assert told.p > unsure.p + 0.1
+    assert not [note for note in told.notes if "one site" in note]
+    assert explain(group).prediction.probabilities == told.probabilities  # asked as before
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, near: p)
+    answer = predict_cn(group, formula=formula)
+    assert (told.probabilities, told.spectrum_probabilities) == (answer.probabilities, answer.spectrum_probabilities)
+
+
+def test_what_is_told_to_be_one_site_and_read_as_several_is_said(measured, monkeypatch):
+    monkeypatch.setattr(samples, "mixture", lambda says, odds: np.full(len(says), 0.9))
+    group = measured("Cu_foil")
+    assert predict_cn(group).kind != "one site"
+    told = predict_cn(group, one_site=True)
+    assert (told.kind, told.mixture, told.headline) == ("one site", 0.9, "CN 12")
+    several = "taken as one site, as told; without that it is read as several (probability 0.90)"
+    assert told.notes[0] == f"{several}, mean {told.mean_text}"
 
 
 def test_a_formula_that_the_sample_cannot_have_is_a_contradiction(measured):

@@ -51,6 +51,8 @@ def test_what_was_told_beside_the_spectrum_is_said(measured):
     assert "it was told" not in cn_report(group)
     predict_cn(group, elements="Cu O", reference=0.9)
     assert "Beside the spectrum, it was told the composition Cu O and s02 = 0.90." in cn_report(group)
+    predict_cn(group, one_site=True)
+    assert "Beside the spectrum, it was told that the sample is one site." in cn_report(group)
 
 
 def test_a_changed_group_is_asked_about_anew(measured, larch):

@@ -787,6 +787,9 @@ def taken_back(larix, path):
     larix.choose(wids["absorber"], "Ni")
     out["Absorber"] = seen()
     larix.choose(wids["absorber"], "<Auto>")
+    larix.choose(wids["one_site"], "One")
+    out["Sites"] = seen()
+    larix.choose(wids["one_site"], "<Auto>")
     for field, name, text in (("Formula", "formula", "CuO"), ("s02", "s02", "0,85")):
         wids[name].SetValue(text)
         out[field] = seen()

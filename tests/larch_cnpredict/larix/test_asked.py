@@ -15,6 +15,7 @@ from larch_cnpredict.request import Request
     [
         *({}, {"formula": "CuO"}, {"formula": ""}, {"formula": " CuO "}, {"formula": "Cu O"}, {"elements": "Cu O"}),
         *({"elements": "cu o"}, {"elements": "copper oxygen"}, {"elements": "Cu"}, {"element": "Cu", "reference": 0.9}),
+        {"one_site": True},
     ],
 )
 def test_what_a_command_asked_stands_on_the_tab(measured, options):

@@ -64,6 +64,7 @@ def test_one_group_is_asked_about_by_its_name():
     [
         (Request(), ""),
         (Request(element="Cu"), ", element='Cu'"),
+        (Request(one_site=True), ", one_site=True"),
         (Request(model="forest", transform="own"), ", model='forest', transform='own'"),
     ],
 )

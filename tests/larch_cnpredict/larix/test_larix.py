@@ -456,7 +456,7 @@ def test_answers_that_are_taken_back(shared, project):
     seen = shared("taken_back", path=project)
     fresh = seen["fresh"]
     assert seen["bars"] == [1, 0]  # none of the answer before a failure
-    for what in ("Absorber", "Formula", "s02"):
+    for what in ("Absorber", "Formula", "Sites", "s02"):
         assert seen[what]["answer"] == "CN –"
         assert seen[what]["status"] == f"Predict again: {what} changed since {fresh['answer']} was predicted"
         assert seen[what]["rows"] == ["", *fresh["rows"][1:]]
