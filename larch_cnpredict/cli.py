@@ -116,7 +116,7 @@ def _predict(args: argparse.Namespace) -> int:
     for path in outputs:
         try:
             if path is args.csv:
-                with path.open("w", newline="", encoding="utf-8") as file:
+                with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
                     write_table(file, rows, columns, line_end="\r\n")
             elif groups:
                 from matplotlib.figure import Figure

@@ -26,7 +26,7 @@ if _cn_find_spec('larch_cnpredict') is not None:
 del _cn_find_spec
 {_END}
 """
-_INSTALLED = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?", re.DOTALL)
+_INSTALLED = re.compile(rf"{_BEGIN}(?:(?!{_BEGIN}).)*?{_END}\r?\n?", re.DOTALL)
 
 
 def register(_larch: Any = None) -> None:

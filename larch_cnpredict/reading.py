@@ -34,6 +34,7 @@ E0_ERROR = 5.0  # eV: what e0 is off by now and then, where there is no mu(E) th
 EV_PER_K2 = 3.81  # eV Å^2
 ALIKE = 0.2  # of the highest peak: autobk run again with the group's own settings gives the same to the last digit
 LARGEST = 1e6  # of chi: beyond it there is no sense in any arithmetic
+FALLS = "mu falls at the edge, and chi has the wrong sign: is it ln(i1/i0), or did i0 and i1 change places?"
 SEEN = 20.0  # eV: so far beyond the farthest edge that is looked for, mu(E) must be seen to tell it from a feature
 _AUTOBK = ("kmin", "kmax", "kweight", "kw", "dk", "win", "nclamp", "clamp_lo", "clamp_hi", "edge_step")
 _PRE_EDGE = ("step", "nnorm", "nvict", "npre", "pre1", "pre2", "norm1", "norm2")
@@ -154,6 +155,18 @@ def _misplaced(group: Any, e0: float) -> float | None:
         return None
     edge = energy[(energy > (energy[dips[-1]] if len(dips) else 0.0)) & (energy < middle + 10)]
     return float(edge[(np.interp(edge + 1, energy, norm) - np.interp(edge - 1, energy, norm)).argmax()])
+
+
+def falls(group: Any) -> bool:
+    """Whether mu(E) falls at the edge. Larch takes any edge step for one up, and chi then has the wrong sign."""
+    energy, norm = getattr(group, "energy", None), getattr(group, "norm", None)
+    e0 = as_number(getattr(group, "e0", None))
+    if not isinstance(energy, np.ndarray) or not isinstance(norm, np.ndarray) or e0 is None:
+        return False
+    if norm.shape != energy.shape or {energy.dtype.kind, norm.dtype.kind} - set("iuf"):
+        return False
+    above = norm[energy > e0 + E0_TOLERANCE]
+    return bool(len(above) and above.mean() < 0)
 
 
 def _given(group: Any, function: str, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:

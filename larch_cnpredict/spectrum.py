@@ -63,6 +63,7 @@ def read_spectrum(
     r, magnitude, settings, notes = training_transform(name, arrays, recorded, request.transform)
     k, chi = (None, None) if request.transform == "own" else (arrays.get("k"), arrays.get("chi"))
     doubts += [] if is_training(settings) else [OTHER_TRANSFORM]
+    doubts += [reading.FALLS] if reading.falls(source) else []
     rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")

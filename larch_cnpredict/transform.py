@@ -44,7 +44,7 @@ def training_transform(
         if r[-1] < R_MAX:
             own = f"own chir_mag ends at {r[-1]:.1f} Å, and the models read it to {R_MAX:g}"
         elif args["kmax"] <= k[-1] + KSTEP:
-            if _made_by(args["kmax"], *in_steps(k, chi), r, magnitude):
+            if _made_by(float(recorded.get("kmax", args["kmax"])), *in_steps(k, chi), r, magnitude):  # not rounded
                 return r, magnitude, args, []
             own = f"own chir_mag is not what its xftf settings ({_words(args)}) make of its k and chi"
 

@@ -1,6 +1,7 @@
 """The command line on real files of every kind that it reads."""
 
 import csv
+import gzip
 import os
 import re
 import shutil
@@ -11,13 +12,14 @@ import numpy as np
 import pytest
 from larch import Group
 from larch.io import read_athena
-from larch.xafs import autobk
+from larch.xafs import autobk, pre_edge, xftf
 
 from larch_cnpredict import cli, errors, files, larch_hooks, models, predict, predict_cn, series
 from larch_cnpredict.request import Request
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import EXAMPLES, athena
 
+ROWS = "".join(f"{8000 + i} {0.5 + i}\n" for i in range(60))
 FOIL, OXIDE = EXAMPLES / "Cu_foil_liquid_nitrogen.dat", EXAMPLES / "CuO_liquid_nitrogen.xdi"
 
 
@@ -62,6 +64,23 @@ def test_every_kind_of_file_gives_groups_that_can_be_predicted(project, session)
         ("energy mu chi_2 k_2", lambda e, mu: (e, mu, 0 * mu, e)),
         ("energy 2theta i0 it", lambda e, mu: (e, 0 * e + 9, 0 * mu + 1e5, 1e5 * np.exp(-mu))),
         ("energy mu (err)", lambda e, mu: (e, mu, 0 * mu)),
+        ("E mu i0", lambda e, mu: (e, mu, 0 * mu)),
+        ("Energie mu i0", lambda e, mu: (e, mu, 0 * mu)),
+        ("eBraggEnergy mu_ref mu", lambda e, mu: (e, 0 * mu, mu)),
+        ("energy mu_ref mu\n\nnickel mu spectrum", lambda e, mu: (e, 0 * mu, mu)),  # three words, too
+        ("Energy / eV  I0 / nA  I1 / nA", lambda e, mu: (e, 1e5 * np.ones_like(mu), 1e5 * np.exp(-mu))),
+        ("Energy(eV)  I0 (N2)  I1 (N2)  I2 (Ar)", lambda e, mu: (e, 1e5 + 0 * mu, 1e5 * np.exp(-mu), 0 * mu + 7)),
+        ("Energy,Ring Current,I0,I1,I2", lambda e, mu: (e, 0 * e, 1e5 + 0 * mu, 1e5 * np.exp(-mu), 0 * mu + 7)),
+        *(
+            (form.format(*range(1, 5)), lambda e, mu: (e, 1e5 + 0 * mu, 0 * mu, mu))
+            for form in (
+                "Column {}: energy\nColumn {}: i0\nColumn {}: mu_ref\nColumn {}: mu",
+                "Column.{}: energy eV\nColumn.{}: i0\nColumn.{}: muref\nColumn.{}: mutrans\n----",
+                " Col {} ENERGY DOUBLE\n Col {} I0 DOUBLE\n Col {} MUREF DOUBLE\n Col {} MU DOUBLE",
+            )
+        ),
+        ("energy mu\nE0 = 8333", lambda e, mu: (e, mu)),
+        ("nickel\nedge_step 1.2", lambda e, mu: (e, mu)),
         *(
             (f"energy {labels}", lambda e, mu: (e, np.full_like(mu, 1e5), 1e5 * np.exp(-mu)))
             for labels in ("I0(cts) I1(cts)", "i0_counts i1_counts", "ic0 ic1", "monitor trans", "Io It")
@@ -82,12 +101,18 @@ def test_columns_by_their_labels(measured, tmp_path, header, columns):
         ("energy i0 roi1", 8000, 9000, 3, "none of its columns energy, i0, roi1 is known to be mu: label columns"),
         ("", 8000, 9000, 3, "none of its columns col1, col2, col3 is known to be mu"),
         ("energy i0 if1 if2", 8000, 9000, 4, "none of its columns energy, i0, if1, if2 is known"),
-        ("Energy (eV) I0 I1 I2", 8000, 9000, 4, "units stand apart in its labels energy, _ev, i0, i1: write each"),
+        ("Energy (eV) I0 I1 I2", 8000, 9000, 4, "the last is 'Energy \\(eV\\) I0 I1 I2': label its 4 columns"),
         ("energy i10 i1000", 8000, 9000, 3, "is known to be mu"),
+        ("energy mu mu", 8000, 9000, 3, "the last is 'energy mu mu': label its 3 columns, each in one word"),
+        ("sample one", 8000, 9000, 3, "the last is 'sample one'"),
+        ("k chik", 0, 14, 2, "its first column goes from 0 to 14"),
+        ("k chi*k", 0, 14, 2, "its first column goes from 0 to 14"),
         ("point xmu", 1, 400, 2, "its first column goes from 1 to 400"),
         ("", 0, 14, 2, "its first column goes from 0 to 14: label columns of chi\\(k\\) as k and chi"),
         ("energy chi", 0, 14, 2, "its energy column goes from 0 to 14"),
         ("angle mu", 11, 14, 2, "it has no column of energy: convert angle to eV"),
+        ("mu theta", 11, 14, 2, "it has no column of energy: convert theta to eV"),
+        ("energy mu", 8000, 9000, 2, "it has 30 rows, too few for a spectrum"),
         ("energy", 8000, 9000, 1, "it has one column of numbers alone: name a file with columns"),
     ],
 )
@@ -113,7 +138,11 @@ def test_angles_of_an_xdi_file_are_no_energies(tmp_path):
         ("no numbers here\n", "it has no rows of numbers: name a file"),
         ("# energy mu\n8900,5 0,12\n8901 0,13\n", "decimal commas: write them with decimal points"),
         ("energy;mu\n8900,5;1,2e-1\n", "decimal commas"),
-        ("# XDI/1.0\n", r"Larch cannot read it \(.*too small to be valid XDI\)\.$"),
+        ("# XDI/1.0\n", "it has no rows of numbers: name a file"),
+        ("# energy mu\n" + ROWS + "8060 nan\n", "mu is no number in 1 of its 61 rows, first at 8060.0 eV: take these"),
+        ("# energy i0 i1\n8000 0 1\n" + ROWS.replace(" ", " 1 "), "no number in 1 of its 61 rows, first at 8000.0 eV"),
+        ("# energy mu\n" + 2 * ROWS, "its energies start again: write each scan into a file of its own"),
+        ("#S 1\n#L energy  mu\n" + ROWS + "#S 2\n#L energy  mu\n" + ROWS, "it has several scans: write each"),
         (None, r"it is a folder: name its files, as in folder/\*\.dat"),
     ],
 )
@@ -129,6 +158,62 @@ def test_what_cannot_be_read_is_said_in_a_sentence(tmp_path, text, sentence):
 def test_columns_with_commas_between_them(tmp_path):
     (tmp_path / "table.csv").write_text("energy,mu\n" + "".join(f"{e},{e - 8000}\n" for e in range(8000, 8100)))
     assert files.read_groups(tmp_path / "table.csv")[0].mu[-1] == 99
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("ni.xdi", "utf-8"), ("ni.xdi.gz", "utf-8"), ("ni.dat", "utf-16")])
+@pytest.mark.parametrize("spacing", ["3.1356", "3.1356 Å"])  # with a unit, Larch's reader of XDI gives up
+def test_what_an_xdi_header_says_is_read_however_it_is_written(measured, tmp_path, name, encoding, spacing):
+    group = measured("Ni_foil")
+    sections = f"# Element.symbol: Ni\n# Element.edge: K\n# Sample.stoichiometry: Ni\n# Mono.d_spacing: {spacing}\n"
+    text = f"# XDI/1.0\n{sections}# Column.1: energy eV\n# Column.2: mutrans\n# ---\n# {'remark ' * 30}\n"
+    text += "".join(f"{e:.3f} {mu:.9g}\n" for e, mu in zip(group.energy, group.mu, strict=True))
+    (tmp_path / name).write_bytes((gzip.compress if name.endswith("gz") else bytes)(text.encode(encoding)))
+    (back,) = files.read_groups(tmp_path / name)
+    np.testing.assert_allclose(back.mu, group.mu, rtol=1e-8)
+    answer = predict_cn(files.process(back))
+    assert (answer.element, answer.composition, answer.cn) == ("Ni", "Ni", 12)
+
+
+def test_mu_that_falls_at_the_edge_is_no_absorption(measured, tmp_path):
+    group = measured("Ni_foil")
+    data = group.energy, 1e5 + 0 * group.mu, 1e5 * np.exp(-group.mu)
+    np.savetxt(tmp_path / "ni.dat", np.transpose(data), header="energy i1 i0")
+    with pytest.raises(errors.FileError, match="mu falls at the edge, and chi has the wrong sign: is it ln"):
+        files.process(files.read_groups(tmp_path / "ni.dat")[0])
+    falling = Group(energy=group.energy, mu=-group.mu)
+    pre_edge(falling, e0=group.e0)
+    autobk(falling, rbkg=1, kweight=2)
+    xftf(falling, kmin=3, kmax=12, kweight=2, dk=1, window="hanning")
+    assert predict_cn(falling).reason.startswith("mu falls at the edge")
+
+
+def test_spectra_of_a_project_that_have_one_label_are_not_lost(measured, tmp_path):
+    groups = measured("Cu_foil"), measured("Ni_foil")
+    for group, name in zip(groups, ("scan.1", "scan-1"), strict=True):  # one name, as Larch's
+        group.groupname = group.filename = group.label = name
+    path = athena(tmp_path / "two.prj", *groups)
+    with pytest.raises(errors.FileError, match="it has 2 spectra, of which Larch reads 1: give"):
+        files.read_groups(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_name_that_is_no_text(tmp_path):
+    name = os.fsdecode(b"caf\xe9.dat")
+    shutil.copy(FOIL, tmp_path / name)
+    table = tmp_path / "table.csv"
+    assert cli.main(["predict", str(tmp_path / name), "--csv", str(table)]) == 0
+    assert next(csv.DictReader(table.open(encoding="utf-8")))["file"].endswith("caf?.dat")
+
+
+@pytest.mark.parametrize("end", [8.6, 9.95, 10.1])
+def test_a_transform_to_the_end_of_the_data_is_the_groups_own(measured, end):
+    group = measured("Ni_foil")
+    del group.r, group.chir_mag
+    group.k, group.chi = group.k[group.k < end + 0.01], group.chi[group.k < end + 0.01]
+    assert not [note for note in predict_cn(files.process(group)).notes if "a copy of k and chi" in note]
+    group.k[-1] += 2e-15
+    xftf(group, kmax=group.k[-1], kweight=2, kmin=3, dk=1, window="hanning")
+    assert not [note for note in predict_cn(group).notes if "a copy of k and chi" in note]
 
 
 @pytest.mark.parametrize("header", ["k chi", "k(A^-1) chi(k)"])
