@@ -4,7 +4,9 @@ import argparse
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ from typing import Any
 from . import __version__, larch_hooks
 from .errors import CNPredictError, FileError, SeriesError, reworded
 
-# of the rows, on a terminal; CSV has all there is in them
-SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "cn_mean", "cn_mean_low", "cn_mean_high", "kind", "verdict")
+# of the rows, on a terminal, `group` only where it is not the file's name; CSV has all there is in them
+SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "mean", "kind", "verdict")
 QUALIFIES = ("the answer depends", "the header's")  # how notes begin that belong to an answer which is ok, too
 # what an error says to a script: what it says here
 WORDS = (
@@ -108,7 +110,7 @@ def _predict(args: argparse.Namespace) -> int:
         row["notes"] = reworded(row["notes"], WORDS)
     from .result import write_table
 
-    columns = max(([*SHOWN, "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
+    columns = max((["file", "group", "notes"], *map(list, rows)), key=len)  # those of an answer, where there is one
     if print_csv:
         write_table(sys.stdout, rows, columns)
     else:
@@ -205,15 +207,27 @@ def predict_files(paths: Sequence[str | Path], x: Any = None, **options: Any) ->
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    cells = [[str(row.get(name, "")) for name in SHOWN] for row in rows]
-    widths = [max(map(len, column)) for column in zip(SHOWN, *cells, strict=True)]
-    for line, row in zip([list(SHOWN), *cells], [None, *rows], strict=True):
+    from .result import mean_text
+
+    named = any(row.get("group") not in (None, Path(row["file"]).name) for row in rows)
+    shown = [name for name in SHOWN if named or name != "group"]
+    cells = []
+    for row in rows:
+        made = dict(row)
+        if "cn" in row:
+            interval = float(row["cn_mean_low"]), float(row["cn_mean_high"])
+            made |= {"p": f"{row['p']:.2f}", "mean": mean_text(row["cn_mean"], interval)}
+            made["kind"] = row["kind"].split(" or ")[0]
+        cells.append([str(made.get(name, "")) for name in shown])
+    widths = [max(map(len, column)) for column in zip(shown, *cells, strict=True)]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for line, told in zip([shown, *cells], [{}, *rows], strict=True):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        notes = row["notes"] if row else ""
-        if row and row.get("verdict") == "ok":
+        notes = told.get("notes", "")
+        if told.get("verdict") == "ok":
             notes = "; ".join(note for note in notes.split("; ") if note.startswith(QUALIFIES))
         if notes:
-            print(f"    {notes}")
+            print(textwrap.indent("\n".join(textwrap.wrap(notes, width - 4, break_long_words=False)), "    "))
 
 
 if __name__ == "__main__":

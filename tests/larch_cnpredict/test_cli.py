@@ -257,8 +257,23 @@ def test_csv_is_printed_where_it_is_asked_for(tmp_path, monkeypatch, capsys):
     foil, missing = csv.DictReader(capsys.readouterr().out.splitlines())
     assert (foil["cn"], missing["notes"]) == ("12", "none.dat: there is no such file.")
     assert cli.main(["predict", "none.dat", "--csv", "-"]) == 1
-    assert capsys.readouterr().out.splitlines()[0] == ",".join((*cli.SHOWN, "notes"))
+    assert capsys.readouterr().out.splitlines()[0] == "file,group,notes"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_has_room_on_a_terminal(project, monkeypatch, capsys):
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main(["predict", FOIL.name, OXIDE.name, "none.dat"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [name for name in cli.SHOWN if name != "group"]
+    assert max(map(len, lines)) <= 100
+    answer = predict_cn(files.process(files.read_groups(FOIL)[0]))
+    columns = re.split(r" {2,}", lines[1].strip())
+    assert columns == [FOIL.name, "Cu K", "12", f"{answer.p:.2f}", "12", answer.mean_text, "one site", "ok"]
+    assert cli.main(["predict", str(project)]) == 0
+    assert capsys.readouterr().out.split()[:2] == ["file", "group"]
 
 
 def test_what_qualifies_an_answer_is_printed(capsys):
@@ -266,10 +281,10 @@ def test_what_qualifies_an_answer_is_printed(capsys):
     header = "the header's Sample.stoichiometry was not used: it cannot be read"
     cli._print_table(
         [
-            {"group": "one", "verdict": "ok", "notes": f"{hidden}; {shown}; {header}"},
-            {"group": "two", "verdict": "ok", "notes": hidden},
-            {"group": "three", "verdict": "undecided", "notes": hidden},
-            {"group": "four", "verdict": "several", "notes": ""},
+            {"file": "", "group": "one", "verdict": "ok", "notes": f"{hidden}; {shown}; {header}"},
+            {"file": "", "group": "two", "verdict": "ok", "notes": hidden},
+            {"file": "", "group": "three", "verdict": "undecided", "notes": hidden},
+            {"file": "", "group": "four", "verdict": "several", "notes": ""},
         ]
     )
     printed = [line.strip() for line in capsys.readouterr().out.splitlines()]

@@ -79,6 +79,13 @@ def test_the_snippet_loads_predict_cn_leaves_nothing_and_is_harmless_once_the_pa
     assert modules == "[]"
 
 
+def test_lines_after_a_damaged_snippet_are_kept(init_lar):
+    init_lar.write_text(larch_hooks.SNIPPET.splitlines()[0] + "\nold = 1\nmine = 1\n")
+    larch_hooks.install()
+    larch_hooks.uninstall()
+    assert "mine = 1" in init_lar.read_text()
+
+
 def test_install_and_uninstall_keep_what_is_there(init_lar):
     assert larch_hooks.uninstall() is None
     mine = "# Ünï\r\nx = 1\n".encode() + b"# \xff latin\n"
