@@ -363,7 +363,8 @@ def test_what_nothing_has_learnt_from_has_a_block_of_its_own(confirmed):
         in readme
     )
     assert "of the 77 clear ones for 70.1 % (50.1 %, 60.1 %), and with the formula told for 75.0 and 75.1 %." in readme
-    assert "is 0.8 or more for 50.0 % of these sites, of which 51.0 % are right." in readme
+    assert "is 0.8 or more for 50.0 % of these sites, of which 51.0 % are right; where" in readme
+    assert "told to be one site (`one_site`), it is for 60.0 %, of which 61.0 % are right." in readme
     said = (
         "44.0 % are said to be several (of the sites that nothing has learnt from, with odds like those that ship, 55.1"
     )
