@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ NOBLE = np.array([2, 10, 18, 36, 54, 86, 118])
 _HYDRATE = re.compile(r"(?:\s*\.\s+|\.(?=\S*$)|(?<=[\d)])\s+|\s+(?=\S*$))(\d*\.?\d*)\s*(?=\(?[HD]2O\)?$)")
 # Fe2O3 2Cr2O3, and CuSO4.5 H2O: five waters, or one and half an oxygen?
 _AMBIGUOUS = re.compile(r"\d\s+[\d.]|[1-9]\.\d+·")
+MOST_OTHERS = 7  # elements beside the absorber that may be of other phases: 127 ways
 APART = re.compile(r"[\s,;+-]+")  # what stands between names of elements
 _SIGNS = str.maketrans("[]{}*•⋅‧∙₀₁₂₃₄₅₆₇₈₉", "()()·····0123456789")
 _READS = {
@@ -95,6 +97,13 @@ def inputs(compositions: Sequence[dict[str, float]], absorbers: Sequence[str]) -
     own = shares[np.arange(len(shares)), [_number(absorber) for absorber in absorbers]]
     columns = [shares[:, 1:], one_hot(absorbers), own, mean, spread, highest, lowest, there.sum((1, 2))]
     return np.column_stack(columns).astype(np.float32)
+
+
+def fewer(amounts: dict[str, float], absorber: str) -> list[dict[str, float]]:
+    """What is left where some of the elements are of other phases, such as a support: all ways, with the absorber."""
+    others = [symbol for symbol in amounts if symbol != absorber][:MOST_OTHERS]
+    ways = (kept for n in range(len(others)) for kept in combinations(others, n))
+    return [dict.fromkeys((absorber, *kept), 1.0) for kept in ways]
 
 
 def elements_of(compositions: Sequence[dict[str, float]]) -> np.ndarray:

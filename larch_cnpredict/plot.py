@@ -76,7 +76,7 @@ def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = 
         figure = emptied(figure, (9, 4.5))
         axes = figure.subplot_mosaic([["chir", "cn"], ["lost", "cn"]], width_ratios=(3, 2), height_ratios=(2, 1))
         for (name, answer, spectrum, made), colour, side in zip(both, (BLUE, RED), (-0.2, 0.2), strict=True):
-            draw_chir(axes["chir"], spectrum, colour, f"{short(name)}: {answer.headline}")
+            draw_chir(axes["chir"], spectrum, colour, f"{short(name)}: {answer.said_short}")
             lost = 100 * (1 - np.exp(-np.clip(made.importance, 0, None)))
             axes["lost"].plot(made.importance_r, lost, color=colour, linewidth=2)
             draw_probabilities(axes["cn"], answer, colour, side)

@@ -126,6 +126,11 @@ class Prediction:
         return f"CN {self.cn}" if self.kind == ONE_SITE else f"mean CN {self.mean_text}"
 
     @property
+    def said_short(self) -> str:
+        """The headline for a legend, with the verdict where that is no 'ok'."""
+        return self.headline if self.verdict == "ok" else f"{self.headline} ({self.verdict})"
+
+    @property
     def advice(self) -> str:
         """How far to trust it, in a sentence."""
         return ADVICE[self.verdict]

@@ -41,10 +41,6 @@ class Sample:
     def mean_text(self) -> str:
         return mean_text(self.cn_mean, self.cn_mean_interval)
 
-    def near(self, number: int) -> float:
-        """How probable it is that the mean is within 0.5 of a number."""
-        return float(near(self.density, number))
-
 
 def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, Any], one: bool = False) -> list[Sample]:
     """What the networks say, (n, 64), in words and numbers; `calibration` is theirs in the manifest.
@@ -63,6 +59,12 @@ def describe(says: np.ndarray, elements: list[str], calibration: Mapping[str, An
 def near(density: np.ndarray, number: int | np.ndarray) -> np.ndarray:
     """How much of distributions over `GRID`, (..., 61), is within 0.5 of a number, (...)."""
     return np.asarray((density * (np.abs(GRID - np.asarray(number)[..., None]) <= 0.5)).sum(-1))
+
+
+def by_number(density: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Distributions over `GRID`, (..., 61), by the nearest number, (..., n_classes); halves are shared."""
+    away = np.abs(GRID - np.asarray(classes)[:, None])
+    return np.asarray(density @ ((away < 0.5) + 0.5 * (away == 0.5)).T)
 
 
 def told_columns(s02: np.ndarray, there: np.ndarray) -> np.ndarray:

@@ -26,18 +26,22 @@ def agreement(p: np.ndarray, composition: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(p, composition).sum(-1))
 
 
-def with_sample(p: np.ndarray, near: float) -> np.ndarray:
-    """A distribution made flatter, its order kept, where the sample as a whole does not agree with its largest member.
+def with_sample(p: np.ndarray, near: float, elsewhere: np.ndarray) -> np.ndarray:
+    """A distribution whose largest member is lowered where the sample as a whole does not agree with it.
 
     `near` is how probable the networks of samples find a mean within 0.5 of that number: both have to say it, so the
-    largest p is the product. How many mixtures mislead with it and without, and what single sites pay, is on the card.
+    largest p is the product. The rest goes where these find the mean, by `elsewhere`, its distribution over the same
+    numbers, and to none more than the largest has. How many mixtures mislead with it and without, and what single
+    sites pay, is on the card.
     """
-    limit = p.max() * near
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        power = (low + high) / 2
-        low, high = (low, power) if temper(p[None], power).max() > limit else (power, high)
-    return np.asarray(temper(p[None], high)[0])
+    first = np.arange(len(p)) == p.argmax()
+    limit = max(p.max() * near, 1 / len(p))
+    others = np.where(first, 0, near * p + (1 - near) * elsewhere + FLOOR * p)
+    low, high = 0.0, 1 / others[~first].min()  # at which each of the others has the limit
+    for _ in range(60):
+        scale = (low + high) / 2
+        low, high = (scale, high) if np.minimum(scale * others, limit).sum() < 1 - limit else (low, scale)
+    return np.asarray(np.where(first, limit, np.minimum(high * others, limit)))
 
 
 def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.ndarray) -> list[int]:

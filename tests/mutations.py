@@ -157,6 +157,12 @@ FAULTS = {
         Fault("particles that are not held out are partners", "meet = rows[meets[rows]]", "meet = rows"),
         Fault("the s02 that is told is another one", "s02 * rng.lognormal(0, S02_ERROR, n)", "rng.uniform(0.5, 1, n)"),
     ],
+    "larch_cnpredict/ask.py": [
+        Fault("one site is no surer than a mixture", "        if request.one_site:\n            return p", ""),
+        Fault("a support is a contradiction", "if agreed.max() >= least", "if False"),
+        Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
+        Fault("a p that is no longer sure, without a word", "MUCH = LIKELY, domain.SURE", "MUCH = (LIKELY,)"),
+    ],
     "larch_cnpredict/components.py": [
         Fault("two components where there are three", "residuals[count - 1] > 1.5 * noise", "False"),
         Fault("one site is pure, whatever its number", "answers[j].headline == answer.headline or low", "low > high"),
@@ -175,11 +181,6 @@ FAULTS = {
     ],
     "larch_cnpredict/models.py": [
         Fault("damaged models are believed", 'hashlib.sha256(content).hexdigest() != entry["sha256"]', "False"),
-    ],
-    "larch_cnpredict/predict.py": [
-        Fault("one site is no surer than a mixture", "return p if request.one_site else ", "return "),
-        Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind"),
-        Fault("a p that is no longer sure, without a word", "MUCH = LIKELY, domain.SURE", "MUCH = (LIKELY,)"),
     ],
     "larch_cnpredict/reading.py": [
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),

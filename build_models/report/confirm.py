@@ -34,7 +34,7 @@ from build_models.spectra.samples import make as make_samples
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.models import Models
 from larch_cnpredict.result import KINDS
-from larch_cnpredict.samples import GRID, ONE, TOLD, kinds, near
+from larch_cnpredict.samples import GRID, ONE, TOLD, by_number, kinds, near
 from larch_cnpredict.uncertainty import combined, prediction_set, temper, with_sample
 
 # Spectra of each bulk metal: with 13 metals every fifth of the single sites by which odds are fitted is of a foil. Of
@@ -85,8 +85,9 @@ class Answers:
     @cached_property
     def said(self) -> np.ndarray:
         """p as answers say it, (n, 16): lowered where both kinds of network do not agree."""
-        near_it = near(self.says[:, : len(GRID)], self.number)
-        return np.array([with_sample(*one) for one in zip(self.p, near_it, strict=True)])
+        density = self.says[:, : len(GRID)]
+        rows = zip(self.p, near(density, self.number), by_number(density, CLASSES), strict=True)
+        return np.array([with_sample(*one) for one in rows])
 
 
 def run(config: Config) -> None:

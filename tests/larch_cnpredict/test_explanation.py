@@ -162,7 +162,7 @@ def test_a_group_that_cannot_be_explained_is_left_as_it_was(measured):
 
 
 def test_importance_is_of_p_before_the_sample_lowers_it(measured, monkeypatch):
-    monkeypatch.setattr(uncertainty, "with_sample", lambda p, near: np.full_like(p, 1 / len(p)))
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, *given: np.full_like(p, 1 / len(p)))
     assert explain(measured("CuO")).importance.max() > SOME
 
 

@@ -110,7 +110,8 @@ def test_two_groups_over_each_other(measured, larch):
         np.testing.assert_allclose(share.get_ydata(), 100 * (1 - np.exp(-np.clip(made.importance, 0, None))))
         bars = [bar for bar in numbers.patches if bar.get_facecolor() == to_rgba(colour)]
         assert [round(bar.get_x() + bar.get_width() / 2) for bar in bars] == made.cn_set
-        assert line.get_label().endswith(f": CN {made.cn}")
+        trusted = "" if colour == RED else " (undecided)"
+        assert line.get_label().endswith(f": CN {made.cn}{trusted}")
     assert chir.get_ylim()[1] > max(a.chir_mag.max(), b.chir_mag.max())
 
 

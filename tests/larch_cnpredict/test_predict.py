@@ -8,6 +8,7 @@ from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
 
 from larch_cnpredict import Prediction, cn_report, errors, explain, features, predict_cn, samples, uncertainty
+from larch_cnpredict.composition import inputs
 from larch_cnpredict.features import ELEMENTS
 from larch_cnpredict.models import load_models
 from larch_cnpredict.request import Request
@@ -73,7 +74,7 @@ def test_each_family_by_its_name(measured, model):
 
 @pytest.mark.parametrize(("family", "transform"), [("phase", "auto"), ("shells", "own")])
 def test_default_is_one_family_at_its_temperature(measured, family, transform, monkeypatch):
-    monkeypatch.setattr(uncertainty, "with_sample", lambda p, near: p)
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, *given: p)
     group = measured("CuO")
     answer = predict_cn(group, transform=transform)
     spectrum = read_spectrum(group, Request(transform=transform))
@@ -92,9 +93,9 @@ def test_default_is_one_family_at_its_temperature(measured, family, transform, m
 def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measured, monkeypatch, near, said):
     group = measured("Cu_foil")
     with monkeypatch.context() as apart:
-        apart.setattr(uncertainty, "with_sample", lambda p, near: p)
+        apart.setattr(uncertainty, "with_sample", lambda p, *given: p)
         of_one_site = predict_cn(group).p
-    monkeypatch.setattr(samples.Sample, "near", lambda *given: near)
+    monkeypatch.setattr(samples, "near", lambda *given: near)
     answer = predict_cn(group)
     assert answer.p == pytest.approx(near * of_one_site, abs=1e-4)
     note = f"p of CN 12 is {of_one_site:.2f} for a sample that is known to be one site; as a whole this one is read as "
@@ -110,7 +111,7 @@ def test_p_of_what_is_told_to_be_one_site_is_not_lowered(measured, monkeypatch, 
     assert told.p > unsure.p + 0.1
     assert not [note for note in told.notes if "one site" in note]
     assert explain(group).prediction.probabilities == told.probabilities  # asked as before
-    monkeypatch.setattr(uncertainty, "with_sample", lambda p, near: p)
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, *given: p)
     answer = predict_cn(group, formula=formula)
     assert (told.probabilities, told.spectrum_probabilities) == (answer.probabilities, answer.spectrum_probabilities)
 
@@ -142,6 +143,24 @@ def test_a_formula_is_of_one_compound_and_elements_may_be_of_several(measured, m
     group = measured("Cu_foil")
     assert predict_cn(group, formula="CuO").reason.startswith("the spectrum contradicts the composition CuO")
     assert predict_cn(group, elements="Cu O").in_domain
+
+
+def test_elements_of_a_support_are_no_contradiction(measured, monkeypatch):
+    group = measured("Cu_foil")
+    agreement = uncertainty.agreement
+    oxide = load_models().probabilities("elements", inputs([{"Cu": 1, "Ce": 1, "O": 1}], ["Cu"]))[0]
+
+    def contradicted(p, by_composition):  # as if nothing of copper, cerium and oxygen had twelve neighbours
+        return np.where((by_composition == oxide).all(-1), 0.0, agreement(p, by_composition))
+
+    monkeypatch.setattr(uncertainty, "agreement", contradicted)
+    answer, metal = predict_cn(group, elements="Cu Ce O"), predict_cn(group, elements="Cu")
+    assert answer.in_domain
+    assert answer.notes[0].startswith("Ce and O are taken for another phase, such as a support: with all of Cu Ce O")
+    assert (answer.cn, answer.probabilities, answer.cn_mean) == (12, metal.probabilities, metal.cn_mean)
+    assert not predict_cn(group, formula="CuO").in_domain
+    monkeypatch.setattr(uncertainty, "agreement", lambda p, by_composition: 0.0 * by_composition.sum(-1))
+    assert not predict_cn(group, elements="Cu Ce O").in_domain
 
 
 def test_a_batch_of_both_kinds_answers_as_one_by_one(measured):

@@ -11,6 +11,7 @@ from larch_cnpredict.samples import (
     S02_CENTER,
     STEP,
     TOLD,
+    by_number,
     describe,
     kinds,
     middle,
@@ -51,13 +52,25 @@ def test_several_where_one_site_is_less_likely_than_not():
 
 
 def test_where_the_sample_disagrees_the_number_is_less_sure():
-    p = np.array([0.02, 0.9, 0.05, 0.03])
-    assert with_sample(p, 1.0) == pytest.approx(p, abs=1e-4)
-    flatter = with_sample(p, 0.7)
-    assert flatter.sum() == pytest.approx(1)
-    assert flatter.max() == pytest.approx(0.63, abs=1e-4)
-    assert flatter.argsort().tolist() == p.argsort().tolist()
-    assert with_sample(p, 0.0) == pytest.approx([0.25] * 4, abs=1e-3)
+    p, elsewhere = np.array([0.02, 0.9, 0.05, 0.03]), np.array([0.2, 0.7, 0.1, 0])
+    assert with_sample(p, 1.0, elsewhere) == pytest.approx(p, abs=1e-6)
+    lowered = with_sample(p, 0.7, elsewhere)
+    left = np.array([0.7 * 0.02 + 0.3 * 0.2, 0.7 * 0.05 + 0.3 * 0.1, 0.7 * 0.03])  # where the mean is found, mostly
+    assert lowered[1] == pytest.approx(0.63)
+    assert lowered[[0, 2, 3]] == pytest.approx(0.37 * left / left.sum(), abs=1e-3)
+    lowered = with_sample(p, 0.3, np.array([0.9, 0.1, 0, 0]))
+    assert lowered[1] == lowered.max() == lowered[0] == pytest.approx(0.27)  # nothing is more probable than the number
+    assert lowered.sum() == pytest.approx(1)
+    assert with_sample(p, 0.0, elsewhere) == pytest.approx([0.25] * 4, abs=1e-3)
+
+
+def test_a_mean_between_two_numbers_is_shared_by_them():
+    density = np.zeros((2, len(GRID)))
+    density[0, [np.searchsorted(GRID, 4.25), np.searchsorted(GRID, 4.5)]] = 0.6, 0.4
+    density[1, -1] = 1
+    shares = by_number(density, np.arange(1, 17))
+    assert shares[0] == pytest.approx(np.eye(16)[3] * 0.8 + np.eye(16)[4] * 0.2)
+    assert shares[1] == pytest.approx(np.eye(16)[round(GRID[-1]) - 1])
 
 
 def test_without_chi_the_mean_comes_from_the_magnitude(measured):

@@ -1,0 +1,161 @@
+"""What the models say of spectra, and the answers in words: from spectra to predictions, from top to bottom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from . import composition, domain, features, samples, uncertainty
+from .models import Models
+from .request import Request
+from .result import LIKELY, ONE_SITE, Prediction
+from .spectrum import Spectrum
+
+OTHER_PHASES = "{} taken for another phase, such as a support: with all of {} the spectrum would contradict"
+CONTRADICTION = (
+    "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
+    "is the sample what it is taken for?"
+)
+MUCH = LIKELY, domain.SURE  # what p may have fallen below
+LOWERED = "p of CN {} is {:.2f} for a sample that is known to be one site; as a whole this one is read as mean {}"
+UNLIKE_ONE = "taken as one site, as told; without that it is read as several (probability {:.2f}), mean {}"
+
+
+def model_inputs(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
+    """What the models read of spectra that all have chi(k), or none (NaN for phases); by the names of the manifest."""
+    elements, kmax = [s.element for s in spectra], np.array([s.kmax for s in spectra])
+    r = features.larch_r()
+    chir_mag = np.array([np.interp(r, s.r, s.chir_mag) for s in spectra])
+    phases = np.full((len(spectra), features.COMPLEX_SIZE), np.nan, dtype=np.float32)
+    if spectra[0].chi is not None:
+        chi = np.array([features.on_k_grid(s.k, s.chi) for s in spectra])  # type: ignore[arg-type]
+        kend = np.array([s.k[-1] for s in spectra])  # type: ignore[index]
+        phases = features.complex_features(chi, elements, kmax, kend)
+    return {"magnitude": features.magnitude_features(r, chir_mag, elements, kmax), "complex": phases}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the models say of one spectrum."""
+
+    family: str
+    alone: np.ndarray  # p of each number, by the spectrum alone
+    by_composition: np.ndarray  # by what it is made of; 0 where nobody tells
+    joint: np.ndarray  # by both
+    sample: samples.Sample  # as a whole
+    untold: samples.Sample  # the same by the spectrum alone
+    p: np.ndarray  # `joint`, lowered where the sample as a whole does not agree, unless it is told to be one site
+    p_alone: np.ndarray  # `alone`, in the same way
+    made_of: dict[str, float]  # what the sample is made of, without what is taken for other phases
+
+
+def ask(spectra: list[Spectrum], reads: str, request: Request, models: Models) -> list[Prediction]:
+    """Spectra that all have chi(k), or none of them, in one batch."""
+    # 'default' is the best family that can read the spectra
+    family = models.manifest["default"][reads] if request.model == "default" else request.model
+    fitted, prior = models.calibration[family], np.array(models.calibration[family]["prior"])  # how common in training
+    elements, inputs = [one.element for one in spectra], model_inputs(spectra)
+    alone = uncertainty.temper(models.probabilities(family, inputs[models.reads(family)]), fitted["power"])
+    joint, by_composition = alone.copy(), np.zeros_like(alone)
+    made_of = [one.composition.amounts if one.composition else {} for one in spectra]
+    if told := [i for i, amounts in enumerate(made_of) if amounts]:
+        kind = spectra[told[0]].composition.kind  # type: ignore[union-attr]  # one for all: the request's, or headers'
+        known = composition.inputs([made_of[i] for i in told], [elements[i] for i in told])
+        by_composition[told] = models.probabilities(kind, known)
+        for i in told if kind == "elements" else []:
+            _of_one_phase(i, alone, by_composition, made_of, elements, fitted[kind]["agreement"], models)
+        joint[told] = uncertainty.combined(alone[told], by_composition[told], prior, fitted[kind]["weights"])
+    # what the networks of samples are told beside the spectra: s02, and what the samples are made of
+    s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
+    beside = samples.told_columns(s02, composition.elements_of(made_of))
+
+    def of_samples(beside: np.ndarray) -> list[samples.Sample]:
+        said = models.of_samples(reads, inputs[reads], beside)
+        return samples.describe(said, elements, models.calibration["samples"][reads], request.one_site)
+
+    def spoken_of(p: np.ndarray, sample: samples.Sample) -> np.ndarray:
+        """Who is not sure of the sample as a whole is not sure of its number."""
+        if request.one_site:
+            return p
+        near = float(samples.near(sample.density, models.classes[p.argmax()]))
+        return uncertainty.with_sample(p, near, samples.by_number(sample.density, models.classes))
+
+    described = of_samples(beside)
+    untold = of_samples(np.zeros_like(beside)) if beside.any() else described
+    numbers, sure = models.classes[joint.argmax(1)], joint.max(1) >= domain.SURE
+    verdicts = domain.judge(spectra, inputs, models.domain, sure, numbers)
+    out = []
+    for i, (spectrum, (reasons, found)) in enumerate(zip(spectra, verdicts, strict=True)):
+        p = spoken_of(joint[i], described[i])
+        p_alone = spoken_of(alone[i], untold[i]) if spectrum.composition else p
+        said = Said(family, alone[i], by_composition[i], joint[i], described[i], untold[i], p, p_alone, made_of[i])
+        out.append(_answer(spectrum, said, reasons, found, request, models))
+    return out
+
+
+def _of_one_phase(i: int, alone: np.ndarray, by_composition: np.ndarray, made_of: list[dict[str, float]],
+    elements: list[str], least: float, models: Models) -> None:  # fmt: skip
+    """Where the spectrum contradicts all the elements that were told, take fewer, with which it does not."""
+    if uncertainty.agreement(alone[i], by_composition[i]) >= least:
+        return
+    if ways := composition.fewer(made_of[i], elements[i]):
+        said = models.probabilities("elements", composition.inputs(ways, [elements[i]] * len(ways)))
+        agreed = uncertainty.agreement(alone[i], said)
+        if agreed.max() >= least:
+            by_composition[i], made_of[i] = said[agreed.argmax()], ways[agreed.argmax()]
+
+
+def _answer(
+    spectrum: Spectrum, said: Said, reasons: list[str], found: dict[str, Any], request: Request, models: Models
+) -> Prediction:
+    """The answer about one spectrum, and what speaks against it; `reasons` and `found` are those of `domain.judge`."""
+    fitted, sample, number = models.calibration[said.family], said.sample, int(models.classes[said.joint.argmax()])
+    doubts, notes, calibrated = [*spectrum.doubts, *reasons], spectrum.notes, fitted
+    if spectrum.composition:
+        calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
+        guess, p_alone = models.classes[said.alone.argmax()], said.p_alone.max()
+        nothing = "it" if request.reference is None else "it and s02"
+        notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {p_alone:.2f})", *notes]
+        if others := [symbol for symbol in spectrum.composition.amounts if symbol not in said.made_of]:
+            are = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'}"
+            notes = [OTHER_PHASES.format(are, text), *notes]
+        low, high = sample.cn_mean_interval
+        # by what it is made of it is another number, which the sample as a whole, told the same, cannot have; elements
+        # are those of a mixture too
+        one = sample.kind == ONE_SITE or spectrum.composition.kind == "formula"
+        beyond = one and number != guess and not low - 0.5 <= number <= high + 0.5
+        if beyond or uncertainty.agreement(said.alone, said.by_composition) < calibrated["agreement"]:
+            commonest = models.classes[said.by_composition.argmax()]
+            doubts.append(CONTRADICTION.format(text, commonest, guess, p_alone))
+    if request.reference is not None:
+        by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
+        notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
+    if request.one_site and sample.mixture >= 0.5:
+        notes = [UNLIKE_ONE.format(sample.mixture, sample.mean_text), *notes]
+    if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
+        notes = [*notes, LOWERED.format(number, said.joint.max(), sample.mean_text)]
+    if doubts or sample.kind != ONE_SITE or said.joint.max() < LIKELY:
+        found["cn_shells"] = []
+    threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(fitted["prior"])
+    each = np.minimum(calibrated["each"], threshold)  # nothing is ruled out that the smaller set holds
+    read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
+    given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
+    return Prediction(
+        **read_as,
+        **found,
+        cn=number,
+        **{name: value for name, value in vars(sample).items() if name != "density"},
+        classes=models.classes.tolist(),
+        probabilities=said.p.tolist(),
+        cn_set=uncertainty.prediction_set(said.joint, models.classes, threshold),
+        cn_set_each=uncertainty.prediction_set(said.joint, models.classes, each),
+        composition=spectrum.composition.text if spectrum.composition else "",
+        spectrum_probabilities=said.p_alone.tolist() if spectrum.composition else [],
+        model=request.model,
+        family=said.family,
+        model_version=models.version,
+        in_domain=not doubts,
+        notes=[*doubts, *notes],
+        request=replace(request, **given),
+    )
