@@ -1,5 +1,6 @@
 """Which element absorbs, and at which edge."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import xraydb
 from larch import Group
 from larch.xafs import find_e0
+from larch.xafs.xafsutils import KTOE
 
 from .errors import AbsorberConflictError, OptionError, UnknownAbsorberError, UnsupportedAbsorberError
 from .features import EDGE, ELEMENTS
@@ -171,6 +173,19 @@ def _guess(e0: float) -> tuple[str, str] | None:
         return None
     symbol, shell = xraydb.guess_edge(e0)
     return str(symbol), str(shell)
+
+
+def other_edge(absorber: str, symbols: Iterable[str], kmin: float, kmax: float) -> str:
+    """The first edge of these elements that lies within a range of k (Å^-1) beyond the absorber's, in words; or ''."""
+    start, inside = k_edge(absorber), []
+    for symbol in {*symbols} - {absorber}:
+        for shell, edge in xraydb.xray_edges(symbol).items():
+            if KTOE * kmin**2 < edge.energy - start < KTOE * kmax**2:
+                inside.append((edge.energy, f"{symbol} {shell}"))
+    if not inside:
+        return ""
+    energy, name = min(inside)
+    return f"{name}, at {energy:.0f} eV, is at k = {np.sqrt((energy - start) / KTOE):.1f} Å^-1"
 
 
 def _is_near(e0: float, edge: float) -> bool:

@@ -5,6 +5,9 @@ reduced to principal components. A spectrum is far out when the nearest training
 of held-out materials. `REASONS` has more measures, which catch what a distance may miss.
 """
 
+import re
+from collections.abc import Set
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ SURE = 0.8  # answers less probable than this mislead nobody, and their spectra 
 # Shells are said where so many of so many known sites agree on them. For known sites, without those of their formula:
 # where the nearest has two, these are right in 32 of 100; where five of six agree in 84, and one in eight is found.
 AGREE, ASKED = 5, 6
+SHOWN = 5  # known sites that are named
 KNOWN = ("site", "formula", "cn", "shell")  # arrays: what a `Prediction` says of known sites
 SHELLS = ("shell_counts", "shell_distances")  # arrays, of the same sites
 HALF_PEAK = 0.25  # Å: a peak of |chi(R)| with kmax near 12 Å^-1 is about twice as wide at half its height
@@ -30,7 +34,7 @@ REASONS = {
     "distance": "no training spectrum of {element} looks like it",
     "residual": "chi(R) has features that no training spectrum has: look for glitches, a bad background, a wrong edge",
     "noise": "the noise is too high for the claim: |chi(R)| at 8 to 10 Å is {value:.0%} of the first shell's peak",
-    "unlike": "the models are sure, but phases and heights of chi(R) do not go together as in EXAFS of {element}: "
+    "unlike": "phases and heights of chi(R) do not go together as in EXAFS of {element}: "
     "is the sign of chi right, was chi normalised by the edge step, is the background good?",
     "weak": "there is no first shell: the highest peak of |chi(R)| from 1 to 3.3 Å is {peak:.2g} Å^-3; "
     "was chi normalised, and k-weighted by 2?",
@@ -55,13 +59,29 @@ def coordinates(pooled_magnitude: np.ndarray, arrays: Arrays) -> tuple[np.ndarra
 
 
 def nearest(
-    components: np.ndarray, arrays: Arrays, element: int, count: int, cn: int | None = None
+    components: np.ndarray,
+    arrays: Arrays,
+    element: int,
+    count: int,
+    cn: int | None = None,
+    told: Set[str] = frozenset(),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the index and distances of the nearest training sites of one absorber (and number), for (n, 24)."""
+    """Rows of the index and distances of the nearest training sites of one absorber (and number), for (n, 24).
+
+    `told`: only those in crystals of these elements, if any are told, of which there may be none.
+    """
     rows = np.flatnonzero((arrays["element"] == element) & (True if cn is None else arrays["cn"] == cn))
+    if told:
+        rows = rows[[elements(formula) <= told for formula in arrays["formula"][rows].tolist()]]
     distances = cdist(components, arrays["index"][rows])
     order = distances.argsort(axis=1)[:, :count]
     return rows[order], np.take_along_axis(distances, order, axis=1)
+
+
+@cache
+def elements(formula: str) -> frozenset[str]:
+    """The elements of a formula of the index."""
+    return frozenset(re.findall("[A-Z][a-z]?", formula))
 
 
 def known_magnitude(arrays: Arrays, element: str, site: str) -> np.ndarray:
@@ -123,12 +143,18 @@ def judge(
     verdicts = []
     for i, spectrum in enumerate(spectra):
         element = ELEMENTS.index(spectrum.element)
-        rows, distance = nearest(components[i : i + 1], arrays, element, 5)
+        place = components[i : i + 1]
+        rows, distance = (one[0] for one in nearest(place, arrays, element, SHOWN))
+        farthest = distance[0] / arrays["distance"]
+        if spectrum.composition:  # known sites of the same elements come first
+            alike, away = nearest(place, arrays, element, SHOWN, told=spectrum.composition.amounts.keys())
+            others = ~np.isin(rows, alike)
+            rows, distance = np.append(alike, rows[others])[:SHOWN], np.append(away, distance[others])[:SHOWN]
         peak, noise = peak_and_noise(spectrum.r, spectrum.chir_mag)
         weakest, strongest = arrays["peak_range"][element]
         first, rbkg = high_peaks(spectrum.r, spectrum.chir_mag).min(initial=np.inf), spectrum.rbkg or 0.0
         measured = {
-            "distance": distance[0, 0] / arrays["distance"],
+            "distance": farthest,
             "residual": residual[i] / arrays["residual"],
             "noise": noise / arrays["noise"],
             "unlike": unlike[i] / arrays["unlike"],
@@ -142,9 +168,9 @@ def judge(
             "domain_score": float(max(measured.values())),
             "neighbours": [
                 {name: arrays[name][row].item() for name in KNOWN} | {"distance": round(float(d), 3)}
-                for row, d in zip(rows[0], distance[0], strict=True)
+                for row, d in zip(rows, distance, strict=True)
             ],
-            "cn_shells": resolved_shells(components[i : i + 1], arrays, element, int(cn[i])),
+            "cn_shells": resolved_shells(place, arrays, element, int(cn[i])),
         }
         verdicts.append((reasons, found))
     return verdicts

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from larch import Group
-from larch.xafs import autobk, pre_edge
+from larch.xafs import autobk, find_e0, pre_edge
 
 from .absorber import E0_TOLERANCE, as_number, energy_and_mu
 from .features import K_GRID, KMAX_RANGE, transform
+from .transform import in_steps
 
 if TYPE_CHECKING:
     from .result import Prediction
@@ -49,6 +50,8 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
         for shift, word in ((-E0_ERROR, "lower"), (E0_ERROR, "higher")):  # the same chi at other k
             there = np.sqrt(np.maximum(K_GRID**2 + shift / EV_PER_K2, 0))
             k = K_GRID[there <= own.k[-1]]
+            if k[-1] < KMAX_RANGE[0]:  # which the models do not read
+                continue
             chi = np.interp(there[: len(k)], own.k, own.chi)
             others.append(replace(_with_chi(own, k, chi), made=f"e0 {E0_ERROR:g} eV {word}"))
         return replace(own, made="e0 as it is", others=tuple(others))
@@ -105,7 +108,7 @@ def _alike(again: "Spectrum | None", own: "Spectrum") -> bool:
     """Whether the group's chi(k) is of its mu(E) at all: it may have been corrected, merged or deglitched since."""
     if again is None:
         return False
-    r, chir_mag = transform(own.k, own.chi, again.kmax)  # type: ignore[arg-type]
+    r, chir_mag = transform(*in_steps(own.k, own.chi), again.kmax)  # type: ignore[arg-type]
     n = min(len(r), len(again.r))
     return float(np.abs(again.chir_mag[:n] - chir_mag[:n]).max()) < ALIKE * float(chir_mag.max())
 
@@ -154,6 +157,8 @@ def _misplaced(group: Any, e0: float) -> float | None:
     if not low and e0 - middle <= TOO_HIGH:
         return None
     edge = energy[(energy > (energy[dips[-1]] if len(dips) else 0.0)) & (energy < middle + 10)]
+    if (usual := find_e0(Group(energy=energy, mu=norm))) in edge:  # which no shoulder below the edge misleads
+        return float(usual)
     return float(edge[(np.interp(edge + 1, energy, norm) - np.interp(edge - 1, energy, norm)).argmax()])
 
 

@@ -7,12 +7,15 @@ import numpy as np
 from . import __version__
 from .errors import boundary, ended
 from .explanation import SOME, WIDTH, explained
+from .features import COMPLEX_KWEIGHTS
 from .result import MEANING, ONE_SITE, Prediction
 from .spectrum import Spectrum
 
 CITE = (
     f"larch-cnpredict {__version__}",
     "Larch (Newville, J. Phys.: Conf. Ser. 430 (2013) 012007)",
+    "AUTOBK (Newville, Livins, Yacoby, Rehr and Stern, Phys. Rev. B 47 (1993) 14126)",
+    "FEFF8 (Ankudinov, Ravel, Rehr and Conradson, Phys. Rev. B 58 (1998) 7565)",
     "CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063)",
     "the Materials Project (Jain et al., APL Mater. 1 (2013) 011002)",
     "the idea (Zeng, Hu and Yao, ChinaXiv 202511.00010)",
@@ -39,18 +42,21 @@ def cn_report(group: Any, _larch: Any = None) -> str:
 def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> str:
     x, best, (low, high) = answer.xftf, int(np.argmax(made.importance)), answer.interval
     background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
+    weighted = f"k^{x['kweight']}"
+    if spectrum.chi is not None:  # networks of phases read these, at least for the mean
+        weighted = " and ".join(f"k^{weight}" for weight in COMPLEX_KWEIGHTS)
     finds = f"It finds coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})."
     if answer.kind != ONE_SITE:  # no one number: its p, and what carries that, mean little
         several = "" if answer.mixture is None else f" (probability of more than one number {answer.mixture:.2f})"
         finds = f"It reads the sample as {answer.kind!r}{several}. {MEANING.get(answer.kind, '')}"
     sentences = [
-        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; k^{x['kweight']} chi(k) was Fourier "
+        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; {weighted} chi(k) was Fourier "
         f"transformed from k = {x['kmin']:g} to {x['kmax']:g} Å^-1 ({x['window']} window, dk = {x['dk']:g} Å^-1).",
         f"The model {answer.family!r} of larch-cnpredict {__version__}, version {answer.model_version}, learnt from "
         "FEFF spectra of structures of the Materials Project, whose sites CrystalNN had labelled.",
         finds,
-        f"The mean coordination number of all absorbing atoms is {answer.cn_mean:.1f} (90 % interval {low:.1f} to "
-        f"{high:.1f}).",
+        "The mean coordination number of all absorbing atoms, by networks that learnt from mixtures and particles too, "
+        f"is {answer.cn_mean:.1f} (90 % interval {low:.1f} to {high:.1f}).",
     ]
     told = [f"the composition {answer.composition}"] if answer.composition else []
     told += [] if answer.request.reference is None else [f"s02 = {answer.request.reference:.2f}"]

@@ -64,7 +64,8 @@ class Prediction:
     xftf, fingerprint : dict, str
         the Fourier transform that was read; what changes with all that the answer depends on, see `is_stale`
     neighbours : list of dict
-        the training sites that look most like it: site, formula, cn, shell, distance
+        the training sites that look most like it, where the composition was told those of its elements before others:
+        site, formula, cn, shell, distance
     cn_shells : list of dict
         for split shells, such as 8 + 6 of body-centred cubic metals, the first that EXAFS resolves and the next: count,
         distance (Å), formula of the known site they are of. Empty unless five of the six known sites with this `cn`

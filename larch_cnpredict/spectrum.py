@@ -8,7 +8,7 @@ import numpy as np
 from larch import Group, isgroup
 
 from . import errors, reading
-from .absorber import as_number, find_absorber
+from .absorber import as_number, find_absorber, other_edge
 from .composition import Composition, find_composition
 from .features import EDGE, KMAX_RANGE, R_MAX
 from .request import Request
@@ -17,6 +17,7 @@ from .transform import OTHER_TRANSFORM, is_training, training_transform
 # Beyond these, an array is not what its name says, and neither are the results of any arithmetic with it.
 LARGEST = {"k": 100.0, "chi": reading.LARGEST, "r": 1e4, "chir_mag": 1e6}  # Å^-1, no unit, Å, Å^-3
 FEWEST = 20  # points of an array
+OTHER_EDGE = "another edge of the sample, {}, inside what is read: give autobk and xftf a kmax below it"
 WIDEST = np.pi / (2 * R_MAX)  # Å^-1 between points of k: beyond it, waves of R_MAX look like others
 
 
@@ -62,13 +63,16 @@ def read_spectrum(
     recorded = getattr(getattr(source, "callargs", None), "xftf", None)
     r, magnitude, settings, notes = training_transform(name, arrays, recorded, request.transform)
     k, chi = (None, None) if request.transform == "own" else (arrays.get("k"), arrays.get("chi"))
+    if told and (other := other_edge(element, told.amounts, settings["kmin"], settings["kmax"])):
+        remarks.append(OTHER_EDGE.format(other))
     doubts += [] if is_training(settings) else [OTHER_TRANSFORM]
     doubts += [reading.FALLS] if reading.falls(source) else []
     rbkg = as_number(getattr(source, "rbkg", None))
     digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
-    for part in (r, magnitude, k, chi):
-        digest.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
+    # the settings are in it: chi(R) follows from chi(k), but for its last digits, which are another library's own
+    for part in (r, magnitude) if k is None or chi is None else (k, chi):
+        digest.update(np.ascontiguousarray(part).tobytes())
     own = Spectrum(
         name=name,
         element=element,

@@ -92,7 +92,8 @@ def is_training(args: Mapping[str, Any]) -> bool:
 
 
 def _words(args: Mapping[str, Any]) -> str:
-    text = ", ".join(f"{key}={args[key]:g}" for key in ("kmin", "kmax", "kweight", "dk"))
+    usual = [key for key in ("kstep", "nfft") if args[key] != _TRAINING[key]]
+    text = ", ".join(f"{key}={args[key]:g}" for key in ("kmin", "kmax", "kweight", "dk", *usual))
     return text + (f", dk2={args['dk2']:g}" if args["dk2"] != args["dk"] else "") + f", window={args['window']!r}"
 
 

@@ -1,6 +1,5 @@
 """What takes long, in a thread beside Larix's own: the models are loaded, and components of a series are looked for."""
 
-import gc
 from contextlib import suppress
 from functools import cache, partial
 from threading import Thread
@@ -34,7 +33,6 @@ def wake_models() -> None:
     """Ask the models something, so that they are there when the user asks."""
     k = np.arange(0, 12, 0.05)
     explain(Group(k=k, chi=np.sin(4 * k) * np.exp(-k / 4)), element="Cu")
-    gc.freeze()  # or Python looks through all of it in the middle of the first plot: a quarter of a second
 
 
 def show_series(tab, groups, wanted, x, then) -> None:

@@ -54,9 +54,8 @@ def drawn_once(panel: Any, group: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        panel.conf.relabel = relabel
+        panel.canvas.draw, panel.conf.relabel = draw, relabel
         relabel(**labels | {"ylabel": label(group), "delay_draw": True})
-        panel.canvas.draw = draw
         draw()
 
 

@@ -7,7 +7,7 @@ import pytest
 import xraydb
 from larch import Group
 from larch.io import read_athena
-from larch.xafs import autobk, pre_edge
+from larch.xafs import autobk, pre_edge, xftf
 
 from larch_cnpredict import errors, predict_cn
 from larch_cnpredict.absorber import edge_energy, find_absorber, k_edge
@@ -208,3 +208,15 @@ def test_the_edge_of_a_mu_in_any_order(measured):
     order = np.random.default_rng(0).permutation(len(group.mu))
     found = [edge_energy(Group(energy=group.energy[i], mu=group.mu[i])) for i in (slice(None), order)]
     assert found[1] == found[0] == pytest.approx(8333, abs=5)
+
+
+def test_an_edge_of_another_element_inside_the_data_is_said(measured):
+    group = measured("Ni_foil")  # K at 8333 eV; of copper at 8979 eV, that is 13.0 Å^-1
+    note = (
+        "another edge of the sample, Cu K, at 8979 eV, is at k = 13.0 Å^-1, inside what is read: give autobk and xftf"
+    )
+    xftf(group, kmin=3, kmax=14, kweight=2, dk=1, window="hanning")
+    assert any(n.startswith(note) for n in predict_cn(group, elements="Ni Cu").notes)
+    for kmax, elements in ((12, "Ni Cu"), (14, "Ni O")):
+        xftf(group, kmin=3, kmax=kmax, kweight=2, dk=1, window="hanning")
+        assert not any("another edge" in n for n in predict_cn(group, elements=elements).notes)

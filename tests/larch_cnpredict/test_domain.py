@@ -150,3 +150,17 @@ def test_one_verdict_alone_and_in_a_batch(measured):
     groups = [right, transformed(right.k, -right.chi, "Cu", 12), measured("CuO")]
     batch = [answer.domain_score for answer in predict_cn(groups)]
     assert batch == pytest.approx([predict_cn(group).domain_score for group in groups], rel=1e-4)
+
+
+def test_known_sites_of_what_the_sample_is_made_of_come_first(measured):
+    group = measured("CuO")
+    alone, told = predict_cn(group), predict_cn(group, formula="CuO")
+    known = [site["formula"] for site in told.neighbours]
+    of_these = [domain.elements(formula) <= {"Cu", "O"} for formula in known]
+    assert of_these[0]
+    assert of_these == sorted(of_these, reverse=True)
+    assert len(known) == domain.SHOWN
+    assert known != [site["formula"] for site in alone.neighbours]
+    assert told.domain_score == alone.domain_score
+    gold = predict_cn(group, elements="Cu Au Xe")  # no known site of these, or hardly one
+    assert len(gold.neighbours) == domain.SHOWN

@@ -256,7 +256,7 @@ def test_split_shells_are_said(measured):
 def test_no_shells_of_what_is_no_one_site_or_out_of_domain_or_a_guess(measured, monkeypatch):
     group = measured("Cu_foil")
     with monkeypatch.context() as guessed:
-        guessed.setattr("larch_cnpredict.predict.LIKELY", 1.0)
+        guessed.setattr("larch_cnpredict.ask.LIKELY", 1.0)
         assert predict_cn(group).cn_shells == []
     outside = Group(k=group.k, chi=-group.chi, e0=group.e0)
     answer = predict_cn(outside, element="Cu")

@@ -48,6 +48,14 @@ def test_with_e0_far_too_low_the_edge_is_found_beyond_the_pre_edge_peak():
     assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
 
 
+@pytest.mark.parametrize(("of_larch", "taken"), [(EDGE + 1, EDGE + 1), (EDGE - 13, EDGE)])  # on the edge, on the peak
+def test_the_edge_is_where_larch_finds_it_unless_that_is_on_the_pre_edge_peak(monkeypatch, of_larch, taken):
+    group = chromate(below=13)
+    there = group.energy[np.abs(group.energy - of_larch).argmin()]
+    monkeypatch.setattr(reading, "find_e0", lambda group: there)
+    assert abs(reading._misplaced(group, EDGE - 13) - taken) < 0.6
+
+
 @pytest.mark.parametrize(("shift", "again"), [(-10, True), (0, False), (3, False), (10, True)])
 def test_e0_beside_the_edge_is_read_again(shift, again):
     spectrum = read_spectrum(chromate(bond=2.0, peak=0.05, e0=EDGE + shift))
@@ -203,3 +211,19 @@ def test_without_mu_no_chi_is_made_up_beyond_the_data(measured):
     low, high = read_spectrum(Group(k=whole.k, chi=whole.chi, e0=whole.e0)).others
     assert np.sqrt(high.k[-1] ** 2 + 5 / 3.81) <= whole.k[-1] + 1e-9
     assert np.sqrt(low.k[-1] ** 2 - 5 / 3.81) <= whole.k[-1] + 1e-9
+
+
+@pytest.mark.parametrize("background", [{"kstep": 0.04}, {"kstep": 0.025}, {}])
+def test_steps_of_k_do_not_decide_what_is_read_again(background):
+    group = chromate(bond=2.0, peak=0.05, e0=EDGE - 10, **background)
+    assert "e0" in read_spectrum(group).made
+    group.k, group.chi = np.append(0.001, group.k[1:]), group.chi  # of no step
+    assert "e0" in read_spectrum(group).made
+
+
+@pytest.mark.parametrize(("end", "others"), [(8.5, 1), (9.0, 2)])
+def test_no_other_e0_leaves_fewer_data_than_the_models_read(measured, end, others):
+    group = measured("Cu_foil")
+    inside = group.k < end + 0.01
+    spectrum = read_spectrum(Group(k=group.k[inside], chi=group.chi[inside], e0=group.e0))
+    assert len(spectrum.others) == others

@@ -46,6 +46,16 @@ def test_no_one_number_and_outside_are_said(measured):
     assert "is it? Notes: is it what it is taken for? To cite" in cn_report(group)
 
 
+def test_the_transforms_that_are_read_and_whose_they_are(measured):
+    group = measured("CuO")
+    text = cn_report(group)
+    assert "k^1 and k^2 and k^3 chi(k) was Fourier transformed from k = 3 to 12" in text
+    assert "by networks that learnt from mixtures and particles too, is 4." in text
+    assert all(name in text for name in ("AUTOBK (", "FEFF8 (", "Larch ("))
+    predict_cn(group, transform="own")
+    assert "; k^2 chi(k) was Fourier" in cn_report(group)
+
+
 def test_what_was_told_beside_the_spectrum_is_said(measured):
     group = measured("CuO")
     assert "it was told" not in cn_report(group)

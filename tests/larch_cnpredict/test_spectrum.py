@@ -7,10 +7,12 @@ import pytest
 from larch import Group
 from larch.xafs import xftf
 
-from larch_cnpredict import errors, reading
+from larch_cnpredict import errors, predict_cn, reading
 from larch_cnpredict.features import transform
 from larch_cnpredict.request import Request
+from larch_cnpredict.result import is_stale
 from larch_cnpredict.spectrum import Spectrum, read_spectrum
+from larch_cnpredict.transform import training_transform
 from tests.helpers import TRAINING, contents
 
 
@@ -209,3 +211,32 @@ def test_an_own_transform_without_a_record_goes_as_far_as_the_data(measured):
     group, own = measured(), Request(element="Cu", transform="own")
     read = read_spectrum(group.r, own, chir_mag=group.chir_mag, k=group.k[:221], chi=group.chi[:221])
     assert read.kmax == 11
+
+
+def test_the_last_digits_of_another_fourier_transform_make_no_answer_stale(measured, monkeypatch):
+    for settings in ({"window": "kaiser", "dk": 4}, None):
+        group = measured("CuO")
+        if settings:
+            xftf(group, kmin=2, kmax=12, kweight=2, **settings)
+        else:
+            del group.chir_mag
+        predict_cn(group)
+        assert not is_stale(group)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("larch_cnpredict.spectrum.training_transform", nearly)
+            assert not is_stale(group)
+        group.chi = 1.001 * group.chi
+        assert is_stale(group)
+
+
+def nearly(*given):
+    r, magnitude, settings, notes = training_transform(*given)
+    return r, magnitude * (1 + 1e-14), settings, notes
+
+
+def test_a_note_says_what_differs(measured):
+    group = measured("CuO")
+    xftf(group, kmin=3, kmax=12, kweight=2, dk=1, window="hanning", nfft=4096)
+    (note,) = [note for note in read_spectrum(group).notes if "the group's own chir_mag" in note]
+    assert "nfft=4096" in note.split("the group's")[1]
+    assert "nfft" not in note.split("the group's")[0]
