@@ -34,7 +34,10 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
 }
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of the second compound of a mixture
-REFUSED = SimpleNamespace(cn=np.nan, cn_mean=np.nan, cn_set=(), p=0.0, in_domain=False, kind=ONE_SITE)
+REFUSED = SimpleNamespace(
+    cn=np.nan, cn_mean=np.nan, cn_set=(), p=0.0, in_domain=False, kind=ONE_SITE,
+    interval=(-np.inf, np.inf), verdict="outside",
+)  # fmt: skip
 MISLED = 0.5  # of a sure answer whose mean is off by more
 
 
@@ -108,6 +111,7 @@ def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) 
         "covered": answer.interval[0] <= high and low <= answer.interval[1],
         "width": answer.interval[1] - answer.interval[0],
         "said": said,
+        "sure": answer.p >= SURE and not said,
         "misled": answer.p >= SURE and not said and off > MISLED,
     }
 
@@ -132,6 +136,7 @@ def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     for row, answer in zip(rows, answers, strict=True):
         compound, cn, made = f"{row['element']} {row['structure_key']}", float(row["cn"]), answer or REFUSED
         figures = {"exact": made.cn == cn, "within1": abs(made.cn - cn) <= 1, "in_set": cn in made.cn_set}
+        figures |= {"held": made.interval[0] <= cn <= made.interval[1], "verdict": made.verdict}
         figures |= {"several": made.kind != ONE_SITE, "off": abs(made.cn_mean - cn), "flagged": not made.in_domain}
         scans.append({**row, "compound": compound, "cn": cn, "sure": made.in_domain and made.p >= SURE, **figures})
     table = pd.DataFrame(scans)
@@ -141,13 +146,20 @@ def summarise(rows: list[dict[str, str]], answers: list[Any]) -> dict[str, Any]:
     off = table.groupby(["cn_kind", "compound"])["off"].mean().groupby("cn_kind").mean()
     sure = known[known["sure"]]  # the answers that a user would take for sure
     wrong = known[~known["exact"]].groupby("compound", sort=False)
+    missed = known[~known["held"]]
     return {
         "compounds": len(by),
         **by.mean().to_dict(),
         "commonest": int(numbers.idxmax()),
         "always_commonest": float(numbers.max() / len(by)),
         "balanced": float(by["exact"].groupby("cn").mean().mean()),
-        **{kind: float(off.get(kind, np.nan)) for kind in ("mixed", "ambig")},
+        **{kind: float(off.get(kind, np.nan)) for kind in ("int", "mixed", "ambig")},
+        "known": len(known),  # spectra of one number
+        "verdicts": known["verdict"].value_counts().to_dict(),
+        "missed": [
+            {"compound": name, "truth": int(cn), "mean": answers[i].mean_text}
+            for i, name, cn in missed[["compound", "cn"]].itertuples()
+        ],
         "confident": len(sure),
         "confident_wrong": int((~sure["exact"]).sum()),
         "flagged": float(table["flagged"].mean()),

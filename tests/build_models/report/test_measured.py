@@ -52,8 +52,9 @@ def test_measured_compounds_with_e0_and_rbkg_as_people_have_them(shift, rbkg):
     assert score["confident_wrong"] <= 1, score["wrong"]
 
 
-def said(cn, cn_set=(), p=0.5, mean=0.0, in_domain=True, kind="one site"):
-    return SimpleNamespace(cn=cn, cn_set=[*cn_set], p=p, cn_mean=mean, in_domain=in_domain, kind=kind)
+def said(cn, cn_set=(), p=0.5, mean=0.0, in_domain=True, kind="one site", interval=(3.0, 9.0), verdict="ok"):
+    told = {"cn": cn, "cn_set": [*cn_set], "p": p, "cn_mean": mean, "in_domain": in_domain, "kind": kind}
+    return SimpleNamespace(**told, interval=interval, verdict=verdict, mean_text=f"{mean:.1f}")
 
 
 def test_figures_by_hand():
@@ -74,8 +75,8 @@ def test_figures_by_hand():
     answers = [
         said(6, (6,), p=0.9, kind="several sites or phases"),  # right, though no one number is what it says
         said(4, (4, 6), p=0.9),  # wrong and sure of it
-        said(6, (6,), p=0.95, in_domain=False),  # right, but says that it does not know
-        said(5, (5,), p=0.3),
+        said(6, (6,), p=0.95, in_domain=False, verdict="outside"),  # right, but says that it does not know
+        said(5, (5,), p=0.3, mean=5.5, interval=(5.0, 6.0)),
         None,
         said(6, (4, 6), mean=5.0),
         None,
@@ -94,6 +95,9 @@ def test_figures_by_hand():
     assert found["ambig"] == pytest.approx(1.5)
     assert found["flagged"] == pytest.approx(4 / 9)
     assert (found["commonest"], found["always_commonest"], found["spectra"]) == (4, 0.5, 9)
+    assert (found["known"], found["verdicts"]) == (5, {"ok": 3, "outside": 2})
+    assert found["int"] == pytest.approx((6 + 6 + 1.5) / 3)  # FePO4 the last
+    assert found["missed"] == [{"compound": "Fe FePO4", "truth": 4, "mean": "5.5"}]
     assert found["wrong"] == {
         "Fe Fe2O3": {"truth": 6, "predicted": [4]},
         "Fe FePO4": {"truth": 4, "predicted": [5]},
