@@ -141,14 +141,20 @@ def _answer(
     each = np.minimum(calibrated["each"], threshold)  # nothing is ruled out that the smaller set holds
     read_as = {name: getattr(spectrum, name) for name in ("element", "edge", "xftf", "fingerprint")}
     given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
+    cn_set = uncertainty.prediction_set(said.joint, models.classes, threshold)
+    whole = {name: value for name, value in vars(sample).items() if name != "density"}
+    if request.one_site:  # then the mean is the number
+        std = float(np.sqrt(said.joint @ (models.classes - said.joint @ models.classes) ** 2))
+        ends = [float(min(cn_set)), float(max(cn_set))]
+        whole |= {"cn_mean": float(number), "cn_std": std, "cn_mean_interval": ends}
     return Prediction(
         **read_as,
         **found,
         cn=number,
-        **{name: value for name, value in vars(sample).items() if name != "density"},
+        **whole,
         classes=models.classes.tolist(),
         probabilities=said.p.tolist(),
-        cn_set=uncertainty.prediction_set(said.joint, models.classes, threshold),
+        cn_set=cn_set,
         cn_set_each=uncertainty.prediction_set(said.joint, models.classes, each),
         composition=spectrum.composition.text if spectrum.composition else "",
         spectrum_probabilities=said.p_alone.tolist() if spectrum.composition else [],

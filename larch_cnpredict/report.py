@@ -55,9 +55,12 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
         f"The model {answer.family!r} of larch-cnpredict {__version__}, version {answer.model_version}, learnt from "
         "FEFF spectra of structures of the Materials Project, whose sites CrystalNN had labelled.",
         finds,
-        "The mean coordination number of all absorbing atoms, by networks that learnt from mixtures and particles too, "
-        f"is {answer.cn_mean:.1f} (90 % interval {low:.1f} to {high:.1f}).",
     ]
+    if not answer.request.one_site:
+        sentences.append(
+            "The mean coordination number of all absorbing atoms, by networks that learnt from mixtures and particles "
+            f"too, is {answer.cn_mean:.1f} (90 % interval {low:.1f} to {high:.1f})."
+        )
     told = [f"the composition {answer.composition}"] if answer.composition else []
     told += [] if answer.request.reference is None else [f"s02 = {answer.request.reference:.2f}"]
     told += ["that the sample is one site"] if answer.request.one_site else []

@@ -147,6 +147,11 @@ class Prediction:
         return "{" + ", ".join(map(str, self.cn_set)) + "}"
 
     @property
+    def mean_said(self) -> str:
+        """What is said of the sample as a whole beside its number."""
+        return "one site, as told" if self.request.one_site else f"mean {self.mean_text}"
+
+    @property
     def mean_text(self) -> str:
         """The mean and its 90 % interval as text, such as '5.9 [5.6, 6.2]'."""
         return mean_text(self.cn_mean, self.interval)
@@ -194,7 +199,7 @@ class Prediction:
     def __str__(self) -> str:
         p = f"(p = {self.p:.2f}, 90 % set {self.set_text})"
         shells = f", shells {self.shells_text}" if self.cn_shells else ""
-        one, several = f" {p}, mean {self.mean_text}{shells}", f", {self.kind}; {self.as_one_number}"
+        one, several = f" {p}, {self.mean_said}{shells}", f", {self.kind}; {self.as_one_number}"
         text = f"{self.element} {self.edge}: {self.headline}{one if self.kind == ONE_SITE else several}"
         return text if self.in_domain else f"{text} — outside what the models know: {self.reason}"
 

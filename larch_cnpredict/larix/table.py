@@ -99,7 +99,7 @@ def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
 def answer_texts(found: Prediction) -> tuple[str, str, str, str]:
     """What the tab says of an answer: large, beside it, how far to trust it, and all there is to know."""
     absorber, single = f"{found.element} {found.edge}", f"p = {found.p:.2f},  90 % set {found.set_text}"
-    answer, numbers = found.headline, f"{absorber}:  {single},  mean {found.mean_text}"
+    answer, numbers = found.headline, f"{absorber}:  {single},  {found.mean_said}"
     status, notes = found.advice, found.notes
     if found.kind != ONE_SITE:
         answer, numbers, status = f"mean {found.mean_text}", absorber, f"{found.kind.capitalize()}. {status}"

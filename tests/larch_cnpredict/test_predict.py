@@ -107,7 +107,9 @@ def test_p_of_what_is_told_to_be_one_site_is_not_lowered(measured, monkeypatch, 
     group = measured("Cu_foil")
     unsure = predict_cn(group, formula=formula)
     told = predict_cn(group, formula=formula, one_site=True)
-    assert (told.cn, told.cn_set, told.cn_mean, told.request.one_site) == (12, unsure.cn_set, unsure.cn_mean, True)
+    assert (told.cn, told.cn_set, told.request.one_site) == (12, unsure.cn_set, True)
+    assert (told.cn_mean, told.cn_mean_interval) == (12, [min(told.cn_set), max(told.cn_set)])
+    assert str(told).endswith(f"(p = {told.p:.2f}, 90 % set {told.set_text}), one site, as told")
     assert told.p > unsure.p + 0.1
     assert not [note for note in told.notes if "one site" in note]
     assert explain(group).prediction.probabilities == told.probabilities  # asked as before
@@ -119,11 +121,12 @@ def test_p_of_what_is_told_to_be_one_site_is_not_lowered(measured, monkeypatch, 
 def test_what_is_told_to_be_one_site_and_read_as_several_is_said(measured, monkeypatch):
     monkeypatch.setattr(samples, "mixture", lambda says, odds: np.full(len(says), 0.9))
     group = measured("Cu_foil")
-    assert predict_cn(group).kind != "one site"
+    unsure = predict_cn(group)
+    assert unsure.kind != "one site"
     told = predict_cn(group, one_site=True)
     assert (told.kind, told.mixture, told.headline) == ("one site", 0.9, "CN 12")
     several = "taken as one site, as told; without that it is read as several (probability 0.90)"
-    assert told.notes[0] == f"{several}, mean {told.mean_text}"
+    assert told.notes[0] == f"{several}, mean {unsure.mean_text}"
 
 
 def test_a_formula_that_the_sample_cannot_have_is_a_contradiction(measured):

@@ -63,6 +63,7 @@ def test_what_was_told_beside_the_spectrum_is_said(measured):
     assert "Beside the spectrum, it was told the composition Cu O and s02 = 0.90." in cn_report(group)
     predict_cn(group, one_site=True)
     assert "Beside the spectrum, it was told that the sample is one site." in cn_report(group)
+    assert "mean coordination number" not in cn_report(group)
 
 
 def test_a_changed_group_is_asked_about_anew(measured, larch):
