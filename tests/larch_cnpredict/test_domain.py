@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import xftf
+from larch.xafs.xafsutils import KTOE
 
 from larch_cnpredict import domain, predict_cn
 from larch_cnpredict.absorber import k_edge
@@ -18,7 +19,6 @@ from tests.helpers import TRAINING
 
 K = 0.05 * np.arange(281)  # Å^-1, to 14
 N = 150
-HBAR2_OVER_2M = 3.81  # eV Å^2
 STEMS = ("Cu_foil", "Ni_foil", "CuO")
 
 
@@ -76,7 +76,7 @@ def sure(groups: list[Group]) -> float:
 
 def as_measured_elsewhere(group: Group, rng: np.random.Generator, factor: float = 1.0) -> Group:
     """The same sample with another e0, s02, noise and end of the data."""
-    k = np.sqrt(np.maximum(group.k**2 + rng.uniform(-6, 6) / HBAR2_OVER_2M, 0))
+    k = np.sqrt(np.maximum(group.k**2 + rng.uniform(-6, 6) / KTOE, 0))
     chi = factor * rng.uniform(0.85, 1.1) * np.interp(k, group.k, group.chi)
     chi += 10 ** rng.uniform(-4, -2.7) * rng.normal(size=len(k))
     kmax = round(rng.uniform(9, min(13.5, group.k[-1])), 1)
