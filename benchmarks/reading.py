@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
+from larch.xafs.xafsutils import KTOE
 from scipy.special import erf
 from tqdm import tqdm
 
 from build_models.spectra import augment, dataset
-from build_models.spectra.augment import HBAR2_OVER_2M, Augmentation
+from build_models.spectra.augment import Augmentation
 from build_models.spectra.samples import in_the_beam
 from larch_cnpredict import CNPredictError
 from larch_cnpredict.absorber import k_edge
@@ -36,9 +37,9 @@ KWEIGHT = (1, 2)  # of autobk: Larch's default, and what most people set
 def mu_of(element: str, chi: np.ndarray, kend: float, rng: np.random.Generator) -> Group:
     """mu(E) of a K edge with this chi(k), on `K_GRID`."""
     e0 = k_edge(element) + rng.normal(0, 1)
-    above = HBAR2_OVER_2M * np.arange(2.8, kend, 0.04) ** 2
+    above = KTOE * np.arange(2.8, kend, 0.04) ** 2
     energy = e0 + np.concatenate([np.arange(-150, -20, 5.0), np.arange(-20, above[0], 0.4), above])
-    k = np.sqrt(np.maximum(energy - e0, 0) / HBAR2_OVER_2M)
+    k = np.sqrt(np.maximum(energy - e0, 0) / KTOE)
     wiggles = np.interp(k, K_GRID, chi) * np.clip(k / 1.5, 0, 1)
     step = 0.5 * (1 + erf((energy - e0) / 2)) * (energy / e0) ** -2.7  # as mu0 falls
     return Group(energy=energy, mu=0.3 - 6e-5 * (energy - e0) + step * (1 + wiggles), filename=element)

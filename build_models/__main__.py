@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--way", help="feff: structures and FEFF8L; xas: Materials Project XAS documents")
     parser.add_argument("--source", dest="kind", help="amcsd, mp, cif or parquet")
     parser.add_argument("--path", help="folder of CIF files, or a parquet table of structures")
-    parser.add_argument("--unseen-formulas", nargs="+", help="evaluate: also models that were trained without these")
-    parser.add_argument("--measured", help="evaluate: folder of measured spectra with an index.csv, to be scored")
+    parser.add_argument("--unseen-formulas", nargs="+", help="evaluate, export: models without these, too")
+    parser.add_argument("--measured", help="evaluate, export: folder of spectra with an index.csv, scored by export")
     arguments = parser.parse_args(argv)
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     sections = {one.name: one.default for one in fields(Config)}

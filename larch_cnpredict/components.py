@@ -16,12 +16,14 @@ from larch.xafs import pre_edge
 from scipy.linalg import qr
 
 from .absorber import as_number
+from .along import Series, cn_series
 from .errors import MissingArrayError, SeriesError, boundary, ended
 from .files import process
 from .predict import predict_cn
 from .result import ONE_SITE, Prediction
 from .spectrum import spectrum_name
 
+FEWEST = 10  # spectra that components are looked for in
 MOST = 4  # components
 SMALLEST = 1e-3  # of the edge step: what beamlines and normalisation do differently from scan to scan
 PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the edge step may be below zero
@@ -84,10 +86,12 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
     Multivariate curve resolution by alternating least squares (de Juan, Tauler, Crit. Rev. Anal. Chem. 36 (2006) 163)
     of mu(E) on one energy grid, normalised and flattened with one e0.
     """
-    from .series import FEWEST, cn_series  # which has use for what is found here
+    return components_of(cn_series(groups, _larch=_larch), number)
 
+
+def components_of(series: Series, number: int | None = None) -> Components:
+    """The same of answers that are there."""
     with boundary("the series"):
-        series = cn_series(groups, _larch=_larch)
         if len(series.groups) < FEWEST:
             raise SeriesError(f"has {len(series.groups)} spectra", f"components need {FEWEST} or more")
         elements = sorted({made.element for made in series.answers})

@@ -92,6 +92,8 @@ def known_magnitude(arrays: Arrays, element: str, site: str) -> np.ndarray:
 
 def resolved_shells(components: np.ndarray, arrays: Arrays, element: int, cn: int) -> list[dict[str, Any]]:
     """The two shells that the nearest known sites with this number agree on, as `Prediction.cn_shells` has them."""
+    if SHELLS[0] not in arrays:  # nobody named the crystals that these models are of
+        return []
     rows = nearest(components, arrays, element, ASKED, cn)[0][0]
     counts, distances = (arrays[name][rows] for name in SHELLS)
     for i in range(len(rows) - AGREE + 1):  # of those that agree, the nearest

@@ -98,9 +98,7 @@ class Models:
 
         `told` are the columns of `samples.told_columns`.
         """
-        as_they_are = "samples_read" not in self.manifest  # before 2026.11.16
-        read = np.hstack([x, told]) if as_they_are else samples.read(x, told)
-        return self._run(self.manifest["samples"][reads], read)
+        return self._run(self.manifest["samples"][reads], samples.read(x, told))
 
     def _run(self, entry: dict[str, Any], x: np.ndarray) -> np.ndarray:
         name = str(entry["file"])
@@ -124,10 +122,9 @@ class Models:
         families = {*manifest["families"], *manifest["default"].values()}
         for name in families - (set(manifest["families"]) & set(manifest["calibration"])):
             raise errors.ModelFileError(path, f"has no calibrated family {name}")
-        heads = {"mean": samples.GRID.tolist(), "kind": list(KINDS)}
-        inputs = manifest["features"] == features.fingerprint() and manifest.get("told")  # before 2026.11.9 none was
-        inputs = inputs and manifest.get("samples_read", samples.READ) == samples.READ
-        if not inputs or manifest["sample_heads"] != heads:
+        own = {"features": features.fingerprint(), "samples_read": samples.READ}
+        own["sample_heads"] = {"mean": samples.GRID.tolist(), "kind": list(KINDS)}
+        if any(manifest.get(name) != value for name, value in own.items()):
             raise errors.ModelFileError(path, "is of models for other inputs (transform, grids) than this version's")
 
     def _checked(self, entry: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from larch import Group
 from larch.xafs import autobk, find_e0, pre_edge
+from larch.xafs.xafsutils import KTOE
 
 from .absorber import E0_TOLERANCE, as_number, energy_and_mu
 from .features import K_GRID, KMAX_RANGE, transform
@@ -32,7 +33,6 @@ RBKG_REACH = 0.3  # Å: a first peak of |chi(R)| that begins this near beyond rb
 EDGE_WIDTH, EDGE_FOOT, TOO_LOW, TOO_HIGH = 5.0, 0.1, 9.5, 7.5  # eV, of the edge step, eV, eV
 PEAK_DIP = 0.5  # a pre-edge peak falls to this share of itself before the edge; that of a metal does not
 E0_ERROR = 5.0  # eV: what e0 is off by now and then, where there is no mu(E) that could tell
-EV_PER_K2 = 3.81  # eV Å^2
 ALIKE = 0.2  # of the highest peak: autobk run again with the group's own settings gives the same to the last digit
 LARGEST = 1e6  # of chi: beyond it there is no sense in any arithmetic
 FALLS = "mu falls at the edge, and chi has the wrong sign: is it ln(i1/i0), or did i0 and i1 change places?"
@@ -48,7 +48,7 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     if getattr(group, "energy", None) is None and getattr(group, "mu", None) is None:
         others = []
         for shift, word in ((-E0_ERROR, "lower"), (E0_ERROR, "higher")):  # the same chi at other k
-            there = np.sqrt(np.maximum(K_GRID**2 + shift / EV_PER_K2, 0))
+            there = np.sqrt(np.maximum(K_GRID**2 + shift / KTOE, 0))
             k = K_GRID[there <= own.k[-1]]
             if k[-1] < KMAX_RANGE[0]:  # which the models do not read
                 continue

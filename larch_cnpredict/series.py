@@ -1,48 +1,22 @@
-"""Coordination numbers along a series of spectra, and one figure of them."""
+"""One figure of a series of spectra."""
 
 from collections import defaultdict
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .components import Components, cn_components
-from .errors import CNPredictError, SeriesError, boundary
+from .along import Series, cn_series
+from .components import FEWEST, Components, components_of
+from .errors import CNPredictError, boundary
 from .plot import BLUE, GREY, GRID, check_figure, emptied
-from .predict import current_answers, resolve
-from .result import KINDS, Prediction
-from .scans import positions
-from .spectrum import plain_name, spectrum_name
+from .result import KINDS
 
-FEWEST = 10  # spectra that components are looked for in
 found_before: ContextVar[Any] = ContextVar("found_before", default=None)  # by Larix, in a thread of its own
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
-
-
-@dataclass(frozen=True, repr=False)
-class Series:
-    """The answers along a series: one entry for each group that has one, in the order that was given."""
-
-    groups: list[Any]
-    x: np.ndarray
-    label: str  #: what x is, such as 'temperature (K)'
-    answers: list[Prediction]
-    left_out: list[str]  #: a sentence for each group that is not in it
-    points: list[tuple[Any, list[int]]] = field(default_factory=list)  # what is drawn, and of which groups
-    components: Components | None = None  #: where `plot_cn_series` has looked for them
-
-    def picked(self, event: Any) -> Any:
-        """The group of the point that was clicked, from matplotlib's pick_event; None where it is none."""
-        return next((self.groups[rows[event.ind[0]]] for artist, rows in self.points if artist is event.artist), None)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The series as a table: plain cells, those of `Prediction.row` with the group's name and x before them."""
-        lines = zip(self.groups, self.x, self.answers, strict=True)
-        label = f"x: {self.label}" if self.label in {"group", *self.answers[0].row()} else self.label
-        return [{"group": plain_name(group), label: float(x), **made.row()} for group, x, made in lines]
 
 
 def plot_cn_series(
@@ -136,31 +110,8 @@ def found(groups: Any, x: Any = None, components: bool = True, _larch: Any = Non
     if not components or len(series.groups) < FEWEST:
         return series, ""
     try:
-        made = cn_components(series.groups)
+        made = components_of(series)
     except CNPredictError as error:
         return series, str(error)
     remark = f"Components are not determined: {made.doubt}" if made.doubt else made.taken
     return replace(series, components=made), remark
-
-
-def cn_series(groups: Any, x: Any = None, _larch: Any = None) -> Series:
-    """The answers of a series without the figure; see `plot_cn_series`."""
-    with boundary("the series"):
-        if not isinstance(groups, list | tuple) or not groups:
-            raise SeriesError("is no list of groups", "name them as in plot_cn_series([first, second])")
-        members = [resolve(one, _larch) for one in groups]
-        places, label = positions(members, x)
-        answers = current_answers(members, errors="collect")
-        kept, left_out = [], []
-        for group, place, made in zip(members, places, answers, strict=True):
-            if isinstance(made, CNPredictError):
-                left_out.append(str(made))
-            elif place is None:
-                left_out.append(f"{spectrum_name(group)} has no {x}.")
-            else:
-                kept.append((group, place, made))
-        if not kept:
-            failures = (made for made in answers if isinstance(made, CNPredictError))
-            raise next(failures, SeriesError("has no point to draw", " ".join(left_out)))
-        drawn, at, good = zip(*kept, strict=True)
-        return Series(list(drawn), np.array(at, dtype=float), label, list(good), left_out)

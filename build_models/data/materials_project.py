@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 100
 WAITS = (2.0, 5.0, 15.0, 60.0, 180.0)  # s before a request that failed is made again
+TRIPPED = (AttributeError, KeyError, TypeError)  # what the client raises over an answer that it does not understand
 KEY_PAGE = "https://next-gen.materialsproject.org/api"
 # What FEFF was told, by pymatgen's MPEXAFSSet: no Debye-Waller factor.
 FEFF_CARDS = {"rpath": 10.0, "scf_radius": 4.5, "kmax": 20.0, "debye_temperatures": []}
@@ -213,16 +215,21 @@ def _client() -> Any:
 def _patiently(request: Callable[[], Any]) -> Any:
     """The answer to a request, made again where the server is busy or the connection breaks.
 
-    The client itself waits out 429 (with Retry-After), 502 and 504, three times.
+    The client itself waits out 429 (with Retry-After), 502 and 504, three times. What it trips over, such as null, is
+    asked for once more: no patience mends a client of another version.
     """
     from mp_api.client.core.exceptions import MPRestError
 
-    tripped = (AttributeError, KeyError, TypeError)  # the client over JSON that is no answer, such as null
+    tripped = False
     for wait in (*WAITS, None):
         try:
             return request()
-        except (requests.RequestException, json.JSONDecodeError, MPRestError, *tripped) as error:
+        except (requests.RequestException, json.JSONDecodeError, MPRestError, *TRIPPED) as error:
             message = f"{type(error).__name__}: {error}"
+            if tripped and isinstance(error, TRIPPED):
+                whose = f"the Materials Project, or its client, mp-api {version('mp-api')}"
+                raise BuildError(f"what comes of {whose}, is not understood: {message}") from None
+            tripped = tripped or isinstance(error, TRIPPED)
             if "status code 401" in message or "status code 403" in message:
                 raise ConfigError(
                     f"the Materials Project refuses the key in MP_API_KEY; {KEY_PAGE} shows yours after you log in"
@@ -233,7 +240,7 @@ def _patiently(request: Callable[[], Any]) -> Any:
                 raise
             if wait is None:
                 raise BuildError(f"the Materials Project does not answer, try again later: {message}") from None
-            log.warning("the Materials Project does not answer, next try in %g s: %s", wait, message.splitlines()[0])
+            log.warning("no sound answer of the Materials Project, next try in %g s: %s", wait, message.splitlines()[0])
             time.sleep(wait)
 
 

@@ -264,7 +264,7 @@ def database(out: Path, kind: str) -> str:
     versions = [path.parent.name for path in (out / "mp").glob(f"*/{kind}")]
     if not versions:
         raise FileNotFoundError(f"{out / 'mp'} has no {kind} documents yet; run the stage 'fetch' first")
-    return max(versions)
+    return max(versions, key=lambda name: ([int(number) for number in re.findall(r"\d+", name)], name))
 
 
 def sha256(path: Path) -> str:

@@ -117,8 +117,6 @@ def run(config: Config) -> None:
                     confirmed[reads]["samples"][name] = of_samples(one, fitted, before, often)["all"]
             if imperfect is not None:
                 confirmed[reads]["defects"] = of_defects(answers["defects"], imperfect, data)
-    for name in ("as_said", "misled"):  # of networks of folds, in earlier metrics
-        metrics.pop(name, None)
     metrics["confirmed"] = confirmed
     tables = {
         name: [table.provenance(Path(path)) for path in getattr(train, name)] for name in ("particles", "defects")

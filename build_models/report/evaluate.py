@@ -55,7 +55,6 @@ def run(config: Config) -> None:
     metrics["samples"], metrics["calibration"]["samples"] = samples.evaluate(this)
     metrics["sample_folds"] = config.train.sample_folds or config.train.folds
     metrics["false_alarms"] = FALSE_ALARMS
-    metrics["levels_from"] = "nothing told"  # for the card: metrics of earlier models say neither this ...
     if this.unseen.any():
         metrics["unseen"] = unseen(this)
     (this.folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
@@ -87,7 +86,7 @@ def of_sites(this: Run) -> dict[str, Any]:
     """Figures and calibration of the families, and the pictures."""
     data = this.scored
     metrics: dict[str, Any] = {"data": scores.describe(data), "folds": this.config.train.folds, "schemes": {}}
-    metrics["macro_f1_over"] = "classes"  # ... nor this
+    metrics["macro_f1_over"] = "classes"  # for the card: those of 2026.11.13, which are kept, do not say it
     metrics["data"]["extra"] = int((this.data.extra & ~this.data.single).sum())
     metrics["data"]["single"] = int(this.data.single.sum())
     metrics["data"]["made_up"] = int((this.data.extra & this.data.made_up).sum())

@@ -22,6 +22,7 @@ from build_models.config import ConfigError
 from build_models.data.labels import formula_key
 from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
+from larch_cnpredict.errors import UnexpectedError
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 from larch_cnpredict.files import process
 from larch_cnpredict.result import ONE_SITE
@@ -60,10 +61,7 @@ def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
         for group in groups:
             kmax = {"kmax": float(group.k[-1])} if settings.get("kmax", 0) is None else {}
             xftf(group, **{**settings, **kmax})
-            try:
-                answers.append(predict_cn(group, models=models))
-            except CNPredictError:
-                answers.append(None)
+            answers.append(_answer(group, models))
         out[name] = summarise(rows, answers)
     return out
 
@@ -96,9 +94,8 @@ def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) 
     first, second = (np.interp(energy[inside], part.energy, part.norm) for part in parts)
     group = _processed(Group(energy=energy[inside], mu=(1 - share) * first + share * second))
     xftf(group, **TRANSFORMS["common"])
-    try:
-        answer = predict_cn(group, element=pair[0]["element"], models=models)
-    except CNPredictError:
+    answer = _answer(group, models, pair[0]["element"])
+    if answer is None:
         return None
     cn = [float(row["cn"]) for row in pair]
     top = [14.0 if row["cn_kind"] != "int" and row["cn"] == "8" else float(row["cn"]) for row in pair]
@@ -114,6 +111,16 @@ def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) 
         "sure": answer.p >= SURE and not said,
         "misled": answer.p >= SURE and not said and off > MISLED,
     }
+
+
+def _answer(group: Group, models: Path, element: str | None = None) -> Any:
+    """The answer, or None where it is refused."""
+    try:
+        return predict_cn(group, element=element, models=models)
+    except UnexpectedError:  # a fault of the program is no refusal
+        raise
+    except CNPredictError:
+        return None
 
 
 def _index(folder: Path) -> list[dict[str, str]]:

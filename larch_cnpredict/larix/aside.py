@@ -8,8 +8,9 @@ import numpy as np
 import wx
 from larch import Group
 
+from ..components import FEWEST
 from ..explanation import explain
-from ..series import FEWEST, found, found_before
+from ..series import found, found_before
 from . import host
 from .answers import stamp_of
 from .batch import count

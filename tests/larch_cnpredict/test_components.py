@@ -16,10 +16,10 @@ from larch.xafs import pre_edge
 from matplotlib.figure import Figure
 
 import larch_cnpredict
-from larch_cnpredict import cn_components, errors, plot_cn_series
+from larch_cnpredict import along, cn_components, errors, plot_cn_series
+from larch_cnpredict.along import cn_series
 from larch_cnpredict.components import _could_hold, _doubt
 from larch_cnpredict.files import process
-from larch_cnpredict.series import cn_series
 from tests.helpers import EXAMPLES
 
 MEASURED = Path(__file__).parents[3] / "shared" / "measured"  # beside the checkout, for the developers alone
@@ -107,6 +107,13 @@ def test_components_that_are_read_as_one_site_are_determined_and_drawn():
     np.testing.assert_allclose([line.get_ydata()[-1] for line in below.lines], [0, 100], atol=2)
     assert len(plot_cn_series(groups, figure=Figure(), components=False).axes) == 1
     assert len(plot_cn_series(groups[:9], figure=Figure()).axes) == 1
+
+
+def test_answers_of_a_series_are_looked_up_once_for_the_figure_and_its_components(monkeypatch):
+    groups, asked, usual = twenty_steps(), [], along.current_answers
+    monkeypatch.setattr(along, "current_answers", lambda members, **how: asked.append(members) or usual(members, **how))
+    assert plot_cn_series(groups, figure=Figure()).cn_series.components.spectra == groups
+    assert asked == [groups]
 
 
 def test_a_series_that_does_not_reach_its_components_pure_is_not_determined():

@@ -1,20 +1,24 @@
 """What is no EXAFS, or EXAFS with a mistake in it, seldom has a sure answer in domain; good spectra stay in."""
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import xftf
+from larch.xafs.xafsutils import KTOE
 
 from larch_cnpredict import domain, predict_cn
 from larch_cnpredict.absorber import k_edge
 from larch_cnpredict.features import ELEMENTS
+from larch_cnpredict.models import default_folder
 from tests.helpers import TRAINING
 
 K = 0.05 * np.arange(281)  # Å^-1, to 14
 N = 150
-HBAR2_OVER_2M = 3.81  # eV Å^2
 STEMS = ("Cu_foil", "Ni_foil", "CuO")
 
 
@@ -72,7 +76,7 @@ def sure(groups: list[Group]) -> float:
 
 def as_measured_elsewhere(group: Group, rng: np.random.Generator, factor: float = 1.0) -> Group:
     """The same sample with another e0, s02, noise and end of the data."""
-    k = np.sqrt(np.maximum(group.k**2 + rng.uniform(-6, 6) / HBAR2_OVER_2M, 0))
+    k = np.sqrt(np.maximum(group.k**2 + rng.uniform(-6, 6) / KTOE, 0))
     chi = factor * rng.uniform(0.85, 1.1) * np.interp(k, group.k, group.chi)
     chi += 10 ** rng.uniform(-4, -2.7) * rng.normal(size=len(k))
     kmax = round(rng.uniform(9, min(13.5, group.k[-1])), 1)
@@ -109,6 +113,17 @@ def test_shells_are_said_where_known_sites_with_that_number_agree(counts, cn, sa
     if said:
         nearest = f"Fe{2 * counts.index(said)}Co"
         assert found[1] == {"count": 6, "distance": 2.87, "formula": nearest}
+
+
+def test_models_that_were_made_without_structures_predict_and_say_no_shells(measured, tmp_path):
+    folder = shutil.copytree(default_folder(), tmp_path / "mine")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    with np.load(folder / "domain.npz") as known:
+        np.savez(folder / "domain.npz", **{name: known[name] for name in known if name not in domain.SHELLS})
+    manifest["domain"]["sha256"] = hashlib.sha256((folder / "domain.npz").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    answer = predict_cn(measured("Cu_foil"), models=folder)
+    assert (answer.cn, answer.cn_shells) == (12, [])
 
 
 @pytest.mark.parametrize(

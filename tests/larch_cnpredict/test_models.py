@@ -67,6 +67,7 @@ def test_only_the_family_that_is_asked_is_read(folder, measured):
         ({"format": 1}, "has format 1, not 3: .*name another folder of models"),
         ({"features": "0123456789abcdef"}, "is of models for other inputs.*name another folder of models"),
         ({"samples_read": {"s02": [0.7, 0.15]}}, "is of models for other inputs.*name another folder of models"),
+        ({"samples_read": None}, "is of models for other inputs.*name another folder of models"),
         ({"default": {"complex": "phase", "magnitude": "other"}}, "no calibrated family other"),
         ({"classes": None}, "is no manifest of models .*classes"),
         ({"families": 5}, "is no manifest of models"),

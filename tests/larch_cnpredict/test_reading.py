@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
+from larch.xafs.xafsutils import KTOE
 
 from larch_cnpredict import explain, predict_cn, reading
 from larch_cnpredict.result import KINDS, ONE_SITE, is_stale
@@ -18,8 +19,8 @@ EDGE = 5989.0  # eV, Cr K
 def chromate(bond: float = 1.63, peak: float = 0.9, e0: float | None = None, below: float = 11, **background) -> Group:
     """Made mu(E) of a tetrahedron with a pre-edge peak some eV below the edge, after pre_edge, autobk and xftf."""
     near, k = np.arange(EDGE - 30, EDGE + 40, 0.5), np.arange(3.3, 14, 0.05)
-    energy = np.concatenate([np.arange(EDGE - 150, EDGE - 30, 5), near, EDGE + 3.81 * k**2])
-    k = np.sqrt(np.maximum(energy - EDGE, 0) / 3.81)
+    energy = np.concatenate([np.arange(EDGE - 150, EDGE - 30, 5), near, EDGE + KTOE * k**2])
+    k = np.sqrt(np.maximum(energy - EDGE, 0) / KTOE)
     chi = 4 * 0.4 * np.sin(2 * k * bond - 0.9 * k + 3) * np.exp(-0.005 * k**2 - 0.3 * k) * (1 - np.exp(-((k / 2) ** 4)))
     mu = 0.5 + np.arctan((energy - EDGE) / 1.5) / np.pi + peak * np.exp(-(((energy - EDGE + below) / 1.2) ** 2))
     group = Group(energy=energy, mu=mu * (1 + chi) + 0.3, filename="made")
@@ -134,7 +135,7 @@ def test_without_mu_the_answer_says_where_it_depends_on_e0(measured):
     low, high = read_spectrum(bare).others
     assert (low.made, high.made) == ("e0 5 eV lower", "e0 5 eV higher")
     k = high.k[-20:]
-    np.testing.assert_allclose(high.chi[-20:], np.interp(np.sqrt(k**2 + 5 / 3.81), whole.k, whole.chi))
+    np.testing.assert_allclose(high.chi[-20:], np.interp(np.sqrt(k**2 + 5 / KTOE), whole.k, whole.chi))
     for one in (low, high):  # what reads magnitudes alone sees it too
         made = Group()
         xftf(one.k, one.chi, group=made, **TRAINING)
@@ -209,8 +210,8 @@ def test_the_users_pre_edge_is_shared():
 def test_without_mu_no_chi_is_made_up_beyond_the_data(measured):
     whole = measured("CuO")
     low, high = read_spectrum(Group(k=whole.k, chi=whole.chi, e0=whole.e0)).others
-    assert np.sqrt(high.k[-1] ** 2 + 5 / 3.81) <= whole.k[-1] + 1e-9
-    assert np.sqrt(low.k[-1] ** 2 - 5 / 3.81) <= whole.k[-1] + 1e-9
+    assert np.sqrt(high.k[-1] ** 2 + 5 / KTOE) <= whole.k[-1] + 1e-9
+    assert np.sqrt(low.k[-1] ** 2 - 5 / KTOE) <= whole.k[-1] + 1e-9
 
 
 @pytest.mark.parametrize("background", [{"kstep": 0.04}, {"kstep": 0.025}, {}])

@@ -9,9 +9,10 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from larch_cnpredict import errors, plot_cn_series, predict, predict_cn
+from larch_cnpredict.along import cn_series
 from larch_cnpredict.result import KINDS, PARTICLE, SEVERAL
 from larch_cnpredict.scans import about, positions, series_names
-from larch_cnpredict.series import STYLES, cn_series
+from larch_cnpredict.series import STYLES
 
 
 @pytest.fixture

@@ -237,10 +237,24 @@ def test_points_too_far_apart_are_refused(spectra, name):
 
 
 def test_an_answer_that_is_none_is_one_sentence(server, tmp_path, capsys):
-    server.faults = ["null"] * 3
+    server.faults = ["500", "null", "null", "null"]
     assert main(["fetch", "--way", "xas", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("build_models: the Materials Project does not answer, try again later: ")
+    assert said.startswith("build_models: what comes of the Materials Project, or its client, mp-api ")
+    assert ", is not understood: " in said
+    assert server.faults == ["null"]  # once more, and no patience with what waiting does not mend
+    server.faults = ["null"]
+    assert main(["fetch", "--way", "xas", "--out", str(tmp_path)]) == 0
+
+
+def test_the_newest_database_is_by_number(tmp_path):
+    for name in ("2023.11.9", "2023.11.10", "2023.2.30", "2023.11.10.post"):
+        (tmp_path / "mp" / name / "xas").mkdir(parents=True)
+    assert table.database(tmp_path, "xas") == "2023.11.10.post"
+    (tmp_path / "mp" / "2023.11.10.post" / "xas").rmdir()
+    assert table.database(tmp_path, "xas") == "2023.11.10"
+    with pytest.raises(FileNotFoundError, match="no summary documents yet"):
+        table.database(tmp_path, "summary")
 
 
 def test_a_missing_or_refused_key_is_one_sentence(server, tmp_path, monkeypatch, capsys):

@@ -63,6 +63,7 @@ def metrics():
             "per_absorber": ABSORBERS,
         },
         "folds": 5,
+        "sample_folds": 5,
         "schemes": schemes,
         "calibration": {name: {"power": 1.25, "thresholds": {"all": 0.1}} for name in FAMILIES},
         "by_number": {
@@ -139,6 +140,7 @@ def manifest():
         },
         "particles": [table("a", materials=21, rows=212), table("b", materials=10, rows=100)],
         "defects": [table("c", materials=7, rows=21)],
+        "beam": {"s02": {"Fe": 0.75, "Ni": 0.85}, "s02_spread": 0.11},
         "tables": [
             {
                 "file": "spectra.parquet", "sha256": "0123456789abcdef" * 4, "rows": 130, "config_hash": "feedbeef",
@@ -272,11 +274,10 @@ def test_what_models_have_learnt_goes_by_what_was_counted(metrics, manifest):
         assert ("families have learnt crystals alone" in text) != learnt
 
 
-def test_what_earlier_models_were_scored_and_calibrated_by_is_said_of_them_alone(metrics, manifest):
-    earlier = ("it can be 72.7 % at most", "fitted to all of them together")
-    assert all(words in card.render("card.md.jinja", manifest, metrics) for words in earlier)
-    metrics |= {"macro_f1_over": "classes", "levels_from": "nothing told"}
-    assert not any(words in card.render("card.md.jinja", manifest, metrics) for words in earlier)
+def test_what_earlier_models_were_scored_by_is_said_of_them_alone(metrics, manifest):
+    earlier = "it can be 72.7 % at most"
+    assert earlier in card.render("card.md.jinja", manifest, metrics)
+    assert earlier not in card.render("card.md.jinja", manifest, metrics | {"macro_f1_over": "classes"})
 
 
 def test_where_there_are_none_nothing_is_said(metrics, manifest):

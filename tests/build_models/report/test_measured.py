@@ -12,6 +12,7 @@ from larch.xafs import autobk, pre_edge, xftf
 from build_models.config import ConfigError
 from build_models.report import measured
 from larch_cnpredict import predict_cn
+from larch_cnpredict.errors import UnexpectedError
 from larch_cnpredict.models import default_folder
 from tests.helpers import EXAMPLES
 
@@ -119,6 +120,20 @@ def test_spectra_go_the_way_of_a_user(tmp_path):
     (tmp_path / "index.csv").write_text(index.replace(",Cu,Cu,Cu,", ",Cu,foil,Cu,"))
     with pytest.raises(ConfigError, match=r"index\.csv: a sample is not named by its formula"):
         measured.formulas(tmp_path)
+
+
+@pytest.mark.parametrize("read", [measured.score, measured.mixtures])
+def test_a_fault_of_the_program_is_no_refusal(tmp_path, monkeypatch, read):
+    foil = EXAMPLES / "Cu_foil_liquid_nitrogen.dat"
+    rows = f"{foil},Cu,Cu,a,12,int\n{foil},Cu,Cu,b,4,int\n"
+    (tmp_path / "index.csv").write_text("file,element,sample,structure_key,cn,cn_kind\n" + rows)
+
+    def broken(*given, **asked):
+        raise UnexpectedError("it", "KeyError", "'shell_counts'")
+
+    monkeypatch.setattr(measured, "predict_cn", broken)
+    with pytest.raises(UnexpectedError):
+        read(tmp_path, default_folder())
 
 
 def test_measured_mixtures_are_read_in_their_shares(tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from larch.xafs.xafsutils import KTOE
 
 from build_models.config import ConfigError
 from build_models.spectra import augment, background, copies
@@ -48,7 +49,7 @@ def test_an_edge_energy_too_low_moves_chi_as_the_formula_says():
     static = data.variants[0, 0]
     moved = np.abs(chi - static).max(1) > 1e-3
     assert 0.03 < moved.mean() < 0.2  # the share with a pre-edge peak taken for the edge
-    k = np.sqrt(np.maximum(features.K_GRID**2 - 10 / augment.HBAR2_OVER_2M, 0))
+    k = np.sqrt(np.maximum(features.K_GRID**2 - 10 / KTOE, 0))
     expected = np.interp(k, features.K_GRID, static)
     np.testing.assert_allclose(
         augment.shift(static[None], np.array([10.0]), np.array([1.0]))[0], expected, atol=2e-3 * np.abs(static).max()
@@ -203,7 +204,7 @@ def test_amplitudes_of_samples_go_by_the_absorber():
 
 def test_mu0_falls_as_a_power_of_the_energy():
     edge = k_edge("Fe")
-    rise = (edge + 3.81 * np.maximum(K_GRID, 1) ** 2) / (edge + 3.81 * 7**2)
+    rise = (edge + KTOE * np.maximum(K_GRID, 1) ** 2) / (edge + KTOE * 7**2)
     here = (K_GRID > 1) & (abs(K_GRID - 7) > 0.1)
     left = at_the_beamline(np.ones(361), mu0_power=3.0)
     np.testing.assert_allclose(left[:, K_GRID == 7], 1, rtol=1e-5)  # that is in s02

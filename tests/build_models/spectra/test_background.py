@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import autobk
+from larch.xafs.xafsutils import KTOE
 
-from build_models.spectra import augment, background
+from build_models.spectra import background
 from larch_cnpredict import features
 from larch_cnpredict.features import K_GRID
 
@@ -16,9 +17,9 @@ from larch_cnpredict.features import K_GRID
 )
 def test_the_spline_is_that_of_larchs_autobk(data, kend, rbkg, kweight, monkeypatch):
     monkeypatch.setattr(background, "CHOICES", ((rbkg, kweight),))
-    ends = augment.HBAR2_OVER_2M * np.arange(0, kend + 0.001, 0.05) ** 2
+    ends = KTOE * np.arange(0, kend + 0.001, 0.05) ** 2
     energy = np.concatenate([np.arange(-150, 0, 1.0), ends]) + 7112
-    k = np.sqrt(np.maximum(energy - 7112, 0) / augment.HBAR2_OVER_2M)
+    k = np.sqrt(np.maximum(energy - 7112, 0) / KTOE)
     for static in data.variants[:, 2]:
         mu = np.where(energy >= 7112, 1 + np.interp(k, features.K_GRID, static), 0)
         group = Group(energy=energy, mu=mu)
