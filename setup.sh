@@ -62,7 +62,12 @@ case $what in
         "$venv/bin/larch-cnpredict" predict "$@"
         cat <<NEXT
 
-cn_set holds the true number nine times in ten; where in_domain is "no", do not use the answer. Next:
+cn_set holds the true number for nine of ten simulated spectra, less often where it is rare. What the verdict says:
+  ok          one number is left
+  undecided   quote the set and the mean
+  several     quote the mean
+  outside     do not use the answer; not every spectrum that the models do not know is found
+Next:
   $venv/bin/larch-cnpredict predict FILE...   your own spectra
   $venv/bin/larch-cnpredict install           predict_cn in the Larch shell and in Larix, from their next start on
   $venv/bin/larch-cnpredict info              how good the models are, and where they fail

@@ -44,9 +44,10 @@ def predict_cn(
     which answers, for example, Fe K: CN 6 (p = 0.93, 90 % set {6}), mean 5.9 [5.3, 6.6]
 
     6 is the most probable coordination number; of answers given with p = 0.93, 93 of 100 or more are right for single
-    sites like those of the calibration; the set holds the truth for nine of ten; the mean is that of all absorbing
-    atoms, with the interval that holds it for nine of ten samples. A mixture of phases or a particle has no one number:
-    the answer then begins with the mean. Where it ends with "outside what the models know", do not use it.
+    sites like those of the calibration, which are simulated; the set holds the truth for nine of ten of these, less
+    often where the number is rare; the mean is that of all absorbing atoms, with the interval that holds it for nine of
+    ten samples. A mixture of phases or a particle has no one number: the answer then begins with the mean. Where it
+    ends with "outside what the models know", do not use it; this catches many such spectra, not all.
 
     Parameters
     ----------
@@ -95,10 +96,10 @@ def predict_cn(
     Notes
     -----
     Written to each group: an entry in `group.journal`, and `group.cn_predict`, a Group with cn, classes, probabilities,
-    cn_set (90 % prediction set), cn_set_each (a larger one, which holds rare numbers too nine times in ten), cn_mean,
-    cn_std, cn_mean_interval (90 %), mixture (probability of more than one number), kind, composition,
-    spectrum_probabilities, element, edge, model, family, model_version, in_domain, domain_score, notes, xftf,
-    cn_shells, fingerprint, neighbours, request. No array is changed.
+    cn_set (90 % prediction set), cn_set_each (a larger one, with a threshold for each number), cn_mean, cn_std,
+    cn_mean_interval (90 %), mixture (probability of more than one number), kind, composition, spectrum_probabilities,
+    element, edge, model, family, model_version, in_domain, domain_score, notes, xftf, cn_shells, fingerprint,
+    neighbours, request. No array is changed.
 
     The coordination number is that of CrystalNN (Zimmermann and Jain, RSC Adv. 10 (2020) 6063), which labelled sites of
     the Materials Project whose FEFF spectra trained the models; the idea is of Zeng, Hu and Yao (ChinaXiv

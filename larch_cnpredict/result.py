@@ -42,7 +42,8 @@ class Prediction:
     cn : int
         most probable coordination number
     classes, probabilities : list of int, list of float
-        the distribution over coordination numbers
+        the distribution over coordination numbers; only p of `cn` is meant to be read. Where it was lowered, because a
+        mixture could look the same, the rest is where the networks of samples find the mean, none with more than `cn`
     cn_mean, cn_std : float
         mean coordination number of all absorbing atoms of the sample, and its standard deviation
     cn_mean_interval : list of float
@@ -53,12 +54,14 @@ class Prediction:
     kind : str
         'one site', 'several sites or phases' or 'particle or strongly disordered'; `cn` is for the first alone
     cn_set, cn_set_each : list of int
-        90 % prediction set: the truth is in it for nine of ten spectra like those of the calibration, rare numbers less
-        often; and a larger one that holds every number nine times in ten: what is not in it can be ruled out at 90 %
+        90 % prediction set: the truth is in it for nine of ten simulated spectra like those of the calibration, rare
+        numbers less often; made before p is lowered. And a larger one, with a threshold for each number: rare ones are
+        kept as often, but do not use it to exclude numbers of 10 and more, of which it still misses more (see the card)
     element, edge, model, family, model_version : str
         the absorber; the model that was asked (`default`), the family that answered (`phase`), its version
     in_domain, domain_score : bool, float
-        whether the spectrum resembles what the models were trained on, and nothing else makes the answer doubtful
+        whether the spectrum resembles what the models were trained on, and nothing else makes the answer doubtful; not
+        every doubtful answer is found
     notes : list of str
         why it is not in domain (these come first), and what was done to the spectrum
     xftf, fingerprint : dict, str
