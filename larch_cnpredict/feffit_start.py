@@ -26,7 +26,9 @@ SHORTEST = 1.5  # Å: no bond of a 3d metal is shorter, and what peaks below is 
 # What peaks before the first shell is left of the background, and fits many times worse; a far shell may fit a little
 # better than the first: of 23 measured compounds the first fits worst in MnO, by 2.6.
 CLEARLY = 4.0
-MOST = 24.0  # neighbours, where the answer sets no bounds
+# Neighbours, where the answer sets no bounds. Without any, chi is 0 whatever e0 and deltar are: a fit that went there
+# while these were wrong would not come back.
+FEWEST, MOST = 0.5, 24.0
 S02 = 0.85
 S02_ERROR = 0.3  # relative: fits of known structures find s02 from 0.53 to 1.2, and N takes up what it is off by
 # R factors of metals that no fit tells apart, as they scatter alike: one by the other, and what a good one has (of
@@ -64,7 +66,7 @@ def first_shell(
     Notes
     -----
     N starts at cn_mean and is held to its 90 % interval, 30 % wider at both ends since s02 is not better known than
-    that; to 0 to 24 where s02 is given, or where the answer is outside what the models know. The path's amplitude is
+    that; to 0.5 to 24 where s02 is given, or where the answer is outside what the models know. The path's amplitude is
     N * s02. What predict_cn read with an e0 or rbkg of its own is fitted as it was read. Each high peak of |chi(R)|
     below 3.3 Å is tried as the first shell; the nearest that fits is taken, if its e0 does not stop at the bound.
     Where the composition was told, the neighbour is one of its elements, if the nearest known sites have any. FEFF gets
@@ -169,11 +171,11 @@ def start(
 ) -> tuple[Group, Group]:
     """Parameters and dataset of a fit of one shell, or of both halves of it."""
     bound = answer.in_domain and s02 is None  # with a known s02, the spectrum itself tells N
-    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if bound else (0.0, MOST)
+    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if bound else (FEWEST, MOST)
     far = {"sigma2_far": param(0.008, min=0, max=0.05, vary=True)} if len(paths) > 1 else {}
     params = param_group(
         s02=param(S02 if s02 is None else s02, vary=False),
-        N=param(answer.cn_mean, min=max(low, 0.0), max=high, vary=True),
+        N=param(answer.cn_mean, min=max(low, FEWEST), max=high, vary=True),
         e0=param(0.0, min=-20, max=20, vary=True),
         deltar=param(deltar, min=deltar - 0.25, max=deltar + 0.25, vary=True),
         sigma2=param(0.006, min=0, max=0.05, vary=True),

@@ -4,16 +4,19 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from larch import Group
+from larch.io import read_ascii
 from larch.xafs import feffit, ff2chi, xftf
 
 from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
 from larch_cnpredict.feff import feff_paths
-from larch_cnpredict.feffit_start import common_neighbour, feff_shell, start
+from larch_cnpredict.feffit_start import common_neighbour, feff_shell, fit_nearest, start
+from larch_cnpredict.files import process
 from larch_cnpredict.reference import read_reference
 from larch_cnpredict.request import Request
 from larch_cnpredict.result import KINDS, ONE_SITE
@@ -21,6 +24,8 @@ from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, WRITTEN, contents
 
 from .test_reading import chromate
+
+SPECTRA = Path(__file__).parents[3] / "shared" / "measured"  # beside the checkout, for the developers alone
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +97,7 @@ def test_what_the_background_left_below_the_shell_is_not_taken_for_it(measured, 
     predict_cn(cuo, reference=0.7)
     told = first_shell(cuo, neighbour="O")
     assert told.params.s02.value == 0.7
-    assert (told.params.N.min, told.params.N.max) == (0, 24)  # the spectrum tells it
+    assert (told.params.N.min, told.params.N.max) == (0.5, 24)  # the spectrum tells it
     assert shell.path.filename == str(tmp_path / "feff" / shell.path.label / "feff0001.dat")
     assert (tmp_path / "feff" / shell.path.label / "feff0001.dat").exists()
 
@@ -124,6 +129,29 @@ def test_n_is_free_where_s02_is_told_and_the_absorber_itself_is_tried(measured, 
     named = first_shell(half, neighbour="Se", s02=s02)
     assert named.neighbour == "Se"
     assert "stopped at the bound: do not rely on it" in named.notes[0]
+
+
+@pytest.mark.feff
+def test_no_fit_ends_without_neighbours(measured):
+    foil = measured("Ni_foil")
+    answer, peak = predict_cn(foil, reference=0.85), foil.r[foil.chir_mag.argmax()]
+    for neighbour, beyond in (("Co", 0.05), ("Co", 0.1), ("Ni", 0.1)):  # where the fit begins, Å from the peak
+        fit = fit_nearest(foil, answer, neighbour, 0.85, np.array([peak + beyond]))
+        assert fit.params["N"].value > 5
+        assert fit.rfactor < 0.2
+
+
+@pytest.mark.feff
+@pytest.mark.shared
+@pytest.mark.skipif(not SPECTRA.is_dir(), reason="the development data are not here")
+def test_a_chromium_foil_with_its_own_s02_has_chromium_around_chromium():
+    columns = read_ascii(str(SPECTRA / "Cr_Cr_m279.dat"))
+    foil = process(Group(energy=columns.data[0].copy(), mu=columns.data[1].copy(), filename="chromium"))
+    predict_cn(foil, reference=foil)
+    shell = first_shell(foil)
+    assert shell.neighbour == "Cr"
+    assert feffit(shell.params, shell.dataset).params["N"].value == pytest.approx(8, abs=0.4)
+    assert shell.notes == []
 
 
 @pytest.mark.feff
@@ -184,7 +212,7 @@ def test_an_answer_that_is_void_sets_no_bounds(measured):
     inside, outside = (start(group, replace(answer, in_domain=known), paths, None)[0].N for known in (True, False))
     low, high = answer.interval
     assert (inside.min, inside.max) == pytest.approx((0.7 * low, 1.3 * high))
-    assert (outside.min, outside.max) == (0, 24)
+    assert (outside.min, outside.max) == (0.5, 24)
 
 
 @pytest.mark.parametrize(
