@@ -184,6 +184,9 @@ FAULTS = {
     "larch_cnpredict/reading.py": [
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),
     ],
+    "larch_cnpredict/reference.py": [
+        Fault("a foil is fitted each time", "_found[spectrum.fingerprint] =", "_found[spectrum.name] ="),
+    ],
     "larch_cnpredict/result.py": [
         Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),
     ],

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from larch import Group
+from larch.fitting import param_group
 from larch.io import read_ascii
-from larch.xafs import feffit, ff2chi, xftf
+from larch.xafs import feff8l, feffit, ff2chi, xftf
 
 from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
-from larch_cnpredict.feff import feff_paths
+from larch_cnpredict.feff import feff_paths, run_feff
 from larch_cnpredict.feffit_start import common_neighbour, feff_shell, fit_nearest, start
 from larch_cnpredict.files import process
 from larch_cnpredict.reference import read_reference
@@ -34,6 +35,12 @@ def _no_naps(monkeypatch, request):
     if "threads" in request.node.name:
         return
     monkeypatch.setattr(sys.modules["larch.xafs.feffrunner"], "time", SimpleNamespace(sleep=lambda _: None))
+
+
+@pytest.fixture
+def _nothing_kept(monkeypatch):
+    """FEFF runs each time."""
+    monkeypatch.setattr("larch_cnpredict.feff.kept_paths", run_feff)
 
 
 def neighbours(*shells):
@@ -252,6 +259,7 @@ def test_a_farther_shell_that_fits_a_little_better_is_not_the_first(measured, mo
 
 
 @pytest.mark.feff
+@pytest.mark.usefixtures("_nothing_kept")
 def test_threads_do_not_run_feff_in_each_others_folder(measured):
     here, answer = os.getcwd(), predict_cn(measured("CuO"))
     with ThreadPoolExecutor(4) as pool:
@@ -275,6 +283,32 @@ def test_no_neighbour_is_invented(measured):
             first_shell(measured(), neighbour=wrong)
 
 
+@pytest.mark.feff
+def test_feff_runs_once_for_the_same_atoms(measured, monkeypatch, tmp_path):
+    runs, answer = [], predict_cn(measured("CuO"))
+
+    def counted(folder, **options):
+        runs.append(folder)
+        feff8l(folder=folder, **options)
+
+    monkeypatch.setattr("larch_cnpredict.feff.feff8l", counted)
+    (first,) = feff_shell(answer, "O", 1.97)
+    first.third, first._feffdat.amp[:] = 0.01, 0.0  # as callers write
+    (second,), (other,) = (feff_shell(answer, "O", distance) for distance in (1.97, 1.98))
+    assert len(runs) == 2
+    (third,) = feff_shell(answer, "O", 1.97, tmp_path)
+    assert len(runs) == 3
+    assert Path(third.filename).parent.parent == tmp_path
+    assert Path(third.filename).exists()
+    assert other.reff == pytest.approx(1.98, abs=1e-3)
+    assert second._feffdat.amp.max() > 0
+    assert (second.label, second.geom) == (third.label, third.geom)
+    for path in (second, third):
+        ff2chi([path], params=param_group(N=4.0, s02=0.9, e0=2.0, deltar=0.01, sigma2=0.005))
+    np.testing.assert_array_equal(second.chi, third.chi)
+
+
+@pytest.mark.usefixtures("_nothing_kept")
 def test_a_feff_that_cannot_run_is_said_and_the_question_is_kept(measured, monkeypatch, tmp_path):
     monkeypatch.setattr(sys.modules["larch.xafs.feffrunner"], "bindir", str(tmp_path))
     group, here = measured(), os.getcwd()
@@ -289,6 +323,7 @@ def test_a_feff_that_cannot_run_is_said_and_the_question_is_kept(measured, monke
     assert os.getcwd() == here
 
 
+@pytest.mark.usefixtures("_nothing_kept")
 def test_a_feff_that_writes_nothing_is_said(measured, monkeypatch):
     answer = predict_cn(measured("CuO"))
     monkeypatch.setattr(sys.modules["larch_cnpredict.feff"], "feff8l", lambda **given: None)  # as one that crashes
