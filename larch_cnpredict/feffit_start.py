@@ -18,6 +18,7 @@ from .errors import BadArrayError, MissingArrayError, OptionError, boundary
 from .feff import feff_paths
 from .predict import current_answers, resolve
 from .reading import high_peaks
+from .reference import BAD_FIT
 from .result import ONE_SITE, Prediction
 from .spectrum import read_spectrum
 
@@ -61,7 +62,8 @@ def first_shell(
     -------
     Group : params (s02, N, e0, deltar, sigma2), path, dataset; distance (Å) and rfactor, of a first fit; neighbour, and
         share: how many neighbours in the nearest known sites are of its row of the periodic table, None if you named
-        it; paths: with a second one and sigma2_far where the metal is of 8 + 6; notes: what you should know of the fit
+        it; paths: with a second one and sigma2_far where the metal is of 8 + 6; notes: what you should know of the fit,
+        such as an N that its error does not bring into the 90 % interval of predict_cn
 
     Notes
     -----
@@ -106,20 +108,28 @@ def first_shell(
                 best, neighbour = itself, answer.element
         paths = feff_shell(answer, neighbour, best.distance, folder)
         fit = feffit(*start(data, answer, paths, s02))
-        if at := " and ".join(f"{name} = {fit.params[name].value:.3g}" for name in stopped(fit)):
-            notes.append(f"in the fit {at} stopped at the bound: do not rely on it")
-        number, (low, high) = fit.params["N"].value, answer.interval
-        if neighbour == answer.element == "Zn":
-            notes.append(
-                "of the 6 + 6 neighbours of zinc metal, at 2.66 and 2.91 Å, one path finds little but the nearer"
-            )
-        elif s02 is not None and answer.in_domain and not low <= number <= high:
-            notes.append(
-                f"the fit has N = {number:.1f}, outside the 90 % interval of predict_cn, {low:.1f} to {high:.1f}"
-            )
+        notes += remarks(answer, neighbour, s02, fit, float(best.rfactor))
         params, dataset = start(data, answer, paths, s02)  # feffit has written to those that it got
         told = {"neighbour": neighbour, "share": share, "distance": paths[0].reff, "rfactor": float(best.rfactor)}
         return Group(params=params, path=paths[0], paths=paths, dataset=dataset, notes=notes, **told)
+
+
+def remarks(answer: Prediction, neighbour: str, s02: float | None, fit: Group, rfactor: float) -> list[str]:
+    """What you should know of the fit and of the answer that it starts from; the R factor is that of the first fit."""
+    notes = [] if answer.in_domain else [f"the answer is outside what the models know: {answer.reason}"]
+    if at := " and ".join(f"{name} = {fit.params[name].value:.3g}" for name in stopped(fit)):
+        notes.append(f"in the fit {at} stopped at the bound: do not rely on it")
+    if rfactor > BAD_FIT:
+        why = "the neighbours may be of another element or at several distances, the data noisy or their e0 off"
+        notes.append(f"R factor {rfactor:.2f}: not a good fit; {why}")
+    number, (low, high) = fit.params["N"], answer.interval
+    error = number.stderr or np.nan  # feffit does not always find one
+    if neighbour == answer.element == "Zn":
+        notes.append("of the 6 + 6 neighbours of zinc metal, at 2.66 and 2.91 Å, one path finds little but the nearer")
+    elif s02 is not None and answer.in_domain and max(low - number.value, number.value - high) > 2 * error:
+        interval = f"the 90 % interval of predict_cn, {low:.1f} to {high:.1f}"
+        notes.append(f"the fit has N = {number.value:.1f} ± {error:.1f}, outside {interval}")
+    return notes
 
 
 def fit_nearest(data: Group, answer: Prediction, neighbour: str, s02: float | None, peaks: np.ndarray) -> Group:

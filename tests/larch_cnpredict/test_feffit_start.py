@@ -1,6 +1,7 @@
 """first_shell: what feffit makes of it, with the real FEFF8L, and what it says where it cannot."""
 
 import os
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,10 +14,11 @@ from larch import Group
 from larch.fitting import param_group
 from larch.io import read_ascii
 from larch.xafs import feff8l, feffit, ff2chi, xftf
+from lmfit import Parameter
 
 from larch_cnpredict import errors, feffit_start, first_shell, larch_hooks, predict_cn
 from larch_cnpredict.feff import feff_paths, run_feff
-from larch_cnpredict.feffit_start import common_neighbour, feff_shell, fit_nearest, start
+from larch_cnpredict.feffit_start import common_neighbour, feff_shell, fit_nearest, remarks, start
 from larch_cnpredict.files import process
 from larch_cnpredict.reference import read_reference
 from larch_cnpredict.request import Request
@@ -130,12 +132,42 @@ def test_n_is_free_where_s02_is_told_and_the_absorber_itself_is_tried(measured, 
         assert shell.neighbour == "Cu"
         assert feffit(shell.params, shell.dataset).params["N"].value == pytest.approx(6, abs=0.3)
         (said,) = shell.notes
-        assert said.startswith("the fit has N = 6.0, outside the 90 % interval")
+        assert re.match(r"the fit has N = 6\.0 ± 0\.[1-9], outside the 90 % interval", said)
     predict_cn(half, formula="CuNi3")
     assert first_shell(half, s02=s02).neighbour == "Ni"  # as last
     named = first_shell(half, neighbour="Se", s02=s02)
     assert named.neighbour == "Se"
-    assert "stopped at the bound: do not rely on it" in named.notes[0]
+    assert any("stopped at the bound: do not rely on it" in note for note in named.notes)
+
+
+REMARKS = {
+    "the answer is outside what the models know: too noisy": {"in_domain": False},
+    "R factor 0.06: not a good fit": {"rfactor": 0.06},
+    "the fit has N = 9.0 ± 0.4, outside the 90 % interval of predict_cn, 11.0 to 12.1": {"n": 9.0, "error": 0.4},
+    "the fit has N = 13.0 ± 0.4, outside the 90 % interval of predict_cn, 11.0 to 12.1": {"n": 13.0, "error": 0.4},
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "one"),
+    [
+        *REMARKS.items(),
+        ("", {"rfactor": 0.04}),  # of compounds many fit so
+        ("", {"n": 9.0, "error": 1.1}),  # by its error it may be 11
+        ("", {"n": 9.0, "error": None}),
+        ("", {"n": 9.0, "error": np.nan}),
+        ("", {"n": 9.0, "error": 0.0}),  # where lmfit found none
+        ("", {"n": 9.0, "error": 0.4, "s02": None}),  # N takes up what s02 is off by
+    ],
+)
+def test_remarks_are_said_where_they_are_true_alone(measured, said, one):
+    one = {"in_domain": True, "rfactor": 0.01, "n": 11.5, "error": 0.4, "s02": 0.9} | one
+    notes = [] if one["in_domain"] else ["too noisy", "with s02 = 0.90"]
+    answer = replace(predict_cn(measured()), in_domain=one["in_domain"], notes=notes, cn_mean_interval=[11.0, 12.1])
+    number = Parameter("N", value=one["n"], min=0.5, max=24)
+    number.stderr = one["error"]
+    found = remarks(answer, "Cu", one["s02"], Group(params={"N": number}), one["rfactor"])
+    assert [note.split("; ")[0] for note in found] == [said] * bool(said)
 
 
 @pytest.mark.feff
@@ -177,7 +209,8 @@ def test_one_path_is_not_all_of_zinc_metal():
     shell = first_shell(metal, neighbour="Zn", s02=0.9)
     assert shell.distance == pytest.approx(2.63, abs=0.07)
     assert feffit(shell.params, shell.dataset).params["N"].value < 9
-    (said,) = shell.notes
+    poor, said = shell.notes
+    assert poor.startswith(f"R factor {shell.rfactor:.2f}: not a good fit")
     assert said.startswith("of the 6 + 6 neighbours of zinc metal")
 
 
