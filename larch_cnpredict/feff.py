@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from contextlib import chdir, nullcontext
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -19,14 +21,29 @@ _RUNNING = Lock()  # the folder that FEFF runs in is the whole process's
 def feff_paths(
     name: str, symbols: Sequence[str], points: np.ndarray, rpath: float, folder: str | Path | None = None
 ) -> list[Group]:
-    """Single-scattering paths of FEFF8L among atoms at points (n, 3) in Å; the absorber is the one at the origin."""
+    """Single-scattering paths of FEFF8L among atoms at points (n, 3) in Å; the absorber is the one at the origin.
+
+    Without a folder, FEFF runs once for the same atoms; each caller gets paths of its own.
+    """
+    text = feff_input(symbols, points, rpath)
+    return run_feff(name, text, folder) if folder else [deepcopy(path) for path in kept_paths(name, text)]
+
+
+@lru_cache(maxsize=100)
+def kept_paths(name: str, text: str) -> list[Group]:
+    """Paths that nobody writes to."""
+    return run_feff(name, text)
+
+
+def run_feff(name: str, text: str, folder: str | Path | None = None) -> list[Group]:
+    """Paths of FEFF8L by its feff.inp."""
     place = nullcontext(str(Path(folder).expanduser().absolute() / name)) if folder else TemporaryDirectory()
     with place as where:
         try:
             Path(where).mkdir(parents=True, exist_ok=True)
             for old in Path(where).glob("feff0*.dat"):
                 old.unlink()
-            Path(where, "feff.inp").write_text(feff_input(symbols, points, rpath), encoding="ascii")
+            Path(where, "feff.inp").write_text(text, encoding="ascii")
         except OSError as error:
             raise FileError(where, f"FEFF's files cannot be written there ({error.strerror})") from error
         try:

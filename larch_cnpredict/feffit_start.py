@@ -18,6 +18,7 @@ from .errors import BadArrayError, MissingArrayError, OptionError, boundary
 from .feff import feff_paths
 from .predict import current_answers, resolve
 from .reading import high_peaks
+from .reference import BAD_FIT
 from .result import ONE_SITE, Prediction
 from .spectrum import read_spectrum
 
@@ -26,7 +27,9 @@ SHORTEST = 1.5  # Å: no bond of a 3d metal is shorter, and what peaks below is 
 # What peaks before the first shell is left of the background, and fits many times worse; a far shell may fit a little
 # better than the first: of 23 measured compounds the first fits worst in MnO, by 2.6.
 CLEARLY = 4.0
-MOST = 24.0  # neighbours, where the answer sets no bounds
+# Neighbours, where the answer sets no bounds. Without any, chi is 0 whatever e0 and deltar are: a fit that went there
+# while these were wrong would not come back.
+FEWEST, MOST = 0.5, 24.0
 S02 = 0.85
 S02_ERROR = 0.3  # relative: fits of known structures find s02 from 0.53 to 1.2, and N takes up what it is off by
 # R factors of metals that no fit tells apart, as they scatter alike: one by the other, and what a good one has (of
@@ -59,12 +62,13 @@ def first_shell(
     -------
     Group : params (s02, N, e0, deltar, sigma2), path, dataset; distance (Å) and rfactor, of a first fit; neighbour, and
         share: how many neighbours in the nearest known sites are of its row of the periodic table, None if you named
-        it; paths: with a second one and sigma2_far where the metal is of 8 + 6; notes: what you should know of the fit
+        it; paths: with a second one and sigma2_far where the metal is of 8 + 6; notes: what you should know of the fit,
+        such as an N that its error does not bring into the 90 % interval of predict_cn
 
     Notes
     -----
     N starts at cn_mean and is held to its 90 % interval, 30 % wider at both ends since s02 is not better known than
-    that; to 0 to 24 where s02 is given, or where the answer is outside what the models know. The path's amplitude is
+    that; to 0.5 to 24 where s02 is given, or where the answer is outside what the models know. The path's amplitude is
     N * s02. What predict_cn read with an e0 or rbkg of its own is fitted as it was read. Each high peak of |chi(R)|
     below 3.3 Å is tried as the first shell; the nearest that fits is taken, if its e0 does not stop at the bound.
     Where the composition was told, the neighbour is one of its elements, if the nearest known sites have any. FEFF gets
@@ -104,20 +108,28 @@ def first_shell(
                 best, neighbour = itself, answer.element
         paths = feff_shell(answer, neighbour, best.distance, folder)
         fit = feffit(*start(data, answer, paths, s02))
-        if at := " and ".join(f"{name} = {fit.params[name].value:.3g}" for name in stopped(fit)):
-            notes.append(f"in the fit {at} stopped at the bound: do not rely on it")
-        number, (low, high) = fit.params["N"].value, answer.interval
-        if neighbour == answer.element == "Zn":
-            notes.append(
-                "of the 6 + 6 neighbours of zinc metal, at 2.66 and 2.91 Å, one path finds little but the nearer"
-            )
-        elif s02 is not None and answer.in_domain and not low <= number <= high:
-            notes.append(
-                f"the fit has N = {number:.1f}, outside the 90 % interval of predict_cn, {low:.1f} to {high:.1f}"
-            )
+        notes += remarks(answer, neighbour, s02, fit, float(best.rfactor))
         params, dataset = start(data, answer, paths, s02)  # feffit has written to those that it got
         told = {"neighbour": neighbour, "share": share, "distance": paths[0].reff, "rfactor": float(best.rfactor)}
         return Group(params=params, path=paths[0], paths=paths, dataset=dataset, notes=notes, **told)
+
+
+def remarks(answer: Prediction, neighbour: str, s02: float | None, fit: Group, rfactor: float) -> list[str]:
+    """What you should know of the fit and of the answer that it starts from; the R factor is that of the first fit."""
+    notes = [] if answer.in_domain else [f"the answer is outside what the models know: {answer.reason}"]
+    if at := " and ".join(f"{name} = {fit.params[name].value:.3g}" for name in stopped(fit)):
+        notes.append(f"in the fit {at} stopped at the bound: do not rely on it")
+    if rfactor > BAD_FIT:
+        why = "the neighbours may be of another element or at several distances, the data noisy or their e0 off"
+        notes.append(f"R factor {rfactor:.2f}: not a good fit; {why}")
+    number, (low, high) = fit.params["N"], answer.interval
+    error = number.stderr or np.nan  # feffit does not always find one
+    if neighbour == answer.element == "Zn":
+        notes.append("of the 6 + 6 neighbours of zinc metal, at 2.66 and 2.91 Å, one path finds little but the nearer")
+    elif s02 is not None and answer.in_domain and max(low - number.value, number.value - high) > 2 * error:
+        interval = f"the 90 % interval of predict_cn, {low:.1f} to {high:.1f}"
+        notes.append(f"the fit has N = {number.value:.1f} ± {error:.1f}, outside {interval}")
+    return notes
 
 
 def fit_nearest(data: Group, answer: Prediction, neighbour: str, s02: float | None, peaks: np.ndarray) -> Group:
@@ -169,11 +181,11 @@ def start(
 ) -> tuple[Group, Group]:
     """Parameters and dataset of a fit of one shell, or of both halves of it."""
     bound = answer.in_domain and s02 is None  # with a known s02, the spectrum itself tells N
-    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if bound else (0.0, MOST)
+    low, high = np.multiply(answer.interval, (1 - S02_ERROR, 1 + S02_ERROR)) if bound else (FEWEST, MOST)
     far = {"sigma2_far": param(0.008, min=0, max=0.05, vary=True)} if len(paths) > 1 else {}
     params = param_group(
         s02=param(S02 if s02 is None else s02, vary=False),
-        N=param(answer.cn_mean, min=max(low, 0.0), max=high, vary=True),
+        N=param(answer.cn_mean, min=max(low, FEWEST), max=high, vary=True),
         e0=param(0.0, min=-20, max=20, vary=True),
         deltar=param(deltar, min=deltar - 0.25, max=deltar + 0.25, vary=True),
         sigma2=param(0.006, min=0, max=0.05, vary=True),

@@ -189,6 +189,11 @@ FAULTS = {
         Fault("real and imaginary part change places", "values.real, values.imag", "values.imag, values.real"),
         Fault("windows go on where the data have ended", "None] + KSTEP / 4 > K_GRID", "None] + 100 > K_GRID"),
     ],
+    "larch_cnpredict/feffit_start.py": [
+        Fault("a number contradicts whatever its error", "> 2 * error:", "> 0 * error:"),
+        Fault("answers that are void begin a fit in silence", "[] if answer.in_domain else", "[] if True else"),
+        Fault("bad fits are not said", "if rfactor > BAD_FIT:", "if rfactor > 9:"),
+    ],
     "larch_cnpredict/models.py": [
         Fault("damaged models are believed", 'hashlib.sha256(content).hexdigest() != entry["sha256"]', "False"),
     ],
@@ -196,6 +201,9 @@ FAULTS = {
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),
         Fault("data of other steps are never read again", "*in_steps(own.k, own.chi)", "own.k, own.chi"),
         Fault("mu that falls is absorption", "above.mean() < 0", "False", "test_cli.py"),
+    ],
+    "larch_cnpredict/reference.py": [
+        Fault("a foil is fitted each time", "_found[spectrum.fingerprint] =", "_found[spectrum.name] ="),
     ],
     "larch_cnpredict/result.py": [
         Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from larch import Group
 
 from larch_cnpredict import errors, larch_hooks, predict_cn
 from larch_cnpredict.reference import METALS, fit_foil, read_reference
@@ -49,6 +50,28 @@ def test_with_a_reference_the_mean_is_by_s02_too(measured, larch):
     larch.eval("answer = predict_cn(data, reference='foil')")
     assert [error.get_error() for error in larch.error] == []
     assert larch.symtable.answer.cn_mean == told.cn_mean
+
+
+def test_a_foil_is_fitted_once_while_it_is_the_same(measured, monkeypatch):
+    fitted, kept = [], {}
+
+    def fit(spectrum):
+        fitted.append(spectrum.fingerprint)
+        return Group(params={"s02": Group(value=0.8 + 0.01 * len(fitted))}, rfactor=0.001)
+
+    monkeypatch.setattr("larch_cnpredict.reference.fit_foil", fit)
+    monkeypatch.setattr("larch_cnpredict.reference._found", kept)
+    monkeypatch.setattr("larch_cnpredict.reference.KEPT", 2)
+    foil = measured("Cu_foil")
+    assert [read_reference(foil).s02 for _ in range(3)] == [0.81] * 3
+    foil.filename = "renamed"
+    assert read_reference(foil) == (0.81, "Cu", "'renamed'")
+    foil.chi = 1.01 * foil.chi
+    assert read_reference(foil).s02 == 0.82
+    assert read_reference(measured("Ni_foil")).s02 == 0.83
+    assert read_reference(measured("Cu_foil")).s02 == 0.84  # forgotten
+    assert len(kept) == 2
+    assert len(fitted) == len(set(fitted)) + 1
 
 
 @pytest.mark.parametrize("given", ["nobody", 0.0, 3, np.nan, True, [0.8], {}])
