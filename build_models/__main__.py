@@ -23,6 +23,7 @@ EXTRA_STAGES = {  # not part of `all`
     "complexes": "data.complexes:simulate",
     "single": "data.single:simulate",
     "confirm": "report.confirm:run",
+    "domain": "report.warned:run",
 }
 XAS_STAGES = STAGES | {  # mu(E) of the Materials Project in the place of our own simulation
     "fetch": "data.materials_project:fetch",

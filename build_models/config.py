@@ -125,7 +125,7 @@ class Train:
     single: Names = says((), "tables of single scattering (parquet), see stage single, to learn from too")
     particles: Names = says((), "tables of metal particles (parquet), see stage particles; none: no particles")
     defects: Names = says((), "tables of sites of no perfect crystal (parquet), see stages defects and complexes")
-    keep: str = says("", "folder of finished models: stage confirm asks them; export keeps all but networks of samples")
+    keep: str = says("", "folder of finished models, for stages confirm and domain; export keeps all but samples'")
     unseen_formulas: Names = says((), "reduced formulas that the second set of models must not see, "
                                       "beside those of `measured`")  # fmt: skip
     spectra: PositiveInt = says(20, "augmented copies of each site, made once")

@@ -31,7 +31,7 @@ from build_models.spectra.copies import Copies
 from build_models.spectra.dataset import CLASSES, Dataset
 from build_models.spectra.samples import Anchors, crystals, in_the_beam
 from build_models.spectra.samples import make as make_samples
-from larch_cnpredict.domain import SURE
+from larch_cnpredict.domain import SURE, Arrays
 from larch_cnpredict.models import Models
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, ONE, TOLD, by_number, kinds, near
@@ -123,7 +123,7 @@ def run(config: Config) -> None:
     }
     known = [{"file": Path(path).name, "sha256": table.sha256(Path(path))} for path in train.structures]
     manifest["confirmed"] = {"spectra": [*map(table.provenance, config.tables)], **tables, "learnt from": known}
-    finish(config, manifest | {"version": train.version, "date": datetime.date.today().isoformat()}, metrics)
+    finish(config, manifest, metrics)
     print(f"asked about {len(data)} sites that nothing in these models has learnt from")
 
 
@@ -254,11 +254,16 @@ def of_defects(answers: Answers, imperfect: Dataset, perfect: Dataset) -> dict[s
     }
 
 
-def finish(config: Config, manifest: dict[str, Any], metrics: dict[str, Any]) -> None:
-    """The folder of the new version, measured compounds asked about once more, with its card; the figures of README."""
+def finish(config: Config, manifest: dict[str, Any], metrics: dict[str, Any], known: Arrays | None = None) -> None:
+    """The folder of the new version, measured compounds asked about once more, with its card; the figures of README.
+
+    `known` is what domain.npz is to hold, where that is new.
+    """
     train = config.train
+    manifest |= {"version": train.version, "date": datetime.date.today().isoformat()}
     with TemporaryDirectory() as scratch:
         folder = shutil.copytree(train.keep, Path(scratch) / train.version)
+        manifest |= package.write_domain(folder, known) if known else {}
         package.write_manifest(folder, manifest)
         if train.measured:  # the models without their formulas do not ship: what these said stays
             compounds = Path(train.measured)

@@ -90,9 +90,13 @@ def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
     """Write domain.npz, with shells if there are tables of the crystals; its entry, and how good shells are."""
     if run.config.train.structures:
         arrays = arrays | shells.of_index(arrays, run.config.train.structures)
+    return write_domain(folder, arrays) | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
+
+
+def write_domain(folder: Path, arrays: Arrays) -> dict[str, Any]:
+    """Write domain.npz; its entry in the manifest."""
     np.savez_compressed(folder / "domain.npz", allow_pickle=False, **arrays)
-    entry = {"domain": _entry(folder / "domain.npz")}
-    return entry | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
+    return {"domain": _entry(folder / "domain.npz")}
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,16 +8,17 @@ from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
 from larch_cnpredict.features import K_GRID
 
+KINDS = ("waves", "bumps in k", "bumps in R", "noise", "wrong sign", "wrong sign", "wrong scale", "wrong scale")
 WRONG_SCALE = (2.0, 4.0)  # not normalised, or divided by a wrong edge step
 
 
 def counterexamples(data: Dataset, n: int, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
-    """n spectra: chi on `K_GRID`, absorbers, kmax, kend.
+    """n spectra: chi on `K_GRID`, absorbers, kmax, kend; and what is wrong with each, as index into `KINDS`.
 
     Half of them, of four kinds, have nothing of EXAFS but the height of a first shell; the others are EXAFS with the
     wrong sign or the wrong scale. A wrong e0 is none of them: the models read spectra with e0 on a pre-edge peak.
     """
-    kind = rng.permutation(n) % 8
+    kind = rng.permutation(n) % len(KINDS)
     rows = rng.integers(0, len(data), n)
     chi, kmax, kend = augment(data, rows, rng, how)
     elements, height = data.elements[rows], _height(chi, kmax, kend)
@@ -32,7 +33,7 @@ def counterexamples(data: Dataset, n: int, rng: np.random.Generator, how: Augmen
     sign, scale = (kind == 4) | (kind == 5), (kind == 6) | (kind == 7)
     chi[sign] *= -1
     chi[scale] *= rng.uniform(*WRONG_SCALE, (scale.sum(), 1))
-    return chi, elements, kmax, kend
+    return chi, elements, kmax, kend, kind
 
 
 def _height(chi, kmax, kend):

@@ -407,3 +407,22 @@ def test_sites_of_no_perfect_crystal_have_a_table_and_are_a_known_failure(confir
     text = card.render("card.md.jinja", manifest, metrics)
     said = "(networks of samples: the first): 30.0 % right; 25.0 % get p of 0.8 or more, and 31.0 % of these are right."
     assert f"- Complexes of ideal geometry, simulated, structure types and sets of ligands held out {said}" in text
+
+
+def test_what_is_warned_of_is_on_the_card(metrics, manifest):
+    assert "### Warnings" not in card.render("card.md.jinja", manifest, metrics)
+    metrics["warned"] = {
+        "sound": {"spectra": 50, "flagged": 0.02, "sure": 0.3}, "foils": {"spectra": 40, "flagged": 0.05, "sure": 0.2},
+        "waves": {"spectra": 30, "flagged": 0.9, "sure": 0.1},
+        "wrong sign": {"spectra": 10, "flagged": 0.5, "sure": 0.3},
+    }  # fmt: skip
+    text = section(card.render("card.md.jinja", manifest | {"warns": "2026.12.1"}, metrics), "Warnings")
+    assert row(text, "wrong sign") == ["10", "50.0", "30.0"]
+    assert "is of this version" in text
+    assert "is of this version" not in card.render("card.md.jinja", manifest | {"warns": "old"}, metrics)
+    said = (
+        "of 50 sound simulated spectra 2.0 % are flagged as outside of what the models know, of 40 of metal foils 5.0 %"
+    )
+    assert said in (readme := card.render("figures.md.jinja", manifest, metrics))
+    assert "of 40 that are no EXAFS" in readme
+    assert "times too high, 80.0 %, and 15.0 % get p of 0.8 or more and no flag." in readme

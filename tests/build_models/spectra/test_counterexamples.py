@@ -32,7 +32,7 @@ def test_of_few_sites_there_are_few(data):
 
 
 def test_counterexamples_are_as_high_as_exafs_and_of_all_kinds(data):
-    chi, elements, kmax, kend = counterexamples(data, 400, np.random.default_rng(2), synthetic.PLAIN)
+    chi, elements, kmax, kend, _ = counterexamples(data, 400, np.random.default_rng(2), synthetic.PLAIN)
     known = data.variants[:, 0]
     projections = chi @ known.T
     share = projections / (known**2).sum(1)  # of each known spectrum in it

@@ -1,0 +1,74 @@
+"""Stage `domain`: finished models learn anew what is unlike EXAFS, and it is counted of what they warn."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from larch import Group
+
+from build_models.config import Config, ConfigError
+from build_models.learn import domain
+from build_models.learn.families import Recipe
+from build_models.report import confirm, evaluate, export
+from build_models.spectra import dataset
+from build_models.spectra.augment import Augmentation, augment
+from build_models.spectra.counterexamples import KINDS, counterexamples
+from build_models.spectra.dataset import Dataset
+from build_models.spectra.samples import in_the_beam
+from larch_cnpredict.domain import SURE
+from larch_cnpredict.features import ELEMENTS, K_GRID, KSTEP
+from larch_cnpredict.models import Models
+from larch_cnpredict.predict import predict_spectra
+from larch_cnpredict.request import Request
+from larch_cnpredict.spectrum import read_spectrum
+
+ASKED = 2000  # spectra of each group
+SOUND, FOILS = "sound", "foils"
+
+
+def run(config: Config) -> None:
+    """From the tables that the models learnt from; they are written under the new version, with their card."""
+    train = config.train
+    manifest, metrics = evaluate.finished(train.keep)
+    if manifest["version"] == train.version:
+        raise ConfigError(f"[train] version = '{train.version}': with other warnings these need one of their own")
+    export.place(config)  # before the work
+    models, data = Models(Path(train.keep)), dataset.load(config.tables, train.structures)
+    how = replace(Recipe().augmentation, ideal=0.0, mixture=0.0)
+    models.domain |= domain.fit_unlike(data, how, config.seed)
+    metrics["warned"] = warned(models, data, how, config.seed)
+    manifest["warns"] = train.version
+    confirm.finish(config, manifest, metrics, models.domain)
+
+
+def warned(models: Models, data: Dataset, how: Augmentation, seed: int) -> dict[str, dict[str, Any]]:
+    """What users are told of sound spectra and of counterexamples, of formulas that `unlike` has not learnt from."""
+    rng = np.random.default_rng([seed, 2])
+    data = data.take(np.flatnonzero(data.trainable))
+    held_out = data.take(np.flatnonzero(dataset.folds(data.formulas, 5, seed) == 0))
+    foils = np.flatnonzero(np.isin(data.formulas, ELEMENTS))
+    rows = rng.integers(0, len(held_out), ASKED)
+    chi, _, kend = augment(held_out, rows, rng, how)
+    out = {SOUND: said(models, chi, held_out.elements[rows], kend)}
+    if len(foils):
+        rows = rng.choice(foils, ASKED)
+        chi, _, kend = augment(data, rows, rng, replace(in_the_beam(how), cold=domain.COLD))
+        out[FOILS] = said(models, chi, data.elements[rows], kend)
+    chi, elements, _, kend, kind = counterexamples(held_out, ASKED, rng, how)
+    kinds = np.array(KINDS)[kind]
+    for name in dict.fromkeys(KINDS):
+        out[name] = said(models, chi[kinds == name], elements[kinds == name], kend[kinds == name])
+    return out
+
+
+def said(models: Models, chi: np.ndarray, elements: np.ndarray, kend: np.ndarray) -> dict[str, Any]:
+    """How many are flagged as outside, and how many get a sure answer that is not."""
+    groups = []
+    for row, element, end in zip(chi, elements.tolist(), kend, strict=True):
+        inside = end + KSTEP / 4 > K_GRID
+        groups.append(Group(k=K_GRID[inside], chi=row[inside].astype(float), element=element, edge="K"))
+    answers = predict_spectra([read_spectrum(group) for group in groups], Request(), models)
+    flagged = np.array([not answer.in_domain for answer in answers])
+    sure = np.array([answer.p >= SURE for answer in answers])
+    return {"spectra": len(groups), "flagged": float(flagged.mean()), "sure": float((sure & ~flagged).mean())}
