@@ -12,7 +12,7 @@ from .request import Request
 from .result import LIKELY, ONE_SITE, Prediction
 from .spectrum import Spectrum
 
-OTHER_PHASES = "{} taken for another phase, such as a support: with all of {} the spectrum would contradict"
+OTHER_PHASES = "another phase, such as a support, is taken to have {}: the spectrum would contradict all of {}"
 CONTRADICTION = (
     "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
     "is the sample what it is taken for?"
@@ -118,8 +118,7 @@ def _answer(
         nothing = "it" if request.reference is None else "it and s02"
         notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {p_alone:.2f})", *notes]
         if others := [symbol for symbol in spectrum.composition.amounts if symbol not in said.made_of]:
-            are = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'}"
-            notes = [OTHER_PHASES.format(are, text), *notes]
+            notes = [OTHER_PHASES.format(" and ".join(others), text), *notes]
         low, high = sample.cn_mean_interval
         # by what it is made of it is another number, which the sample as a whole, told the same, cannot have; elements
         # are those of a mixture too

@@ -159,7 +159,7 @@ def test_elements_of_a_support_are_no_contradiction(measured, monkeypatch):
     monkeypatch.setattr(uncertainty, "agreement", contradicted)
     answer, metal = predict_cn(group, elements="Cu Ce O"), predict_cn(group, elements="Cu")
     assert answer.in_domain
-    assert answer.notes[0].startswith("Ce and O are taken for another phase, such as a support: with all of Cu Ce O")
+    assert answer.notes[0].startswith("another phase, such as a support, is taken to have Ce and O: the spectrum would")
     assert (answer.cn, answer.probabilities, answer.cn_mean) == (12, metal.probabilities, metal.cn_mean)
     assert not predict_cn(group, formula="CuO").in_domain
     monkeypatch.setattr(uncertainty, "agreement", lambda p, by_composition: 0.0 * by_composition.sum(-1))
