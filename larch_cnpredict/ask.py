@@ -9,16 +9,16 @@ import numpy as np
 from . import composition, domain, features, samples, uncertainty
 from .models import Models
 from .request import Request
-from .result import LIKELY, ONE_SITE, Prediction
+from .result import LIKELY, ONE_SITE, Prediction, p_text
 from .spectrum import Spectrum
 
 OTHER_PHASES = "another phase, such as a support, is taken to have {}: the spectrum would contradict all of {}"
 CONTRADICTION = (
-    "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} (p = {:.2f}): "
+    "the spectrum contradicts the composition {}, with which {} is commonest, and says CN {} ({}): "
     "is the sample what it is taken for?"
 )
 MUCH = LIKELY, domain.SURE  # what p may have fallen below
-LOWERED = "p of CN {} is {:.2f} for a sample that is known to be one site; as a whole this one is read as mean {}"
+LOWERED = "{} of CN {} for a sample that is known to be one site; as a whole this one is read as mean {}"
 UNLIKE_ONE = "taken as one site, as told; without that it is read as several (probability {:.2f}), mean {}"
 
 
@@ -116,7 +116,7 @@ def _answer(
         calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
         guess, p_alone = models.classes[said.alone.argmax()], said.p_alone.max()
         nothing = "it" if request.reference is None else "it and s02"
-        notes = [f"with the composition {text}; without {nothing}: CN {guess} (p = {p_alone:.2f})", *notes]
+        notes = [f"with the composition {text}; without {nothing}: CN {guess} ({p_text(p_alone)})", *notes]
         if others := [symbol for symbol in spectrum.composition.amounts if symbol not in said.made_of]:
             notes = [OTHER_PHASES.format(" and ".join(others), text), *notes]
         low, high = sample.cn_mean_interval
@@ -126,14 +126,14 @@ def _answer(
         beyond = one and number != guess and not low - 0.5 <= number <= high + 0.5
         if beyond or uncertainty.agreement(said.alone, said.by_composition) < calibrated["agreement"]:
             commonest = models.classes[said.by_composition.argmax()]
-            doubts.append(CONTRADICTION.format(text, commonest, guess, p_alone))
+            doubts.append(CONTRADICTION.format(text, commonest, guess, p_text(p_alone)))
     if request.reference is not None:
         by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
     if request.one_site and sample.mixture >= 0.5:
         notes = [UNLIKE_ONE.format(sample.mixture, sample.mean_text), *notes]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
-        notes = [*notes, LOWERED.format(number, said.joint.max(), sample.mean_text)]
+        notes = [*notes, LOWERED.format(p_text(said.joint.max()), number, sample.mean_text)]
     if doubts or sample.kind != ONE_SITE or said.joint.max() < LIKELY:
         found["cn_shells"] = []
     threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(fitted["prior"])

@@ -208,7 +208,7 @@ def predict_files(paths: Sequence[str | Path], x: Any = None, **options: Any) ->
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    from .result import mean_text
+    from .result import mean_text, p_text
 
     named = any(row.get("group") not in (None, Path(row["file"]).name) for row in rows)
     shown = [name for name in SHOWN if named or name != "group"]
@@ -217,7 +217,8 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
         made = dict(row)
         if "cn" in row:
             interval = float(row["cn_mean_low"]), float(row["cn_mean_high"])
-            made |= {"p": f"{row['p']:.2f}", "mean": mean_text(row["cn_mean"], interval)}
+            p = p_text(row["p"]).removeprefix("p ").removeprefix("= ")
+            made |= {"p": p, "mean": mean_text(row["cn_mean"], interval)}
             made["kind"] = row["kind"].split(" or ")[0]
         cells.append([str(made.get(name, "")) for name in shown])
     widths = [max(map(len, column)) for column in zip(shown, *cells, strict=True)]

@@ -8,7 +8,7 @@ from . import __version__
 from .errors import boundary, ended
 from .explanation import SOME, WIDTH, explained
 from .features import COMPLEX_KWEIGHTS
-from .result import MEANING, ONE_SITE, Prediction
+from .result import MEANING, ONE_SITE, Prediction, p_text
 from .spectrum import Spectrum
 
 CITE = (
@@ -45,7 +45,7 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
     weighted = f"k^{x['kweight']}"
     if spectrum.chi is not None:  # networks of phases read these, at least for the mean
         weighted = " and ".join(f"k^{weight}" for weight in COMPLEX_KWEIGHTS)
-    finds = f"It finds coordination number {answer.cn} (p = {answer.p:.2f}, 90 % prediction set {answer.set_text})."
+    finds = f"It finds coordination number {answer.cn} ({p_text(answer.p)}, 90 % prediction set {answer.set_text})."
     if answer.kind != ONE_SITE:  # no one number: its p, and what carries that, mean little
         several = "" if answer.mixture is None else f" (probability of more than one number {answer.mixture:.2f})"
         finds = f"It reads the sample as {answer.kind!r}{several}. {MEANING.get(answer.kind, '')}"

@@ -122,7 +122,7 @@ class Prediction:
     @property
     def as_one_number(self) -> str:
         """What `cn` is of a sample that has no one number; its set is that of one site, and would only mislead."""
-        return f"as one number CN {self.cn} (p = {self.p:.2f})"
+        return f"as one number CN {self.cn} ({p_text(self.p)})"
 
     @property
     def headline(self) -> str:
@@ -200,7 +200,7 @@ class Prediction:
         }
 
     def __str__(self) -> str:
-        p = f"(p = {self.p:.2f}, 90 % set {self.set_text})"
+        p = f"({p_text(self.p)}, 90 % set {self.set_text})"
         shells = f", shells {self.shells_text}" if self.cn_shells else ""
         one, several = f" {p}, {self.mean_said}{shells}", f", {self.kind}; {self.as_one_number}"
         text = f"{self.element} {self.edge}: {self.headline}{one if self.kind == ONE_SITE else several}"
@@ -221,6 +221,11 @@ class Prediction:
         except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
             raise ResultError(f"cannot be read ({error})") from error
         return made
+
+
+def p_text(p: float) -> str:
+    """'p = 0.72', and of nothing that it is certain."""
+    return f"p = {p:.2f}" if p < 0.995 else "p > 0.99"
 
 
 def mean_text(mean: float, interval: Sequence[float]) -> str:

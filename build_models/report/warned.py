@@ -1,5 +1,6 @@
 """Stage `domain`: finished models learn anew what is unlike EXAFS, and it is counted of what they warn."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from build_models.spectra.counterexamples import KINDS, counterexamples
 from build_models.spectra.dataset import Dataset
 from build_models.spectra.samples import in_the_beam
 from larch_cnpredict.domain import SURE
+from larch_cnpredict.errors import CNPredictError
 from larch_cnpredict.features import ELEMENTS, K_GRID, KSTEP
 from larch_cnpredict.models import Models
 from larch_cnpredict.predict import predict_spectra
@@ -63,12 +65,13 @@ def warned(models: Models, data: Dataset, how: Augmentation, seed: int) -> dict[
 
 
 def said(models: Models, chi: np.ndarray, elements: np.ndarray, kend: np.ndarray) -> dict[str, Any]:
-    """How many are flagged as outside, and how many get a sure answer that is not."""
-    groups = []
+    """How many are flagged as outside or refused, and how many get a sure answer that is not."""
+    spectra = []
     for row, element, end in zip(chi, elements.tolist(), kend, strict=True):
         inside = end + KSTEP / 4 > K_GRID
-        groups.append(Group(k=K_GRID[inside], chi=row[inside].astype(float), element=element, edge="K"))
-    answers = predict_spectra([read_spectrum(group) for group in groups], Request(), models)
-    flagged = np.array([not answer.in_domain for answer in answers])
-    sure = np.array([answer.p >= SURE for answer in answers])
-    return {"spectra": len(groups), "flagged": float(flagged.mean()), "sure": float((sure & ~flagged).mean())}
+        group = Group(k=K_GRID[inside], chi=row[inside].astype(float), element=element, edge="K")
+        with suppress(CNPredictError):  # refused: one that is zero everywhere, say
+            spectra.append(read_spectrum(group))
+    answers = predict_spectra(spectra, Request(), models)
+    passed = [answer.p >= SURE for answer in answers if answer.in_domain]
+    return {"spectra": len(chi), "flagged": 1 - len(passed) / len(chi), "sure": sum(passed) / len(chi)}

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CNPredictError, reworded
 from ..features import ELEMENTS, KMAX_RANGE
 from ..models import default_folder
-from ..result import MEANING, ONE_SITE, Prediction, write_table
+from ..result import MEANING, ONE_SITE, Prediction, p_text, write_table
 
 PANEL = "cnpredict"  # under which Larix keeps what is the tab's
 AUTO, ONE, SCAN_NUMBER = "<Auto>", "One", "<Scan number>"
@@ -98,7 +98,7 @@ def as_text(rows: Iterable[dict], columns: Iterable[str], dialect: str) -> str:
 
 def answer_texts(found: Prediction) -> tuple[str, str, str, str]:
     """What the tab says of an answer: large, beside it, how far to trust it, and all there is to know."""
-    absorber, single = f"{found.element} {found.edge}", f"p = {found.p:.2f},  90 % set {found.set_text}"
+    absorber, single = f"{found.element} {found.edge}", f"{p_text(found.p)},  90 % set {found.set_text}"
     answer, numbers = found.headline, f"{absorber}:  {single},  {found.mean_said}"
     status, notes = found.advice, found.notes
     if found.kind != ONE_SITE:

@@ -98,8 +98,8 @@ def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measur
     monkeypatch.setattr(samples, "near", lambda *given: near)
     answer = predict_cn(group)
     assert answer.p == pytest.approx(near * of_one_site, abs=1e-4)
-    note = f"p of CN 12 is {of_one_site:.2f} for a sample that is known to be one site; as a whole this one is read as "
-    assert [n for n in answer.notes if n.startswith("p of CN")] == ([f"{note}mean {answer.mean_text}"] if said else [])
+    note = f"p = {of_one_site:.2f} of CN 12 for a sample that is known to be one site; as a whole this one is read as "
+    assert [n for n in answer.notes if " of CN " in n] == ([f"{note}mean {answer.mean_text}"] if said else [])
 
 
 @pytest.mark.parametrize("formula", [None, "Cu"])
@@ -133,7 +133,7 @@ def test_a_formula_that_the_sample_cannot_have_is_a_contradiction(measured):
     answer = predict_cn(measured("Cu_foil"), formula="CuO")  # of the precursor, say
     assert not answer.in_domain
     assert answer.reason.startswith("the spectrum contradicts the composition CuO")
-    assert not [note for note in answer.notes if note.startswith("p of CN")]  # a p by the composition that is refuted
+    assert not [note for note in answer.notes if " of CN " in note]  # a p by the composition that is refuted
     assert predict_cn(measured("Cu_foil"), formula="Cu").in_domain
     assert predict_cn(measured("CuO"), formula="CuO").in_domain
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from larch_cnpredict import errors, explain, models, plot_cn, predict_cn
 from larch_cnpredict.request import Request
-from larch_cnpredict.result import KINDS, Prediction, is_stale, safe_cells, write
+from larch_cnpredict.result import KINDS, Prediction, is_stale, p_text, safe_cells, write
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, athena
 
@@ -249,3 +249,7 @@ def test_what_differs_does_so_both_ways(measured):
     assert one.differs(several)
     assert several.differs(one)
     assert not one.differs(replace(several, cn_mean=5.4))
+
+
+def test_nothing_is_said_to_be_certain():
+    assert [p_text(p) for p in (0.72, 0.994, 0.9951, 1.0)] == ["p = 0.72", "p = 0.99", "p > 0.99", "p > 0.99"]

@@ -19,9 +19,9 @@ def test_flagged_and_sure_by_hand(monkeypatch):
     ]
     asked = []
     monkeypatch.setattr(warned, "predict_spectra", lambda spectra, *given: asked.extend(spectra) or answers)
-    chi = np.outer([1, 2, 3, 4], np.sin(4 * K_GRID) * np.exp(-K_GRID / 4))
-    found = warned.said(None, chi, np.array(["Fe", "Cu", "Fe", "Cu"]), np.array([10.0, 12.0, 14.0, 16.0]))
-    assert found == {"spectra": 4, "flagged": 0.25, "sure": 0.5}
+    chi = np.outer([1, 2, 0, 3, 4], np.sin(4 * K_GRID) * np.exp(-K_GRID / 4))
+    found = warned.said(None, chi, np.array(["Fe", "Cu", "Fe", "Fe", "Cu"]), np.array([10, 12, 12, 14, 16.0]))
+    assert found == {"spectra": 5, "flagged": pytest.approx(2 / 5), "sure": 2 / 5}
     assert [one.element for one in asked] == ["Fe", "Cu", "Fe", "Cu"]
     assert [one.k[-1] for one in asked] == pytest.approx([10, 12, 14, 16])
 
