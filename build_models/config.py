@@ -138,7 +138,7 @@ class Train:
     folds: Annotated[int, Field(ge=2)] = says(5, "of the cross-validation")
     sample_folds: NonNegativeInt = says(0, "with `keep`: so many of these for networks of samples, two or more; 0: all")
     precision: Literal["bfloat16", "float32"] = says("bfloat16", "of the networks' matrix products")
-    version: Name = says("2026.11.17", "of the models that stage export writes; predict_cn uses the newest by name")
+    version: Name = says("2026.11.18", "of the models that stage export writes; predict_cn uses the newest by name")
     models: str = says("", "where stage export writes; none: <out>/models")
     measured: str = says("", "folder of measured spectra with an index.csv, to be scored and put on the card")
     readme: str = says("", "README.md whose figures stage export renews")
