@@ -425,4 +425,4 @@ def test_what_is_warned_of_is_on_the_card(metrics, manifest):
     )
     assert said in (readme := card.render("figures.md.jinja", manifest, metrics))
     assert "of 40 that are no EXAFS" in readme
-    assert "times too high, 80.0 %, and 15.0 % get p of 0.8 or more and no flag." in readme
+    assert "times too high, 80.0 %, and 15.0 % get p of 0.8 or more and no flag;" in readme
