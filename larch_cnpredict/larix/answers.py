@@ -41,14 +41,31 @@ class Answers:
             return None, "The result was written by another version: predict again"
         if not failure and self._is_stale(group):
             failure = f"Stale, predict again: data or settings have changed since {found.headline} was predicted"
+            if is_of_other_mu(group):
+                failure = "Stale, predict again: mu(E) has changed since chi(k) was made, which is made anew then"
         return found, failure
 
     def _is_stale(self, group: Any) -> bool:
         """`is_stale` transforms anew: for a table of hundreds, once for each change of a group."""
         stamp = stamp_of(group)
         if self.checked.get(group.groupname, (None, None))[0] != stamp:
-            self.checked[group.groupname] = (stamp, is_stale(group))
+            self.checked[group.groupname] = (stamp, is_stale(group) or is_of_other_mu(group))
         return self.checked[group.groupname][1]
+
+
+def is_of_other_mu(group: Any) -> bool:
+    """Whether mu(E) has changed since autobk made chi(k): what it took off mu, and what it left of it, say so.
+
+    Larix' Deglitch, Smooth and Rebin change mu(E) and leave chi(k). What is frozen is to stay as it is.
+    """
+    mu, bkg, chie = arrays = [getattr(group, name, None) for name in ("mu", "bkg", "chie")]
+    if getattr(group, "is_frozen", False) or not all(isinstance(array, np.ndarray) for array in arrays):
+        return False
+    if not mu.shape == bkg.shape == chie.shape:
+        return True
+    left = mu - bkg  # chie times the edge step that autobk had
+    apart = np.abs(left - chie * (left @ chie / max(chie @ chie, np.finfo(float).tiny)))
+    return bool(apart.max(initial=0) > 1e-6 * np.abs(left).max(initial=0))
 
 
 def stamp_of(group: Any) -> int:

@@ -1103,6 +1103,43 @@ def stale_everywhere(larix, path):
     return out
 
 
+def mu_changed(larix, path):
+    """mu(E) smoothed, deglitched and rebinned in Larix's own windows after an answer: seen, and asked anew."""
+    names = larix.read_athena(path)
+    larix.check(names)
+    page, out = predict(larix, "Predict CN for Selected"), {}
+    for name, entry, key in zip(names, ("Smooth", "Deglitch", "Rebin"), ("smooth", "deglitch", "rebin"), strict=True):
+        larix.select(name)
+        group, fresh = larix.group(name), texts(page)["answer"]
+        mu, chi, rbkg = group.mu, group.chi, group.rbkg
+        larix.menu("XAS Data", entry)
+        window = larix.frame.subframes[key]
+        if key == "smooth":
+            window.smooth_op.SetSelection(1)
+            window.on_smooth()
+        elif key == "deglitch":
+            window.plot_results = lambda **kws: None  # Larix' own stumbles over the mask, which a click on it makes
+            window.xmasks.append(window.xmasks[-1] & (abs(group.energy - group.e0 - 300) > 2))
+        window.on_apply()
+        window.Destroy()
+        larix.settle()
+        changed = len(mu) != len(group.mu) or bool((mu != group.mu).any())
+        out[key] = {"changed": changed, "kept": group.chi is chi, "fresh": fresh, "stale": texts(page)}
+        out[key]["row"] = cells(page.wids["table"])[names.index(name)]
+        larix.click(page.wids["predict_one"])
+        finished(larix, page)
+        out[key] |= {"again": texts(page), "anew": group.chi is not chi, "rbkg": [rbkg, group.rbkg]}
+    frozen = larix.group(names[-1])
+    frozen.is_frozen, chi = True, frozen.chi
+    larix.larch.eval(f"{frozen.groupname}.mu = 1.1*{frozen.groupname}.mu + 0.01*sin({frozen.groupname}.energy)")
+    larix.settle()
+    out["frozen"] = [texts(page)["answer"]]
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    out["frozen"] += [texts(page)["answer"], frozen.chi is chi]
+    return out
+
+
 def formulas(larix, path, xdi, session):
     """Formulas typed for groups, wrong ones too, copied, taken from the header of a file, kept in a session."""
     names = larix.read_athena(path)

@@ -497,6 +497,24 @@ def test_e0_rbkg_and_kmax_changed_after_an_answer(shared, project):
         assert seen["row"][-1].startswith("Stale")
 
 
+def test_mu_changed_in_windows_of_larix(shared, project):
+    seen = shared("mu_changed", path=project)
+    for key in ("smooth", "deglitch", "rebin"):
+        one = seen[key]
+        assert one["changed"], key
+        assert one["kept"]  # chi(k) is of the mu(E) before
+        assert one["fresh"] != "CN –"
+        assert one["stale"]["answer"] == "CN –"
+        assert one["stale"]["status"].startswith("Stale, predict again: mu(E) has changed")
+        assert one["row"][-1] == one["stale"]["status"]
+        assert one["anew"]
+        assert one["again"]["answer"] != "CN –"
+        assert one["rbkg"][0] == one["rbkg"][1]
+    first, again, same = seen["frozen"]
+    assert first == again != "CN –"
+    assert same
+
+
 def test_larix_is_heard_while_components_are_looked_for(shared, athena, raw):
     seen = shared("series_aside", path=athena(raw("Cu_foil")), groups=12)
     (label, groups, remark), (label_after, groups_after, remark_after) = seen["nothing"], seen["change"]
