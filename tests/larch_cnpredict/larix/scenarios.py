@@ -874,9 +874,58 @@ def next_step(larix, path):
     transform = result.datasets[0].transform
     out |= {name: getattr(transform, name) for name in ("kmin", "kmax", "window", "rmax")} | {"rfactor": result.rfactor}
     larix.larch.eval("_feffit_params.s02.value = 0.7")
+    larix.larch.eval("_feffit_params.N_O.max = 7")
+    larix.larch.eval("_feffit_params.mine = param(3, name='mine', vary=False)")
     larix.menu("CN", "Fit First Shell")
     finished(larix, tab)
-    return out | {"s02_again": larix.larch.symtable._feffit_params.s02.value}
+    out["again"] = shell(larix, page)
+    return out
+
+
+def shell(larix, page):
+    """Paths, parameters and ranges of the FEFF Fitting tab, and those that Larix would fit with."""
+    params = larix.larch.symtable._feffit_params
+    shown = {name: [par.value, par.min, par.max, par.vary] for name, par in params._params.items()}
+    ranges = {name: page.wids[f"fit_{name}"].GetValue() for name in ("kmin", "kmax", "rmin", "rmax")}
+    return {"titles": list(page.paths_data), "params": shown, "ranges": ranges}
+
+
+def next_shells(larix, path, folder):
+    """The first shell of one group, which is fitted, then of another; back to the first; with a path of the user's."""
+    import shutil
+
+    from larch.xafs import feffpath
+
+    names = larix.read_athena(path)
+    tab, out = cn_tab(larix), {"names": names, "fitted": [], "shells": [], "said": [], "means": []}
+    for turn in (0, 1, 0):
+        cn_tab(larix)
+        larix.select(names[turn])
+        larix.click(tab.wids["first_shell"])
+        finished(larix, tab)
+        page = larix.frame.nb.GetCurrentPage()
+        group = larix.group(names[turn])
+        out["shells"].append(shell(larix, page))
+        out["said"].append(said(larix))
+        out["means"].append(group.cn_predict.cn_mean)
+        page.onFitModel()
+        larix.settle()
+        result = group.feffit_history[0]
+        paths = {title: one.use for title, one in result.datasets[0].paths.items()}
+        varied = [name for name, par in result.params.items() if par.vary]
+        out["fitted"].append([paths, varied, float(result.rfactor)])
+        if turn == 0:
+            page.params_panel.parwids["s02"].value.SetValue(0.7)
+    (file,) = page.paths_data.values()
+    own = shutil.copy(file, f"{folder}/feff0001.dat")
+    page.add_path(own, feffpath=feffpath(own, s02="mine", e0="e0", deltar="0", sigma2="0.003", third="0", ei="0"))
+    out["own"] = list(page.paths_data)[1]
+    larix.larch.eval("_feffit_params.mine = param(0.1, name='mine', vary=False)")
+    page.wids["fit_rmax"].SetValue(3.5)
+    cn_tab(larix)
+    larix.click(tab.wids["first_shell"])
+    finished(larix, tab)
+    return out | {"beside it": shell(larix, page)}
 
 
 def figures(larix, path, folder):
