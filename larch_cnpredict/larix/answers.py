@@ -1,5 +1,6 @@
 """What is known of each group: its result, whether it still holds, or why it failed. No wx."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from ..errors import CNPredictError
 from ..result import Prediction, is_stale
 
 NOT_YET = "Not predicted yet"
+# What a prediction is of. The rest changes too when a group is looked at on another tab, or gets another name.
+READ = ("energy", "mu", "k", "chi", "r", "chir_mag", "e0", "ek0", "rbkg", "is_frozen", "atsym", "edge", "element")
 
 
 class Answers:
@@ -23,7 +26,7 @@ class Answers:
         self.checked.pop(group.groupname, None)
 
     def failed(self, group: Any, message: str) -> None:
-        self.failures.setdefault(group.groupname, (message, stamp_of(group)))
+        self.failures.setdefault(group.groupname, (message, stamp_of(group, READ)))
 
     def answered(self, group: Any) -> None:
         if group.groupname not in self.checked:  # or each step of a batch would look at all that are done
@@ -32,7 +35,7 @@ class Answers:
     def stored(self, group: Any) -> tuple[Prediction | None, str]:
         """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
         message, stamp = self.failures.get(group.groupname, ("", None))
-        failure = message if message and stamp == stamp_of(group) else ""
+        failure = message if message and stamp == stamp_of(group, READ) else ""
         if getattr(group, "cn_predict", None) is None:
             return None, failure or NOT_YET
         try:
@@ -68,12 +71,19 @@ def is_of_other_mu(group: Any) -> bool:
     return bool(apart.max(initial=0) > 1e-6 * np.abs(left).max(initial=0))
 
 
-def stamp_of(group: Any) -> int:
-    """Changes with everything on the group that a prediction may depend on, in microseconds."""
+def stamp_of(group: Any, names: Collection[str] = ()) -> int:
+    """Changes with everything on the group that a prediction may depend on, or with these only; in microseconds."""
     values = [
-        (name, value.tobytes() if isinstance(value, np.ndarray) else value)
+        (
+            name,
+            value.tobytes()
+            if isinstance(value, np.ndarray)
+            else round(value, 2)
+            if names and isinstance(value, float)
+            else value,
+        )
         for name, value in vars(group).items()
-        if isinstance(value, np.ndarray | str | int | float)
+        if isinstance(value, np.ndarray | str | int | float) and (not names or name in names)
     ]
     xftf = getattr(getattr(group, "callargs", None), "xftf", None)
     said = [repr(getattr(group, name, None)) for name in ("attrs", "athena_params")]  # of what it is, and its absorber

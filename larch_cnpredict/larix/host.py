@@ -1,5 +1,6 @@
 """What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, windows and files."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import wx
@@ -129,6 +130,16 @@ def make_chi(tab, dgroup) -> tuple[bool, str]:
     return True, problem
 
 
+@contextmanager
+def focus_kept(tab):
+    """Larix' window before the plot again, the keyboard where it was on the tab, else in the list as Larix has it."""
+    focused = wx.Window.FindFocus()
+    yield
+    tab.controller.set_focus()
+    if focused and tab.IsDescendant(focused):
+        focused.SetFocus()
+
+
 def page(frame, key):
     """Another tab, which may have to be opened; the one that is shown stays."""
     shown = frame.nb.GetSelection()
@@ -139,12 +150,16 @@ def page(frame, key):
 
 
 def show_all_tabs(notebook) -> None:
-    """Scroll the bar of tabs back to the first, where all fit.
+    """Lay the tabs out anew in a low window, and scroll the bar of tabs back to the first, where all fit.
 
     wx scrolls it whenever the last tab is chosen, unless there were room for gaps of 10 px that it does not draw.
     """
     if not notebook:  # Larix has been closed since this was asked for
         return
+    room = notebook.Parent
+    if room.VirtualSize.height > room.ClientSize.height or notebook.MinSize.height > notebook.Size.height:
+        room.FitInside()
+        room.Layout()
     bar = notebook._pages
     draws = bar._mgr.GetRenderer(notebook.GetAGWWindowStyleFlag())
     widths = [draws.CalcTabWidth(bar, i, draws.CalcTabHeight(bar)) for i in range(notebook.GetPageCount())]

@@ -373,6 +373,34 @@ def screenshots(larix, path, folder):
     return cut
 
 
+def low_screens(larix, path):
+    """The lowest control of each tab in low windows, after scrolling to the end: how far it is below what is seen."""
+    larix.read_athena(path)
+    out = {}
+
+    def below(page):
+        room = larix.frame.nb.Parent
+        room.Scroll(0, 10000)
+        larix.settle()
+        shown = [w for w in everything_in(page) if isinstance(w, (larix.wx.Control, larix.wx.grid.Grid))]
+        return max(w.ScreenRect.Bottom for w in shown) - room.ScreenRect.Bottom
+
+    for size in ((1050, 850), (1024, 768), (800, 600)):
+        larix.frame.SetSize(size)
+        larix.settle()
+        for key in (*larix.frame.get_panels(), "xasnorm"):
+            page = larix.tab(key)
+            out[f"{key} {size[1]}"] = [below(page), larix.frame.nb.MinSize.height]
+    return out
+
+
+def everything_in(window):
+    for child in window.Children:
+        if child.Shown:
+            yield child
+            yield from everything_in(child)
+
+
 def closed(larix, path, groups):
     """The x of the tab, and Apply Now in Preferences, while a batch runs that takes its time."""
     from larch_cnpredict.larix import panel
