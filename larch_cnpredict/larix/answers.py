@@ -71,6 +71,12 @@ def is_of_other_mu(group: Any) -> bool:
     return bool(apart.max(initial=0) > 1e-6 * np.abs(left).max(initial=0))
 
 
+def metadata_of(group: Any) -> tuple:
+    """What the user knows of the group, as far as it can be compared in microseconds."""
+    own = {name: value for name, value in vars(group).items() if isinstance(value, str | int | float)}
+    return own, repr(getattr(group, "attrs", None))
+
+
 def stamp_of(group: Any, names: Collection[str] = ()) -> int:
     """Changes with everything on the group that a prediction may depend on, or with these only; in microseconds."""
     values = [

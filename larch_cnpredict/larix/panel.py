@@ -15,7 +15,7 @@ from ..request import Request
 from ..scans import series_names
 from ..spectrum import spectrum_name
 from . import asked, display, host, plots, table
-from .answers import Answers
+from .answers import Answers, metadata_of
 from .aside import aside, show_series, wake_models
 from .batch import Batch, count
 from .next_step import browse_structure, fit_first_shell
@@ -35,7 +35,7 @@ class CNPanel(TaskPanel):
         self.batch: Any = None  # the one that is running
         self.then: Any = None  # what is to be done when it has ended
         self.sorting = None  # (column, whether it rises)
-        self.rows, self.seen = [], None
+        self.rows, self.seen, self.of_series = [], None, []
         saved = read_config(CONFIG_FILE) if CONFIG_FILE.exists() else {}
         self.configs: dict[str, Any] = {"default": {}, **(saved if isinstance(saved, dict) else {})}
         super().__init__(parent, controller, panel=PANEL, **kws)
@@ -229,11 +229,10 @@ class CNPanel(TaskPanel):
 
     def show_series_names(self):
         """What the selected groups can be drawn against."""
-        choice = self.wids["series_x"]
-        names = [SCAN_NUMBER, *sorted(series_names(self.selected()), key=lambda name: "." in name)]
-        if names != choice.Items:
-            chosen = choice.GetStringSelection()
-            choice.SetItems(names)
+        groups, choice = self.selected(), self.wids["series_x"]
+        if (known := list(map(metadata_of, groups))) != self.of_series:  # or hundreds take a third of a second
+            self.of_series, chosen = known, choice.GetStringSelection()
+            choice.SetItems([SCAN_NUMBER, *sorted(series_names(groups), key=lambda name: "." in name)])
             choice.SetStringSelection(chosen) or choice.SetSelection(0)
 
     def show_progress(self):

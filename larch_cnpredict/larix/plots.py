@@ -55,11 +55,14 @@ def drawn_once(panel: Any, group: Any) -> Iterator[None]:
     draw, panel.canvas.draw = panel.canvas.draw, lambda *args, **kws: None
     labels, shown = dict[str, Any](), dict[str, Any]()
     relabel, panel.conf.relabel = panel.conf.relabel, lambda **kws: labels.update(kws)
+    unzoom, panel.unzoom_all = panel.unzoom_all, lambda *args, **kws: None
     legend, panel.conf.draw_legend = panel.conf.draw_legend, lambda **kws: shown.update(kws)
     try:
         yield
     finally:
-        panel.canvas.draw, panel.conf.relabel, panel.conf.draw_legend = draw, relabel, legend
+        panel.conf.relabel, panel.conf.draw_legend, panel.unzoom_all = relabel, legend, unzoom
+        unzoom()
+        panel.canvas.draw = draw
         legend(**shown | {"delay_draw": True})
         relabel(**labels | {"ylabel": label(group), "delay_draw": True})
         draw()

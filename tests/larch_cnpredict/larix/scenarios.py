@@ -145,11 +145,25 @@ def refused(larix, path):
     out["statusbar"] = said(larix)
     predict(larix, "Predict CN for Selected")
     out["rows"] = cells(page.wids["table"])
+    out["still"] = []
+    for key in ("xasnorm", "exafs"):
+        larix.press_tab(key)
+        for name in names:
+            larix.select(name)
+        larix.press_tab("cnpredict")
+        out["still"].append(cells(page.wids["table"]))
+    rename(larix, strange, "another name")
+    larix.check(larix.controller.filelist.GetItems())
+    out["still"].append(cells(page.wids["table"]))
     # overruled, it is answered, and says so
     larix.choose(page.wids["absorber"], "Cu")
     larix.click(page.wids["predict_one"])
     finished(larix, page)
-    return out | {"overruled": values(larix, strange), "command": larix.buffer(), "notes": texts(page)["details"]}
+    return out | {
+        "overruled": values(larix, "another name"),
+        "command": larix.buffer(),
+        "notes": texts(page)["details"],
+    }
 
 
 def frozen(larix, path):
@@ -179,6 +193,21 @@ def copied(larix, path, groups):
     names = list(larix.controller.filelist.GetItems())
     larix.check(names)
     return names
+
+
+def plot_many(larix, path, groups):
+    """More groups than the plot of Larix can hold."""
+    copied(larix, path, groups)
+    page = cn_tab(larix)
+    for name in larix.controller.filelist.GetItems()[:2]:
+        larix.larch.eval(f"predict_cn({larix.group(name).groupname}, element='Ni')")
+    larix.click(page.wids["plot_sel"])
+    plot = larix.controller.get_display(win=1).panel
+    out = {"lines": len([line for line in plot.axes.lines if len(line.get_xdata()) > 2])}
+    out |= {"said": said(larix), "title": plot.axes.get_title(), "buffer": larix.buffer()}
+    larix.check(larix.controller.filelist.GetItems()[:2])
+    larix.click(page.wids["plot_sel"])
+    return out | {"legend": [text.get_text() for text in plot.axes.get_legend().texts]}
 
 
 def seconds(larix, path, groups):
@@ -234,8 +263,12 @@ def preferences(larix, path):
     frame = larix.frame.subframes["preferences"]
     larix.choose(frame.wids["cnpredict"]["auto_predict"], "True")
     larix.click(frame.save_btn)
-    larix.select(names[1])
+    larix.select(names[1], settle=False)
+    larix.wait(lambda: page.batch)
+    larix.select(names[2], settle=False)  # while the one before is being predicted
+    larix.wait(lambda: values(larix, names[2]))
     finished(larix, page)
+    out["both"] = [hasattr(larix.group(name), "cn_predict") for name in names]
     out |= {"asked": texts(page), "conf": larix.controller.config_file.read_text(encoding="utf-8")}
     for name, value in (("auto_plot", "False"), ("model", "bagging"), ("transform", "Group's own")):
         larix.choose(frame.wids["cnpredict"][name], value)
@@ -502,6 +535,19 @@ def room(larix, path):
     out["resize"] = clipped(larix, page)
     out["moved"] = drag_sash(larix, page, 30)
     out["sash"] = clipped(larix, page)
+    group = larix.controller.get_group()
+    larix.check([group.filename])
+    group.cn_predict.cn_set = [4, 5, 6, 7, 8]
+    group.cn_predict.cn_mean_interval = [10.1, 12.9]
+    out["wide"] = []
+    for size in ((1050, 850), (1900, 1000)):
+        larix.frame.SetSize(size)
+        larix.settle()
+        page.refresh()
+        larix.settle()
+        grid, set_column = page.wids["table"], 3
+        cut = grid.GetTextExtent(grid.GetCellValue(0, set_column)).width + 4 > grid.GetColSize(set_column)
+        out["wide"].append([clipped(larix, page), page.wids["numbers"].Size.width, cut])
     return out
 
 
@@ -652,7 +698,7 @@ def keys(larix, path):
     page.wids["predict_one"].SetFocus()
     larix.settle()
     seen = []
-    for _ in range(30):
+    for _ in range(36):
         window = larix.wx.Window.FindFocus()
         inside = [n for n, w in page.wids.items() if w.HasFocus() or (window and w.IsDescendant(window))]
         seen.append(inside[0] if inside else None if window is None else type(window).__name__)
@@ -660,7 +706,15 @@ def keys(larix, path):
     page.wids["absorber"].SetFocus()
     larix.key(larix.wx.WXK_RETURN)
     finished(larix, page)
-    return {"order": seen, "predicted": hasattr(larix.group(names[0]), "cn_predict")}
+    out = {"order": seen, "predicted": hasattr(larix.group(names[0]), "cn_predict"), "focus": []}
+    for name in ("formula", "s02", "predict_one"):
+        page.wids[name].SetFocus()
+        larix.settle()
+        larix.key(larix.wx.WXK_RETURN) if name != "predict_one" else larix.press(page.wids[name])
+        finished(larix, page)
+        window = larix.wx.Window.FindFocus()
+        out["focus"] += [n for n, w in page.wids.items() if w is window]
+    return out
 
 
 def words(larix, path):
@@ -964,9 +1018,10 @@ def figures(larix, path, folder):
     for button in ("series", "compare", "export_series", "report"):
         larix.click(page.wids[button])
         out["too few"].append(said(larix))
+    larix.check(names)
     for kelvin, name in zip((300, 20, 100), names, strict=True):
         larix.larch.eval(f"{larix.group(name).groupname}.temperature = '{kelvin} K'")
-    larix.check(names)
+    larix.settle()
     out["against"] = page.wids["series_x"].Items
     larix.choose(page.wids["series_x"], "temperature")
     larix.click(page.wids["series"])
@@ -979,8 +1034,15 @@ def figures(larix, path, folder):
     x, y = figure.axes[0].transData.transform((20, series.answers[1].cn_mean))
     scale = window.canvas.device_pixel_ratio
     out["current"] = [larix.controller.get_group().filename]
-    larix.press(window.canvas, round(x / scale), round(window.canvas.Size.height - y / scale))
+    point = round(x / scale), round(window.canvas.Size.height - y / scale)
+    for button in (3, 4):  # the right one, and a turn of the wheel
+        press_x11(larix, window.canvas, point, button)
+        out["current"].append(larix.controller.get_group().filename)
+    raised, usual = [], window.Raise
+    window.Raise = lambda: (raised.append(larix.controller.get_group().filename), usual())
+    larix.press(window.canvas, *point)
     out["current"].append(larix.controller.get_group().filename)
+    out["raised"] = raised[-1:]
     window.Raise()
     larix.screenshot(os.path.join(folder, "series.png"), window)
     table = Path(folder) / "series.csv"
@@ -1006,6 +1068,14 @@ def figures(larix, path, folder):
     window.Raise()
     larix.press(larix.frame.subframes["cn_series"].canvas)  # a click where no tab is left to hear of it
     return out
+
+
+def press_x11(larix, window, point, button):
+    """A button of the mouse for which wx has no gesture."""
+    larix.wx.UIActionSimulator().MouseMove(window.ClientToScreen(point))
+    larix.settle()
+    larix.fake_buttons(button)
+    larix.elapse(100)
 
 
 def pasted(larix):
