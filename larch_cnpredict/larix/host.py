@@ -1,6 +1,5 @@
 """What the CN tab asks of Larix: its commands, its list of groups, its other tabs' work, windows and files."""
 
-from contextlib import contextmanager
 from pathlib import Path
 
 import wx
@@ -130,14 +129,16 @@ def make_chi(tab, dgroup) -> tuple[bool, str]:
     return True, problem
 
 
-@contextmanager
-def focus_kept(tab):
-    """Larix' window before the plot again, the keyboard where it was on the tab, else in the list as Larix has it."""
-    focused = wx.Window.FindFocus()
-    yield
-    tab.controller.set_focus()
-    if focused and tab.IsDescendant(focused):
-        focused.SetFocus()
+def focused(tab, before=None):
+    """What has the keyboard; what had it `before`, where a command has given it to the Larch buffer's window."""
+    now = wx.Window.FindFocus()
+    return now if now and now.TopLevelParent is tab.parent else before
+
+
+def focus(tab, before) -> None:
+    """The keyboard to what had it on the tab, where a plot has given it to the list of groups."""
+    if before and tab.IsDescendant(before):
+        wx.CallAfter(lambda: before and before.SetFocus())  # after the Larch buffer, which takes it late
 
 
 def page(frame, key):

@@ -33,6 +33,7 @@ class CNPanel(TaskPanel):
     def __init__(self, parent, controller, **kws):
         self.answers = Answers()
         self.batch: Any = None  # the one that is running
+        self.focused: Any = None  # what had the keyboard when it began
         self.then: Any = None  # what is to be done when it has ended
         self.sorting = None  # (column, whether it rises)
         self.rows, self.seen, self.of_series = [], None, []
@@ -91,7 +92,7 @@ class CNPanel(TaskPanel):
         exists, evaluate = partial(host.exists, self.controller), partial(host.evaluate, self)
         self.batch = Batch(groups, self.request, exists, self.make_ready, evaluate)
         self.then, self.doing = then, "Predicting coordination numbers"
-        self.focused = wx.Window.FindFocus()  # a button that is off while it runs loses it
+        self.focused = host.focused(self)
         self.show_progress()
         return wx.CallLater(1, self.onBatch, self.batch)
 
@@ -125,8 +126,7 @@ class CNPanel(TaskPanel):
             return
         self.batch = None
         self.show_progress()
-        if self.focused and self.IsDescendant(self.focused) and not wx.Window.FindFocus():
-            self.focused.SetFocus()
+        host.focus(self, host.focused(self, self.focused))
         self.write_message(batch.summary)
         if self.then and not batch.cancelled:
             self.then(None)
@@ -313,8 +313,10 @@ class CNPanel(TaskPanel):
         dgroup = dgroup or self.current()
         if dgroup is None:
             return self.write_message(host.NO_GROUP)
-        with host.focus_kept(self):
-            return plots.plot_one(self, dgroup, why)
+        before = host.focused(self, self.focused)
+        plots.plot_one(self, dgroup, why)
+        self.controller.set_focus()
+        return host.focus(self, before)
 
     def onPlotSelected(self, event=None):
         groups = [dgroup for dgroup in self.selected() if getattr(dgroup, "chir_mag", None) is not None]
