@@ -120,8 +120,8 @@ def draw_series(axes: Axes, series: Series) -> None:
     axes.set_ylabel("mean CN")
     axes.grid(color=GRID)
     axes.set_axisbelow(True)
-    look = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False, "fontsize": "small"}
-    axes.legend(shown.values(), shown, ncols=4, columnspacing=1.2, handletextpad=0.2, **look)
+    look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False, "fontsize": "small"}
+    axes.legend([*shown.values()], [*shown], ncols=4, columnspacing=1.2, handletextpad=0.2, **look)
 
 
 def draw_shares(axes: Axes, series: Series, made: Components) -> None:

@@ -61,9 +61,11 @@ def is_of_other_mu(group: Any) -> bool:
 
     Larix' Deglitch, Smooth and Rebin change mu(E) and leave chi(k). What is frozen is to stay as it is.
     """
-    mu, bkg, chie = arrays = [getattr(group, name, None) for name in ("mu", "bkg", "chie")]
-    if getattr(group, "is_frozen", False) or not all(isinstance(array, np.ndarray) for array in arrays):
+    arrays: list[Any] = [getattr(group, name, None) for name in ("mu", "bkg", "chie")]
+    sound = all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and array.ndim == 1 for array in arrays)
+    if getattr(group, "is_frozen", False) or not sound:
         return False
+    mu, bkg, chie = arrays
     if not mu.shape == bkg.shape == chie.shape:
         return True
     left = mu - bkg  # chie times the edge step that autobk had

@@ -424,7 +424,10 @@ def low_screens(larix, path):
         for key in (*larix.frame.get_panels(), "xasnorm"):
             page = larix.tab(key)
             out[f"{key} {size[1]}"] = [below(page), larix.frame.nb.MinSize.height]
-    return out
+    larix.frame.SetSize((1050, 850))
+    cn_tab(larix)
+    larix.close_tab("cnpredict")
+    return out | {"when it is closed": [0, larix.frame.nb.MinSize.height]}
 
 
 def everything_in(window):
