@@ -53,14 +53,11 @@ def register(_larch: Any = None) -> None:
 
 
 def install_larix(_larch: Any = None) -> None:
-    """Add the tab to Larix, once, and the menu to its windows. Never raises either."""
+    """Add the tab to Larix and the menu to its windows. Never raises either."""
     try:
-        from larch.wxxas.config import LARIX_PANELS
+        from .larix import menu
 
-        from .larix import menu, table
-
-        if table.PANEL not in LARIX_PANELS:  # init.lar and an entry point may both ask
-            menu.install(_larch)
+        menu.install(_larch)
     except Exception as error:  # noqa: BLE001  (said, and Larix goes on)
         _say(_larch, error)
 

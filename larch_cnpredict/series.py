@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .along import Series, cn_series
 from .components import FEWEST, Components, components_of
 from .errors import CNPredictError, boundary
-from .plot import BLUE, GREY, GRID, check_figure, emptied
+from .plot import BLUE, GREY, GRID, check_figure, emptied, short
 from .result import KINDS
 
 found_before: ContextVar[Any] = ContextVar("found_before", default=None)  # by Larix, in a thread of its own
@@ -80,24 +80,29 @@ def draw_series(axes: Axes, series: Series) -> None:
     kinds: dict[tuple[str, bool], list[int]] = defaultdict(list)
     for i, made in enumerate(series.answers):
         kinds[made.kind, made.in_domain].append(i)
-    for (kind, in_domain), rows in sorted(kinds.items(), reverse=True):
+    shown: dict[str, Any] = {}
+    for (kind, in_domain), rows in sorted(kinds.items(), reverse=True):  # the filled ones of a kind come first
         marker, colour = STYLES.get(kind, STYLES[KINDS[0]])
         artist = axes.scatter(series.x[rows], mean[rows], marker=marker, edgecolors=colour, picker=True, pickradius=5)
         artist.set_facecolor(colour if in_domain else axes.get_facecolor())
-        artist.set_label(kind if in_domain else f"outside what the models know ({kind})")
+        shown.setdefault(kind.split(" or ")[0], artist)
         series.points.append((artist, rows))
+    if not all(made.in_domain for made in series.answers):
+        empty = axes.scatter([], [], marker="o", edgecolors=GREY, facecolors="none")
+        shown["open: outside what the models know"] = empty
     axes.locator_params("x", integer=bool((series.x == series.x.round()).all()))
     axes.set_ylabel("mean CN")
     axes.grid(color=GRID)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small")
+    look: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False, "fontsize": "small"}
+    axes.legend([*shown.values()], [*shown], ncols=4, columnspacing=1.2, handletextpad=0.2, **look)
 
 
 def draw_shares(axes: Axes, series: Series, made: Components) -> None:
     order = np.argsort(series.x, kind="stable")
     looks = "-o", "--s", "-.^", ":d"
     for group, answer, share, style in zip(made.groups, made.answers, made.shares.T, looks, strict=False):
-        label = f"{group.filename}: {answer.headline}"
+        label = f"{short(plain_name(group), 40)}: {answer.said_short}"
         axes.plot(series.x[order], 100 * share[order], style, markersize=4, label=label)
     axes.set(ylim=(-5, 105), ylabel="share (%)")
     axes.grid(color=GRID)

@@ -1,5 +1,6 @@
 """What is known of each group: its result, whether it still holds, or why it failed. No wx."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from ..errors import CNPredictError
 from ..result import Prediction, is_stale
 
 NOT_YET = "Not predicted yet"
+# What a prediction is of. The rest changes too when a group is looked at on another tab, or gets another name.
+READ = ("energy", "mu", "k", "chi", "r", "chir_mag", "e0", "ek0", "rbkg", "is_frozen", "atsym", "edge", "element")
 
 
 class Answers:
@@ -23,7 +26,7 @@ class Answers:
         self.checked.pop(group.groupname, None)
 
     def failed(self, group: Any, message: str) -> None:
-        self.failures.setdefault(group.groupname, (message, stamp_of(group)))
+        self.failures.setdefault(group.groupname, (message, stamp_of(group, READ)))
 
     def answered(self, group: Any) -> None:
         if group.groupname not in self.checked:  # or each step of a batch would look at all that are done
@@ -32,7 +35,7 @@ class Answers:
     def stored(self, group: Any) -> tuple[Prediction | None, str]:
         """The result that the group holds, and why it is not to be shown as the answer ('' where it is)."""
         message, stamp = self.failures.get(group.groupname, ("", None))
-        failure = message if message and stamp == stamp_of(group) else ""
+        failure = message if message and stamp == stamp_of(group, READ) else ""
         if getattr(group, "cn_predict", None) is None:
             return None, failure or NOT_YET
         try:
@@ -41,22 +44,54 @@ class Answers:
             return None, "The result was written by another version: predict again"
         if not failure and self._is_stale(group):
             failure = f"Stale, predict again: data or settings have changed since {found.headline} was predicted"
+            if is_of_other_mu(group):
+                failure = "Stale, predict again: mu(E) has changed since chi(k) was made, which is made anew then"
         return found, failure
 
     def _is_stale(self, group: Any) -> bool:
         """`is_stale` transforms anew: for a table of hundreds, once for each change of a group."""
         stamp = stamp_of(group)
         if self.checked.get(group.groupname, (None, None))[0] != stamp:
-            self.checked[group.groupname] = (stamp, is_stale(group))
+            self.checked[group.groupname] = (stamp, is_stale(group) or is_of_other_mu(group))
         return self.checked[group.groupname][1]
 
 
-def stamp_of(group: Any) -> int:
-    """Changes with everything on the group that a prediction may depend on, in microseconds."""
+def is_of_other_mu(group: Any) -> bool:
+    """Whether mu(E) has changed since autobk made chi(k): what it took off mu, and what it left of it, say so.
+
+    Larix' Deglitch, Smooth and Rebin change mu(E) and leave chi(k). What is frozen is to stay as it is.
+    """
+    arrays: list[Any] = [getattr(group, name, None) for name in ("mu", "bkg", "chie")]
+    sound = all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and array.ndim == 1 for array in arrays)
+    if getattr(group, "is_frozen", False) or not sound:
+        return False
+    mu, bkg, chie = arrays
+    if not mu.shape == bkg.shape == chie.shape:
+        return True
+    left = mu - bkg  # chie times the edge step that autobk had
+    apart = np.abs(left - chie * (left @ chie / max(chie @ chie, np.finfo(float).tiny)))
+    return bool(apart.max(initial=0) > 1e-6 * np.abs(left).max(initial=0))
+
+
+def metadata_of(group: Any) -> tuple:
+    """What the user knows of the group, as far as it can be compared in microseconds."""
+    own = {name: value for name, value in vars(group).items() if isinstance(value, str | int | float)}
+    return own, repr(getattr(group, "attrs", None))
+
+
+def stamp_of(group: Any, names: Collection[str] = ()) -> int:
+    """Changes with everything on the group that a prediction may depend on, or with these only; in microseconds."""
     values = [
-        (name, value.tobytes() if isinstance(value, np.ndarray) else value)
+        (
+            name,
+            value.tobytes()
+            if isinstance(value, np.ndarray)
+            else round(value, 2)
+            if names and isinstance(value, float)
+            else value,
+        )
         for name, value in vars(group).items()
-        if isinstance(value, np.ndarray | str | int | float)
+        if isinstance(value, np.ndarray | str | int | float) and (not names or name in names)
     ]
     xftf = getattr(getattr(group, "callargs", None), "xftf", None)
     said = [repr(getattr(group, name, None)) for name in ("attrs", "athena_params")]  # of what it is, and its absorber

@@ -36,6 +36,13 @@ def wake_models() -> None:
     explain(Group(k=k, chi=np.sin(4 * k) * np.exp(-k / 4)), element="Cu")
 
 
+def picked(tab, figure, event) -> None:
+    """A point of the series was met: by the left button, or the wheel or the right one, which mean something else."""
+    if event.mouseevent.name == "button_press_event" and event.mouseevent.button == 1:
+        tab.onPicked(figure.cn_series.picked(event))
+        wx.CallAfter(lambda: (window := tab.parent.subframes.get("cn_series")) and window.Raise())  # over Larix' own
+
+
 def show_series(tab, groups, wanted, x, then) -> None:
     """Draw the groups that have answers, of all `wanted`, against `x` (None: scan numbers); `then` gets the Series."""
 
@@ -48,7 +55,7 @@ def show_series(tab, groups, wanted, x, then) -> None:
             found_before.reset(token)
         if figure is not None:
             tab.write_message(f"Series of {len(figure.cn_series.groups)} of {wanted}")
-            figure.canvas.mpl_connect("pick_event", lambda event: tab.onPicked(figure.cn_series.picked(event)))
+            figure.canvas.mpl_connect("pick_event", partial(picked, tab, figure))
             then(figure.cn_series)
 
     if len(groups) < FEWEST:

@@ -6,7 +6,7 @@ from larch.wxlib import LEFT, Button, Check, Choice, HLine, SimpleText, get_colo
 
 from ..features import ELEMENTS
 from .answers import NOT_YET
-from .host import NO_GROUP, guarded
+from .host import NO_GROUP, guarded, show_all_tabs
 from .next_step import measure_foil
 from .table import AUTO, COLUMNS, HINT, ONE, SCAN_NUMBER, SITES, TITLES, TRANSFORMS, answer_texts, site_row
 
@@ -165,26 +165,45 @@ def build(tab, config, models) -> None:
     sizer.Add(panel, 0, wx.LEFT, 3)
     sizer.Add(wids["table"], 1, wx.EXPAND | wx.LEFT | wx.BOTTOM, 3)
     pack(tab, sizer)
-    tab.parent.nb.SetMinSize((700, 400))  # Larix's is 700 high: on a lower screen the end of each tab is out of sight
-    tab.Bind(wx.EVT_SIZE, lambda event: share_height(panel, wids["sites"], event))
+    tab.Bind(wx.EVT_SIZE, lambda event: share_room(tab, event))
+    usual = tab.parent.nb.MinSize
+    tab.Bind(wx.EVT_SHOW, lambda event: fit_low_screens(tab, usual, event))
+    tab.Bind(wx.EVT_WINDOW_DESTROY, lambda event: fit_low_screens(tab, usual, event))
 
 
-def share_height(panel, sites, event) -> None:
+def share_room(tab, event) -> None:
     """Where the tab is low, the nearest sites show fewer lines, or the table below them would have no room."""
     event.Skip()
+    sites = tab.wids["sites"]
+    sites.SetMinSize((sites.MinWidth, min(max(event.GetSize().height - beside_sites(tab), SITES_LOW), SITES_HIGH)))
     sites.InvalidateBestSize()
-    others = panel.BestSize.height - sites.MinHeight + TABLE_LOW + 3
-    sites.SetMinSize((sites.MinWidth, min(max(event.GetSize().height - others, SITES_LOW), SITES_HIGH)))
-    sites.InvalidateBestSize()
+    share_line(tab)
 
 
-def share_line(answer, numbers) -> None:
-    """As much of their line for the answer as it needs, the rest for what stands beside it."""
-    both = answer.MinWidth + numbers.MinWidth
+def beside_sites(tab) -> int:
+    """Height of all but the nearest sites, where the table is low."""
+    tab.wids["sites"].InvalidateBestSize()
+    return tab.panel.BestSize.height - tab.wids["sites"].MinHeight + TABLE_LOW + 3
+
+
+def fit_low_screens(tab, usual, event) -> None:
+    """Larix' tabs are 700 high, or have a scroll bar; this one needs less, as long as it is the one that is shown."""
+    event.Skip()
+    notebook, shown = tab.parent.nb, isinstance(event, wx.ShowEvent) and event.IsShown()
+    if notebook and not notebook.IsBeingDeleted() and event.EventObject is tab:
+        low = beside_sites(tab) + SITES_LOW + notebook._pages.BestSize.height + 10
+        notebook.SetMinSize((usual.width, min(low, usual.height)) if shown else usual)
+        wx.CallAfter(show_all_tabs, notebook)
+
+
+def share_line(tab) -> None:
+    """As much of their line for the answer as it needs, all the rest for what stands beside it."""
+    answer, numbers = tab.wids["answer"], tab.wids["numbers"]
     width = max(answer.GetTextExtent(f"{words} ").width for words in (answer.Label, SAMPLE))
     answer.SetMinSize((width, -1))
-    numbers.SetMinSize((both - width, -1))
-    answer.ContainingSizer.Layout()
+    numbers.SetMinSize((max(tab.ClientSize.width, tab.wids["details"].Size.width) - width - 20, -1))
+    tab.panel.InvalidateBestSize()
+    tab.Layout()
 
 
 def make_grid(parent, columns, scaled, height):
@@ -196,6 +215,7 @@ def make_grid(parent, columns, scaled, height):
     grid.SetColLabelSize(24)
     grid.SetLabelFont(get_font())
     grid.SetDefaultCellFont(get_font())
+    grid.SetDefaultCellFitMode(wx.grid.GridFitMode.Ellipsize())  # or what is cut off looks like a shorter set
     for i, (label, width) in enumerate(columns.items()):
         grid.SetColLabelValue(i, label)
         grid.SetColSize(i, scaled(width))
@@ -247,8 +267,9 @@ def show_progress(wids, batch) -> None:
     wids["progress"].SetValue(batch.done if batch else 0)
 
 
-def show_answer(wids, name, found, problem) -> None:
+def show_answer(tab, name, found, problem) -> None:
     """The answer for the current group, or why there is none."""
+    wids = tab.wids
     answer, numbers, status, sites = "CN –", name, problem, []
     colour, details = COLOURS.get(problem, "title_red"), HINT if problem in COLOURS else problem
     if found is not None and not problem:
@@ -258,7 +279,7 @@ def show_answer(wids, name, found, problem) -> None:
         wids[widget].SetLabel(label)
         wids[widget].SetToolTip(label)
         wids[widget].SetForegroundColour(get_color(colour))
-    share_line(wids["answer"], wids["numbers"])
+    share_line(tab)
     wids["details"].ChangeValue(details)
     fill(wids["sites"], sites)
 

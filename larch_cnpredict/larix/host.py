@@ -7,6 +7,7 @@ from larch.wxlib import FileSave, Popup
 from matplotlib import rc_context, rcParams
 
 from ..errors import CNPredictError
+from .answers import is_of_other_mu
 from .table import as_text
 
 NO_GROUP = "No current group: read data, or choose one in the list at the left"
@@ -104,24 +105,40 @@ def save(tab, rows, name):
 
 
 def make_chi(tab, dgroup) -> tuple[bool, str]:
-    """See that the group has chi(R), from the EXAFS tab and its settings: whether there was work, and a problem."""
-    if getattr(dgroup, "chir_mag", None) is not None or not tab.is_xasgroup(dgroup):
+    """See that the group has the chi(R) of its mu(E), from the EXAFS tab and its settings: whether there was work, and
+    a problem."""
+    anew = is_of_other_mu(dgroup)
+    if (getattr(dgroup, "chir_mag", None) is not None and not anew) or not tab.is_xasgroup(dgroup):
         return False, ""
     problem = ""
     if getattr(dgroup, "is_frozen", False):
         problem = "This group is frozen and has no chi(R): process it on the EXAFS tab first"
     else:
         try:
-            if not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
+            if anew or not (hasattr(dgroup, "norm") and hasattr(dgroup, "e0")):
                 page(tab.parent, "xasnorm").process(dgroup, force=True, use_form=False)
             exafs = page(tab.parent, "exafs")
             exafs.get_config(dgroup)  # sets the k limits, which are -1 in a group just read
-            exafs.process(dgroup)
+            exafs.process(dgroup, force=anew)
+            if is_of_other_mu(dgroup):
+                problem = "Larix could not process this group anew on the EXAFS tab after mu(E) had changed"
         except Exception as err:  # noqa: BLE001  (whatever Larix meets in bad data, the other groups go on)
             problem = f"Larix could not process this group on the EXAFS tab: {err}"
     if problem:
         say(tab.parent, f"{dgroup.filename}: {problem}")
     return True, problem
+
+
+def focused(tab, before=None):
+    """What has the keyboard; what had it `before`, where a command has given it to the Larch buffer's window."""
+    now = wx.Window.FindFocus()
+    return now if now and now.TopLevelParent is tab.parent else before
+
+
+def focus(tab, before) -> None:
+    """The keyboard to what had it on the tab, where a plot has given it to the list of groups."""
+    if before and tab.IsDescendant(before):
+        wx.CallAfter(lambda: before and before.SetFocus())  # after the Larch buffer, which takes it late
 
 
 def page(frame, key):
@@ -134,12 +151,16 @@ def page(frame, key):
 
 
 def show_all_tabs(notebook) -> None:
-    """Scroll the bar of tabs back to the first, where all fit.
+    """Lay the tabs out anew in a low window, and scroll the bar of tabs back to the first, where all fit.
 
     wx scrolls it whenever the last tab is chosen, unless there were room for gaps of 10 px that it does not draw.
     """
     if not notebook:  # Larix has been closed since this was asked for
         return
+    room = notebook.Parent
+    if room.VirtualSize.height > room.ClientSize.height or notebook.MinSize.height > notebook.Size.height:
+        room.FitInside()
+        room.Layout()
     bar = notebook._pages
     draws = bar._mgr.GetRenderer(notebook.GetAGWWindowStyleFlag())
     widths = [draws.CalcTabWidth(bar, i, draws.CalcTabHeight(bar)) for i in range(notebook.GetPageCount())]

@@ -36,7 +36,20 @@ _TRIES = 300  # a window that is not there after half a minute will not come
 
 
 def install(_larch=None) -> None:
-    """Put the CN tab into Larix's tables, then tab and menu into its window, which may still be in the making."""
+    """Put the CN tab into Larix's tables, then tab and menu into its window, which may still be in the making.
+
+    The tables are of the process; a program of Larix that comes after another in it has its own windows.
+    """
+    if PANEL not in larix_config.LARIX_PANELS:
+        _fill_tables()
+    app = wx.GetApp()
+    if not hasattr(app, "cn_attached"):  # init.lar and an entry point may both ask
+        app.cn_attached = True
+        wx.CallAfter(_attach, _TRIES)
+        app.Bind(wx.EVT_WINDOW_CREATE, _on_window)
+
+
+def _fill_tables() -> None:
     constructor = f"{CNPanel.__module__}.{CNPanel.__name__}"
     larix_config.LARIX_PANELS[PANEL] = larix_config.AnalysisTab(TITLE, constructor, DESCRIPTION)
     larix_config.CONF_SECTIONS[PANEL] = DESCRIPTION
@@ -47,8 +60,6 @@ def install(_larch=None) -> None:
         title, panels = larix_config.LARIX_MODES[mode]
         if PANEL not in panels:
             larix_config.LARIX_MODES[mode] = (title, (*panels, PANEL))
-    wx.CallAfter(_attach, _TRIES)
-    wx.GetApp().Bind(wx.EVT_WINDOW_CREATE, _on_window)
 
 
 def _on_window(event) -> None:

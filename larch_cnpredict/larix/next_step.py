@@ -29,35 +29,66 @@ NAMES = {
 def fit_first_shell(frame, group) -> None:
     """Add the first shell of a group to the FEFF Fitting tab. FEFF takes some seconds, then the tab is shown.
 
-    FEFF's files stay where Larix keeps its own FEFF runs, as saved fits name them. What the user has set already stays.
+    FEFF's files stay where Larix keeps its own FEFF runs, as saved fits name them. What the user has set already stays;
+    shells that came from here before do not, nor do number, bounds and ranges of another group.
     """
     frame.write_message(f"FEFF makes the first shell of {group.filename} ...")
     with wx.BusyCursor():
         shell = first_shell(group, folder=Path(user_larchdir) / "feff")
-    _, page = frame.get_nbpage("feffit")
-    present = page.get_paramgroup()
-    names = {name: shown.format(shell.neighbour) for name, shown in NAMES.items()}
-    for name, shown in names.items():
-        if hasattr(shell.params, name) and not hasattr(present, shown):
-            made = getattr(shell.params, name)
-            bounds = f", min={made.min}, max={made.max}" if made.vary else ""
-            page.larch_eval(f"_feffit_params.{shown} = param({made.value}, name='{shown}', vary={made.vary}{bounds})")
-    if not page.paths_data:  # the first path: fit what it can describe, of the k that was read
+    place, page = frame.get_nbpage("feffit")
+    frame.nb.SetSelection(place)
+    # after a fit that is its dataset, of the same name; else a click on the tab would do this, or it fits another group
+    if getattr(page.dgroup, "groupname", None) != group.groupname:
+        page.fill_form(group)
+    if not hasattr(frame, "cn_shell"):
+        frame.cn_shell = {"of": group, "parameters": {}, "files": set()}
+    last = frame.cn_shell
+    another, page.resetting = last["of"] is not group, True  # or each step would be seen as the user's
+    gone = remove_paths(page, last["files"])
+    if not page.paths_data and (another or not gone):  # fit what it can describe, of the k that was read
         transform = shell.dataset.transform
         for name in ("kmin", "kmax", "dk", "rmin", "rmax"):
             page.wids[f"fit_{name}"].SetValue(round(getattr(transform, name), 2))
         page.wids["fit_kwindow"].SetStringSelection(transform.window.capitalize())
+    present = page.get_paramgroup()
+    names = {name: shown.format(shell.neighbour) for name, shown in NAMES.items()}
+    for name, shown in names.items():
+        if not hasattr(shell.params, name):
+            continue
+        made = getattr(shell.params, name)
+        text = f"{made.value}, name='{shown}', vary={made.vary}"
+        text += f", min={made.min}, max={made.max}" if made.vary else ""
+        before = last["parameters"].get(shown, text)  # a parameter of the user's own is as it is to be
+        if not hasattr(present, shown) or before != text or (another and made.vary and shown in last["parameters"]):
+            page.larch_eval(f"_feffit_params.{shown} = param({text})")
+            last["parameters"][shown] = text
     for path in shell.paths:
         for name in ("s02", "e0", "deltar", "sigma2"):
             renamed = re.sub(r"[A-Za-z]\w*", lambda found: names[found[0]], getattr(path, name))
             setattr(path, name, renamed)
         path.third, path.ei = "0", "0"
         page.add_path(path.filename, feffpath=path)
-    page.params_panel.update()
+        last["files"].add(path.filename)
+    page.resetting = page.params_need_update = False
+    page.params_panel.Rebuild()
+    page.skip_unused_params()
     who = f"{shell.share:.0%} of the neighbours in the nearest known sites are of its row of the periodic table"
-    frame.write_message(
-        f"{shell.neighbour} at {shell.distance:.2f} Å is in the FEFF Fitting tab; {'; '.join([who, *shell.notes])}"
-    )
+    where = "is in the FEFF Fitting tab" + (f" in place of the shell of {last['of'].filename}" if gone else "")
+    frame.write_message(f"{shell.neighbour} at {shell.distance:.2f} Å {where}; {'; '.join([who, *shell.notes])}")
+    last["of"] = group
+
+
+def remove_paths(page, files) -> list[str]:
+    """Take the paths of these files out of the FEFF Fitting tab: to switch them off would not last, as Larix makes
+    the tab anew from its paths. Groups that they were fitted to have them in fits of their own."""
+    gone = [title for title, file in page.paths_data.items() if file in files]
+    for title in gone:
+        del page.paths_data[title]
+        for paths in (page.larch.symtable._feffpaths, page.larch.symtable._feffcache["paths"]):
+            paths.pop(title, None)
+        pages = [page.paths_nb.GetPageText(i).strip() for i in range(page.paths_nb.GetPageCount())]
+        page.paths_nb.DeletePage(pages.index(title))
+    return gone
 
 
 def browse_structure(tab, site: dict, absorber: str) -> None:

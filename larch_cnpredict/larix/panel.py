@@ -15,7 +15,7 @@ from ..request import Request
 from ..scans import series_names
 from ..spectrum import spectrum_name
 from . import asked, display, host, plots, table
-from .answers import Answers
+from .answers import Answers, metadata_of
 from .aside import aside, show_series, wake_models
 from .batch import Batch, count
 from .next_step import browse_structure, fit_first_shell
@@ -33,14 +33,14 @@ class CNPanel(TaskPanel):
     def __init__(self, parent, controller, **kws):
         self.answers = Answers()
         self.batch: Any = None  # the one that is running
+        self.focused: Any = None  # what had the keyboard when it began
         self.then: Any = None  # what is to be done when it has ended
         self.sorting = None  # (column, whether it rises)
-        self.rows, self.seen, self.of_series = [], None, set()
+        self.rows, self.seen, self.of_series = [], None, []
         saved = read_config(CONFIG_FILE) if CONFIG_FILE.exists() else {}
         self.configs: dict[str, Any] = {"default": {}, **(saved if isinstance(saved, dict) else {})}
         super().__init__(parent, controller, panel=PANEL, **kws)
         self.Bind(wx.EVT_IDLE, self.onIdle)
-        self.Bind(wx.EVT_SHOW, lambda event: wx.CallAfter(host.show_all_tabs, parent.nb))
 
     def build_display(self):
         display.build(self, self.get_defaultconfig(), model_choices())
@@ -54,7 +54,7 @@ class CNPanel(TaskPanel):
     def process(self, dgroup=None, **kws):
         """At every choice of a group: predict only where Preferences ask for it, and after the choice is shown."""
         dgroup = dgroup or self.controller.get_group()
-        if self.controller.config[PANEL]["auto_predict"] and not self.answer(dgroup):
+        if self.controller.config[PANEL]["auto_predict"] and not self.batch and not self.answer(dgroup):
             wx.CallAfter(self.predict, [dgroup])
 
     def onPanelExposed(self, **kws):
@@ -92,6 +92,7 @@ class CNPanel(TaskPanel):
         exists, evaluate = partial(host.exists, self.controller), partial(host.evaluate, self)
         self.batch = Batch(groups, self.request, exists, self.make_ready, evaluate)
         self.then, self.doing = then, "Predicting coordination numbers"
+        self.focused = host.focused(self)
         self.show_progress()
         return wx.CallLater(1, self.onBatch, self.batch)
 
@@ -125,11 +126,14 @@ class CNPanel(TaskPanel):
             return
         self.batch = None
         self.show_progress()
+        host.focus(self, host.focused(self, self.focused))
         self.write_message(batch.summary)
         if self.then and not batch.cancelled:
             self.then(None)
         elif [*batch.groups] == [self.current()] and self.wids["plot_on_choose"].IsChecked():
             self.plot(why=bool(batch.answered))
+        if self.IsShownOnScreen() and self.current() not in [None, *batch.groups] and not batch.cancelled:
+            self.process()  # chosen meanwhile
 
     def make_ready(self, dgroup):
         """See that the group can be asked about: whether that was work, and what is wrong with it or with its s02."""
@@ -218,17 +222,16 @@ class CNPanel(TaskPanel):
         self.seen = self.state()
         if (dgroup := self.current()) is not None:
             display.show_options(self.wids, asked.options(dgroup))
-        display.show_answer(self.wids, getattr(dgroup, "filename", ""), *self.stored(dgroup))
+        display.show_answer(self, getattr(dgroup, "filename", ""), *self.stored(dgroup))
         self.rows = [table.row(dgroup.filename, *self.stored(dgroup)) for dgroup in self.selected()]
         self.show_table()
         self.show_series_names()
 
     def show_series_names(self):
-        """What the selected groups can be drawn against, where others are selected than the last time."""
+        """What the selected groups can be drawn against."""
         groups, choice = self.selected(), self.wids["series_x"]
-        names = {dgroup.groupname for dgroup in groups}
-        if names != self.of_series:
-            self.of_series, chosen = names, choice.GetStringSelection()
+        if (known := list(map(metadata_of, groups))) != self.of_series:  # or hundreds take a third of a second
+            self.of_series, chosen = known, choice.GetStringSelection()
             choice.SetItems([SCAN_NUMBER, *sorted(series_names(groups), key=lambda name: "." in name)])
             choice.SetStringSelection(chosen) or choice.SetSelection(0)
 
@@ -310,14 +313,16 @@ class CNPanel(TaskPanel):
         dgroup = dgroup or self.current()
         if dgroup is None:
             return self.write_message(host.NO_GROUP)
+        before = host.focused(self, self.focused)
         plots.plot_one(self, dgroup, why)
-        return self.controller.set_focus()
+        self.controller.set_focus()
+        return host.focus(self, before)
 
     def onPlotSelected(self, event=None):
         groups = [dgroup for dgroup in self.selected() if getattr(dgroup, "chir_mag", None) is not None]
         if not groups:
             return self.write_message("No selected group has chi(R): predict them first, or process them")
-        plots.plot_several(self, groups, count(len(groups)))
+        plots.plot_several(self, groups)
         return self.controller.set_focus()
 
     def onCopy(self, event=None):

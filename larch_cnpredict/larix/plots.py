@@ -12,6 +12,7 @@ from ..plot import R_SHOWN, RED, chir_label, draw_nearest, draw_probabilities, s
 from ..result import Prediction
 from ..spectrum import read_spectrum
 from ..transform import settings
+from .batch import count
 
 LIGHT_RED = "#ff8a80"  # letters in RED are hard to read on black
 LEGEND = 10  # lines that have room in a legend
@@ -24,37 +25,45 @@ def plot_one(tab: Any, group: Any, why: bool) -> None:
     if getattr(group, "chir_mag", None) is None:
         return draw_nothing(panel, f"{group.filename}: no chi(R) yet")
     found = tab.answer(group)
+    title = short(group.filename, 50) + (f": {found.said_short}" if found else "")
     explain = f"\nexplain({group.groupname})" if why and found and not hasattr(group.cn_predict, "nearest") else ""
     with drawn_once(panel, group):
-        tab.larch_eval(chir_command(group, short(group.filename, 50)) + explain)
+        tab.larch_eval(chir_command(group, title) + explain)
         if found is not None:
             draw_answer(panel, group, found)
     return None
 
 
-def plot_several(tab: Any, groups: list, title: str) -> None:
-    """Plot groups over each other, each with its number."""
-    commands: list[str] = []
-    for group in groups:
+def plot_several(tab: Any, groups: list) -> None:
+    """Plot groups over each other, each with its number: as many as Larix' plot has looks of lines for."""
+    panel, commands = tab.controller.get_display(win=1).panel, list[str]()
+    drawn = groups[: len(panel.conf.traces)]
+    title = count(len(groups)) if drawn == groups else f"{len(drawn)} of {count(len(groups))}"
+    for group in drawn:
         found = tab.answer(group)
-        words = short(group.filename, 24) + (f": {found.headline}" if found else "")
+        words = short(group.filename, 24) + (f": {found.said_short}" if found else "")
         commands.append(chir_command(group, title, label=words, new=not commands, delay_draw=True))
-    panel = tab.controller.get_display(win=1).panel
     with drawn_once(panel, groups[0]):
         tab.larch_eval("\n".join([*commands, "redraw(win=1, show_legend=True)"]))
         panel.conf.draw_legend(show=len(groups) <= LEGEND)
+    tab.write_message(f"Plotted {title}")
 
 
 @contextmanager
 def drawn_once(panel: Any, group: Any) -> Iterator[None]:
     """Label and draw when all is there: Larch does it after each thing that it adds, eight times for one plot."""
     draw, panel.canvas.draw = panel.canvas.draw, lambda *args, **kws: None
-    labels: dict[str, Any] = {}
+    labels, shown = dict[str, Any](), dict[str, Any]()
     relabel, panel.conf.relabel = panel.conf.relabel, lambda **kws: labels.update(kws)
+    unzoom, panel.unzoom_all = panel.unzoom_all, lambda *args, **kws: None
+    legend, panel.conf.draw_legend = panel.conf.draw_legend, lambda **kws: shown.update(kws)
     try:
         yield
     finally:
-        panel.canvas.draw, panel.conf.relabel = draw, relabel
+        panel.conf.relabel, panel.conf.draw_legend, panel.unzoom_all = relabel, legend, unzoom
+        unzoom()
+        panel.canvas.draw = draw
+        legend(**shown | {"delay_draw": True})
         relabel(**labels | {"ylabel": label(group), "delay_draw": True})
         draw()
 

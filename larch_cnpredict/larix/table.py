@@ -17,7 +17,7 @@ AUTO, ONE, SCAN_NUMBER = "<Auto>", "One", "<Scan number>"
 TITLES = {"absorber": "Absorber", "formula": "Formula", "one_site": "Sites", "s02": "s02"}
 TRANSFORMS = {AUTO: "auto", "As for training": "training", "Group's own": "own"}
 # heading: width at usual text size
-COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 80, "Mean": 125, "Kind": 95, "Status": 175}
+COLUMNS = {"Group": 170, "Absorber": 70, "CN": 40, "90 % set": 105, "Mean": 125, "Kind": 95, "Status": 150}
 SITES = {"Nearest known site": 175, "Formula": 160, "CN": 45, "Shell": 160, "Dissimilarity": 110}
 # column: what it is sorted by, where that is not its text
 KEYS: dict[str, Callable[[dict], Any]] = {

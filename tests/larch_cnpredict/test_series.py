@@ -53,6 +53,21 @@ def test_colour_and_marker_say_the_kind_and_open_is_outside(foils):
     assert found == {0: (colour[SEVERAL],) * 2, 1: (colour[PARTICLE],) * 2, 2: (colour[SEVERAL], white)}
 
 
+def test_the_legend_stays_in_the_figure(foils):
+    foils = [*foils, *(Group(**vars(one)) for one in foils)]
+    predict_cn(foils)
+    for i, group in enumerate(foils):
+        group.cn_predict = Group(**vars(group.cn_predict) | {"kind": KINDS[i % 3], "in_domain": i < 3})
+    figure = plot_cn_series(foils)
+    figure.draw_without_rendering()
+    legend = figure.axes[0].get_legend()
+    words = [text.get_text() for text in legend.get_texts()]
+    assert sorted(words) == ["one site", "open: outside what the models know", "particle", "several sites"]
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert box.y1 <= figure.bbox.height
+
+
 def test_a_click_on_a_point_finds_its_group(foils, tmp_path):
     figure = plot_cn_series(foils, x="temperature")
     figure.savefig(tmp_path / "series.png")

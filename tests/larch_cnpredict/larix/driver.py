@@ -223,20 +223,24 @@ class Larix:
 
     def wheel(self, window):
         """A real turn of the wheel, down and up again, further down than up. wx has no gesture for it, X11 has."""
+        width, height = window.ClientSize
+        self.wx.UIActionSimulator().MouseMove(window.ClientToScreen(width // 3, height // 2))
+        self.settle()
+        self.fake_buttons(5, 5, 4)
+        self.settle()
+
+    def fake_buttons(self, *buttons):
+        """Buttons of the mouse where it is, pressed one after the other."""
         import ctypes
 
         x11, xtest = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXtst.so.6")
         x11.XOpenDisplay.restype = ctypes.c_void_p
-        width, height = window.ClientSize
-        self.wx.UIActionSimulator().MouseMove(window.ClientToScreen(width // 3, height // 2))
-        self.settle()
         display = ctypes.c_void_p(x11.XOpenDisplay(None))
-        for button in (5, 5, 4):
+        for button in buttons:
             for pressed in (1, 0):
                 xtest.XTestFakeButtonEvent(display, button, pressed, 0)
         x11.XSync(display, 0)
         x11.XCloseDisplay(display)
-        self.settle()
 
     def on_bar(self, key):
         """A tab on the bar, as it is drawn now."""

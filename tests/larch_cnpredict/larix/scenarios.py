@@ -145,11 +145,25 @@ def refused(larix, path):
     out["statusbar"] = said(larix)
     predict(larix, "Predict CN for Selected")
     out["rows"] = cells(page.wids["table"])
+    out["still"] = []
+    for key in ("xasnorm", "exafs"):
+        larix.press_tab(key)
+        for name in names:
+            larix.select(name)
+        larix.press_tab("cnpredict")
+        out["still"].append(cells(page.wids["table"]))
+    rename(larix, strange, "another name")
+    larix.check(larix.controller.filelist.GetItems())
+    out["still"].append(cells(page.wids["table"]))
     # overruled, it is answered, and says so
     larix.choose(page.wids["absorber"], "Cu")
     larix.click(page.wids["predict_one"])
     finished(larix, page)
-    return out | {"overruled": values(larix, strange), "command": larix.buffer(), "notes": texts(page)["details"]}
+    return out | {
+        "overruled": values(larix, "another name"),
+        "command": larix.buffer(),
+        "notes": texts(page)["details"],
+    }
 
 
 def frozen(larix, path):
@@ -179,6 +193,21 @@ def copied(larix, path, groups):
     names = list(larix.controller.filelist.GetItems())
     larix.check(names)
     return names
+
+
+def plot_many(larix, path, groups):
+    """More groups than the plot of Larix can hold."""
+    copied(larix, path, groups)
+    page = cn_tab(larix)
+    for name in larix.controller.filelist.GetItems()[:2]:
+        larix.larch.eval(f"predict_cn({larix.group(name).groupname}, element='Ni')")
+    larix.click(page.wids["plot_sel"])
+    plot = larix.controller.get_display(win=1).panel
+    out = {"lines": len([line for line in plot.axes.lines if len(line.get_xdata()) > 2])}
+    out |= {"said": said(larix), "title": plot.axes.get_title(), "buffer": larix.buffer()}
+    larix.check(larix.controller.filelist.GetItems()[:2])
+    larix.click(page.wids["plot_sel"])
+    return out | {"legend": [text.get_text() for text in plot.axes.get_legend().texts]}
 
 
 def seconds(larix, path, groups):
@@ -234,8 +263,12 @@ def preferences(larix, path):
     frame = larix.frame.subframes["preferences"]
     larix.choose(frame.wids["cnpredict"]["auto_predict"], "True")
     larix.click(frame.save_btn)
-    larix.select(names[1])
+    larix.select(names[1], settle=False)
+    larix.wait(lambda: page.batch)
+    larix.select(names[2], settle=False)  # while the one before is being predicted
+    larix.wait(lambda: values(larix, names[2]))
     finished(larix, page)
+    out["both"] = [hasattr(larix.group(name), "cn_predict") for name in names]
     out |= {"asked": texts(page), "conf": larix.controller.config_file.read_text(encoding="utf-8")}
     for name, value in (("auto_plot", "False"), ("model", "bagging"), ("transform", "Group's own")):
         larix.choose(frame.wids["cnpredict"][name], value)
@@ -373,6 +406,37 @@ def screenshots(larix, path, folder):
     return cut
 
 
+def low_screens(larix, path):
+    """The lowest control of each tab in low windows, after scrolling to the end: how far it is below what is seen."""
+    larix.read_athena(path)
+    out = {}
+
+    def below(page):
+        room = larix.frame.nb.Parent
+        room.Scroll(0, 10000)
+        larix.settle()
+        shown = [w for w in everything_in(page) if isinstance(w, (larix.wx.Control, larix.wx.grid.Grid))]
+        return max(w.ScreenRect.Bottom for w in shown) - room.ScreenRect.Bottom
+
+    for size in ((1050, 850), (1024, 768), (800, 600)):
+        larix.frame.SetSize(size)
+        larix.settle()
+        for key in (*larix.frame.get_panels(), "xasnorm"):
+            page = larix.tab(key)
+            out[f"{key} {size[1]}"] = [below(page), larix.frame.nb.MinSize.height]
+    larix.frame.SetSize((1050, 850))
+    cn_tab(larix)
+    larix.close_tab("cnpredict")
+    return out | {"when it is closed": [0, larix.frame.nb.MinSize.height]}
+
+
+def everything_in(window):
+    for child in window.Children:
+        if child.Shown:
+            yield child
+            yield from everything_in(child)
+
+
 def closed(larix, path, groups):
     """The x of the tab, and Apply Now in Preferences, while a batch runs that takes its time."""
     from larch_cnpredict.larix import panel
@@ -474,6 +538,19 @@ def room(larix, path):
     out["resize"] = clipped(larix, page)
     out["moved"] = drag_sash(larix, page, 30)
     out["sash"] = clipped(larix, page)
+    group = larix.controller.get_group()
+    larix.check([group.filename])
+    group.cn_predict.cn_set = [4, 5, 6, 7, 8]
+    group.cn_predict.cn_mean_interval = [10.1, 12.9]
+    out["wide"] = []
+    for size in ((1050, 850), (1900, 1000)):
+        larix.frame.SetSize(size)
+        larix.settle()
+        page.refresh()
+        larix.settle()
+        grid, set_column = page.wids["table"], 3
+        cut = grid.GetTextExtent(grid.GetCellValue(0, set_column)).width + 4 > grid.GetColSize(set_column)
+        out["wide"].append([clipped(larix, page), page.wids["numbers"].Size.width, cut])
     return out
 
 
@@ -624,7 +701,7 @@ def keys(larix, path):
     page.wids["predict_one"].SetFocus()
     larix.settle()
     seen = []
-    for _ in range(30):
+    for _ in range(36):
         window = larix.wx.Window.FindFocus()
         inside = [n for n, w in page.wids.items() if w.HasFocus() or (window and w.IsDescendant(window))]
         seen.append(inside[0] if inside else None if window is None else type(window).__name__)
@@ -632,7 +709,15 @@ def keys(larix, path):
     page.wids["absorber"].SetFocus()
     larix.key(larix.wx.WXK_RETURN)
     finished(larix, page)
-    return {"order": seen, "predicted": hasattr(larix.group(names[0]), "cn_predict")}
+    out = {"order": seen, "predicted": hasattr(larix.group(names[0]), "cn_predict"), "focus": []}
+    for name in ("formula", "s02", "predict_one"):
+        page.wids[name].SetFocus()
+        larix.settle()
+        larix.key(larix.wx.WXK_RETURN) if name != "predict_one" else larix.press(page.wids[name])
+        finished(larix, page)
+        window = larix.wx.Window.FindFocus()
+        out["focus"] += [n for n, w in page.wids.items() if w is window]
+    return out
 
 
 def words(larix, path):
@@ -874,9 +959,58 @@ def next_step(larix, path):
     transform = result.datasets[0].transform
     out |= {name: getattr(transform, name) for name in ("kmin", "kmax", "window", "rmax")} | {"rfactor": result.rfactor}
     larix.larch.eval("_feffit_params.s02.value = 0.7")
+    larix.larch.eval("_feffit_params.N_O.max = 7")
+    larix.larch.eval("_feffit_params.mine = param(3, name='mine', vary=False)")
     larix.menu("CN", "Fit First Shell")
     finished(larix, tab)
-    return out | {"s02_again": larix.larch.symtable._feffit_params.s02.value}
+    out["again"] = shell(larix, page)
+    return out
+
+
+def shell(larix, page):
+    """Paths, parameters and ranges of the FEFF Fitting tab, and those that Larix would fit with."""
+    params = larix.larch.symtable._feffit_params
+    shown = {name: [par.value, par.min, par.max, par.vary] for name, par in params._params.items()}
+    ranges = {name: page.wids[f"fit_{name}"].GetValue() for name in ("kmin", "kmax", "rmin", "rmax")}
+    return {"titles": list(page.paths_data), "params": shown, "ranges": ranges}
+
+
+def next_shells(larix, path, folder):
+    """The first shell of one group, which is fitted, then of another; back to the first; with a path of the user's."""
+    import shutil
+
+    from larch.xafs import feffpath
+
+    names = larix.read_athena(path)
+    tab, out = cn_tab(larix), {"names": names, "fitted": [], "shells": [], "said": [], "means": []}
+    for turn in (0, 1, 0):
+        cn_tab(larix)
+        larix.select(names[turn])
+        larix.click(tab.wids["first_shell"])
+        finished(larix, tab)
+        page = larix.frame.nb.GetCurrentPage()
+        group = larix.group(names[turn])
+        out["shells"].append(shell(larix, page))
+        out["said"].append(said(larix))
+        out["means"].append(group.cn_predict.cn_mean)
+        page.onFitModel()
+        larix.settle()
+        result = group.feffit_history[0]
+        paths = {title: one.use for title, one in result.datasets[0].paths.items()}
+        varied = [name for name, par in result.params.items() if par.vary]
+        out["fitted"].append([paths, varied, float(result.rfactor)])
+        if turn == 0:
+            page.params_panel.parwids["s02"].value.SetValue(0.7)
+    (file,) = page.paths_data.values()
+    own = shutil.copy(file, f"{folder}/feff0001.dat")
+    page.add_path(own, feffpath=feffpath(own, s02="mine", e0="e0", deltar="0", sigma2="0.003", third="0", ei="0"))
+    out["own"] = list(page.paths_data)[1]
+    larix.larch.eval("_feffit_params.mine = param(0.1, name='mine', vary=False)")
+    page.wids["fit_rmax"].SetValue(3.5)
+    cn_tab(larix)
+    larix.click(tab.wids["first_shell"])
+    finished(larix, tab)
+    return out | {"beside it": shell(larix, page)}
 
 
 def figures(larix, path, folder):
@@ -887,9 +1021,10 @@ def figures(larix, path, folder):
     for button in ("series", "compare", "export_series", "report"):
         larix.click(page.wids[button])
         out["too few"].append(said(larix))
+    larix.check(names)
     for kelvin, name in zip((300, 20, 100), names, strict=True):
         larix.larch.eval(f"{larix.group(name).groupname}.temperature = '{kelvin} K'")
-    larix.check(names)
+    larix.settle()
     out["against"] = page.wids["series_x"].Items
     larix.choose(page.wids["series_x"], "temperature")
     larix.click(page.wids["series"])
@@ -902,8 +1037,15 @@ def figures(larix, path, folder):
     x, y = figure.axes[0].transData.transform((20, series.answers[1].cn_mean))
     scale = window.canvas.device_pixel_ratio
     out["current"] = [larix.controller.get_group().filename]
-    larix.press(window.canvas, round(x / scale), round(window.canvas.Size.height - y / scale))
+    point = round(x / scale), round(window.canvas.Size.height - y / scale)
+    for button in (3, 4):  # the right one, and a turn of the wheel
+        press_x11(larix, window.canvas, point, button)
+        out["current"].append(larix.controller.get_group().filename)
+    raised, usual = [], window.Raise
+    window.Raise = lambda: (raised.append(larix.controller.get_group().filename), usual())
+    larix.press(window.canvas, *point)
     out["current"].append(larix.controller.get_group().filename)
+    out["raised"] = raised[-1:]
     window.Raise()
     larix.screenshot(os.path.join(folder, "series.png"), window)
     table = Path(folder) / "series.csv"
@@ -929,6 +1071,14 @@ def figures(larix, path, folder):
     window.Raise()
     larix.press(larix.frame.subframes["cn_series"].canvas)  # a click where no tab is left to hear of it
     return out
+
+
+def press_x11(larix, window, point, button):
+    """A button of the mouse for which wx has no gesture."""
+    larix.wx.UIActionSimulator().MouseMove(window.ClientToScreen(point))
+    larix.settle()
+    larix.fake_buttons(button)
+    larix.elapse(100)
 
 
 def pasted(larix):
@@ -1100,6 +1250,43 @@ def stale_everywhere(larix, path):
         larix.click(page.wids["plot_one"])
         out[what] = {"before": shown, "after": [texts(page)["answer"], len(plot.axes.child_axes)]}
         out[what] |= {"status": texts(page)["status"], "row": cells(page.wids["table"])[-1]}
+    return out
+
+
+def mu_changed(larix, path):
+    """mu(E) smoothed, deglitched and rebinned in Larix's own windows after an answer: seen, and asked anew."""
+    names = larix.read_athena(path)
+    larix.check(names)
+    page, out = predict(larix, "Predict CN for Selected"), {}
+    for name, entry, key in zip(names, ("Smooth", "Deglitch", "Rebin"), ("smooth", "deglitch", "rebin"), strict=True):
+        larix.select(name)
+        group, fresh = larix.group(name), texts(page)["answer"]
+        mu, chi, rbkg = group.mu, group.chi, group.rbkg
+        larix.menu("XAS Data", entry)
+        window = larix.frame.subframes[key]
+        if key == "smooth":
+            window.smooth_op.SetSelection(1)
+            window.on_smooth()
+        elif key == "deglitch":
+            window.plot_results = lambda **kws: None  # Larix' own stumbles over the mask, which a click on it makes
+            window.xmasks.append(window.xmasks[-1] & (abs(group.energy - group.e0 - 300) > 2))
+        window.on_apply()
+        window.Destroy()
+        larix.settle()
+        changed = len(mu) != len(group.mu) or bool((mu != group.mu).any())
+        out[key] = {"changed": changed, "kept": group.chi is chi, "fresh": fresh, "stale": texts(page)}
+        out[key]["row"] = cells(page.wids["table"])[names.index(name)]
+        larix.click(page.wids["predict_one"])
+        finished(larix, page)
+        out[key] |= {"again": texts(page), "anew": group.chi is not chi, "rbkg": [rbkg, group.rbkg]}
+    frozen = larix.group(names[-1])
+    frozen.is_frozen, chi = True, frozen.chi
+    larix.larch.eval(f"{frozen.groupname}.mu = 1.1*{frozen.groupname}.mu + 0.01*sin({frozen.groupname}.energy)")
+    larix.settle()
+    out["frozen"] = [texts(page)["answer"]]
+    larix.click(page.wids["predict_one"])
+    finished(larix, page)
+    out["frozen"] += [texts(page)["answer"], frozen.chi is chi]
     return out
 
 

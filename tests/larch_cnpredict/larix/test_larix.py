@@ -13,6 +13,7 @@ import pytest
 
 from larch_cnpredict import register
 from larch_cnpredict.models import card_text
+from tests.larch_cnpredict.larix import driver
 
 DOCS = Path(__file__).parents[3] / "docs"
 NO_ENTRY = ["No such file or directory"] * 2 + ["Permission denied"] * 2
@@ -138,6 +139,8 @@ def test_spectrum_of_no_edge_of_ours(shared, raw, athena):
     assert rows["CuO"][1] == "Cu K"
     assert rows["Ge_edge"][2] == ""
     assert "Ge" in rows["Ge_edge"][-1]
+    for table in seen["still"]:  # looked at on other tabs, and renamed
+        assert [row[-1] for row in table if "Ge" in row[-1]] == [rows["Ge_edge"][-1]]
     assert seen["overruled"]["element"] == "Cu"
     assert "element='Cu'" in seen["command"]
     assert "as asked" in seen["notes"]
@@ -164,11 +167,21 @@ def test_long_batch_and_cancel(shared, project):
     assert seen["refused"].startswith("Still predicting, wait or cancel: ")  # also when more are done
 
 
+def test_more_groups_than_a_plot_holds(shared, athena, raw):
+    seen = shared("plot_many", path=athena(raw("Cu_foil")), groups=120)
+    assert seen["lines"] == 100
+    assert seen["said"] == "Plotted 100 of 120 groups"
+    assert seen["title"] == "100 of 120 groups"
+    assert "Traceback" not in seen["buffer"]
+    assert [label.split(": ")[1].startswith("CN 12 (outside)") for label in seen["legend"]] == [True] * 2
+
+
 def test_preferences(larix, project):
     seen = larix("preferences", path=project)
     assert seen["unasked"][0]["status"] == "Not predicted yet"
     assert seen["unasked"][1] is False
     assert seen["asked"]["answer"].split()[1].isdigit()
+    assert seen["both"] == [False, True, True]
     assert "auto_predict: true" in seen["conf"]
     next_time = larix("settings_kept")
     assert next_time["config"]["auto_predict"] is True
@@ -198,6 +211,13 @@ def test_nothing_is_cut_off_in_the_screenshots(shared, project, tmp_path):
         shutil.copy(tmp_path / "larix_1050x850.png", DOCS)
 
 
+def test_the_end_of_every_tab_can_be_reached_in_low_windows(shared, project):
+    for where, (below, least) in shared("low_screens", path=project).items():
+        ours = where.startswith("cnpredict")
+        assert least < 700 if ours else least == 700, where  # theirs is Larix' own, also after ours was shown
+        assert below <= 2 or not ours, where
+
+
 def test_closing_the_tab_ends_the_batch(shared, project):
     seen = shared("closed", path=project, groups=60)
     (after_x, done), (after_apply, more) = seen["closed"]
@@ -223,6 +243,11 @@ def test_two_digits_have_room(shared, athena, raw):
     assert seen["moved"] == 30
     for when in ("at first", "tab", "resize", "sash"):
         assert seen[when] == [], when
+    (clipped, width, cut), (clipped_wide, more, cut_wide) = seen["wide"]  # five numbers, and the mean after them
+    assert clipped == clipped_wide == []
+    assert more > width + 500
+    assert not cut
+    assert not cut_wide
 
 
 def test_larger_text_is_not_clipped(larix, athena, raw):
@@ -282,12 +307,39 @@ def test_second_window_has_the_menu_too(larix, project):
     assert "cnpredict" in seen["tabs"]
 
 
+def test_a_second_larix_in_the_same_process(larchdir):
+    program = """if True:
+        import os, wx
+        from larch.wxxas import LarixApp
+
+        def look():
+            for frame in wx.GetTopLevelWindows():
+                status = getattr(frame, "statusbar", None)
+                if type(frame).__name__ == "LarixFrame" and status and frame.menubar.FindMenu("CN") >= 0:
+                    print("here:", list(frame.get_panels()), flush=True)
+                    return wx.CallLater(300, frame.onClose, prompt=False)
+            return wx.CallLater(100, look)
+
+        for _ in range(2):
+            app = LarixApp(check_version=False, mode="exafs")
+            wx.CallLater(100, look)
+            app.MainLoop()
+        os._exit(0)
+    """
+    with driver.xvfb() as display:
+        own = {"DISPLAY": display, "LARCHDIR": str(larchdir), "HOME": str(larchdir), "GDK_BACKEND": "x11"}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.count("here: ") == done.stdout.count("'cnpredict']") == 2
+
+
 def test_keyboard(shared, project):
     seen = shared("keys", path=project)
     choice = None  # GTK's own widget inside has the focus, and wx knows no window of that name
     above = [
         "predict_one",
         "predict_sel",
+        choice,
         "plot_one",
         "plot_sel",
         "plot_on_choose",
@@ -297,10 +349,11 @@ def test_keyboard(shared, project):
         "first_shell",
     ]
     below = [choice, "copy_absorber", "formula", "copy_formula", "s02", "foil_s02", "copy_s02"]
-    below += [choice, choice, choice, "conf_save", "details", "sites", "structure"]
+    below += [choice, "copy_one_site", choice, choice, "conf_save", "details", "sites", "structure"]
     below += ["copy", "export", "export_series", "report", "table"]
     assert seen["order"][: len(above + below)] == above + below
     assert seen["predicted"]
+    assert seen["focus"] == ["formula", "s02", "predict_one"]  # with Auto-Plot
 
 
 def test_words(shared, athena, raw):
@@ -372,7 +425,8 @@ def test_series_comparison_and_report(shared, project, tmp_path):
     assert seen["x"] == [300, 20, 100]
     assert seen["label"] == "temperature (K)"
     assert seen["series"] == seen["names"]
-    assert seen["current"] == [seen["names"][-1], seen["names"][1]]
+    assert seen["current"] == [seen["names"][-1]] * 3 + [seen["names"][1]]
+    assert seen["raised"] == [seen["names"][1]]  # the series is over Larix again
     rows = list(csv.DictReader(io.StringIO(seen["csv"])))
     assert [(row["group"], float(row["temperature (K)"])) for row in rows] == list(
         zip(seen["names"], seen["x"], strict=True)
@@ -495,6 +549,24 @@ def test_e0_rbkg_and_kmax_changed_after_an_answer(shared, project):
         assert seen["status"].startswith("Stale")
         assert seen["row"][2:6] == ["", "", "", ""]
         assert seen["row"][-1].startswith("Stale")
+
+
+def test_mu_changed_in_windows_of_larix(shared, project):
+    seen = shared("mu_changed", path=project)
+    for key in ("smooth", "deglitch", "rebin"):
+        one = seen[key]
+        assert one["changed"], key
+        assert one["kept"]  # chi(k) is of the mu(E) before
+        assert one["fresh"] != "CN –"
+        assert one["stale"]["answer"] == "CN –"
+        assert one["stale"]["status"].startswith("Stale, predict again: mu(E) has changed")
+        assert one["row"][-1] == one["stale"]["status"]
+        assert one["anew"]
+        assert one["again"]["answer"] != "CN –"
+        assert one["rbkg"][0] == one["rbkg"][1]
+    first, again, same = seen["frozen"]
+    assert first == again != "CN –"
+    assert same
 
 
 def test_larix_is_heard_while_components_are_looked_for(shared, athena, raw):
