@@ -14,6 +14,7 @@ from .components import FEWEST, Components, components_of
 from .errors import CNPredictError, boundary
 from .plot import BLUE, GREY, GRID, check_figure, emptied, short
 from .result import KINDS
+from .spectrum import plain_name
 
 found_before: ContextVar[Any] = ContextVar("found_before", default=None)  # by Larix, in a thread of its own
 STYLES = dict(zip(KINDS, (("o", BLUE), ("s", "#ff7f0e"), ("^", "#9467bd")), strict=True))  # marker and colour
