@@ -93,11 +93,8 @@ class Answers:
 def run(config: Config) -> None:
     """Ask the finished models, calibrate them, and write them under the new version, with their card; renew README."""
     train = config.train
-    manifest, metrics = evaluate.finished(train.keep)
-    if manifest["version"] == train.version:
-        raise ConfigError(f"[train] version = '{train.version}': calibrated anew, these models need one of their own")
-    export.place(config)  # before the work
-    models, data = Models(Path(train.keep)), new(dataset.load(config.tables), train.structures)
+    models, manifest, metrics = begin(config)
+    data = new(dataset.load(config.tables), train.structures)
     imperfect = made_of(data, train.defects)
     networks = metrics.get("confirmed", {}).get("models", manifest["version"])
     confirmed: dict[str, Any] = {"models": networks, "false_alarms": samples.FALSE_ALARMS, **scores.describe(data)}
@@ -125,6 +122,15 @@ def run(config: Config) -> None:
     manifest["confirmed"] = {"spectra": [*map(table.provenance, config.tables)], **tables, "learnt from": known}
     finish(config, manifest, metrics)
     print(f"asked about {len(data)} sites that nothing in these models has learnt from")
+
+
+def begin(config: Config) -> tuple[Models, dict[str, Any], dict[str, Any]]:
+    """The finished models, their manifest and metrics, if what is made of them has a place of its own to go to."""
+    manifest, metrics = evaluate.finished(config.train.keep)
+    if manifest["version"] == config.train.version:
+        raise ConfigError(f"[train] version = '{manifest['version']}': what is new needs a version of its own")
+    export.place(config)  # before the work
+    return Models(Path(config.train.keep)), manifest, metrics
 
 
 def made_of(data: Dataset, paths: Sequence[str | Path]) -> Dataset | None:

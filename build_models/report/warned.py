@@ -2,16 +2,15 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from larch import Group
 
-from build_models.config import Config, ConfigError
+from build_models.config import Config
 from build_models.learn import domain
 from build_models.learn.families import Recipe
-from build_models.report import confirm, evaluate, export
+from build_models.report import confirm
 from build_models.spectra import dataset
 from build_models.spectra.augment import Augmentation, augment
 from build_models.spectra.counterexamples import KINDS, counterexamples
@@ -31,16 +30,12 @@ SOUND, FOILS = "sound", "foils"
 
 def run(config: Config) -> None:
     """From the tables that the models learnt from; they are written under the new version, with their card."""
-    train = config.train
-    manifest, metrics = evaluate.finished(train.keep)
-    if manifest["version"] == train.version:
-        raise ConfigError(f"[train] version = '{train.version}': with other warnings these need one of their own")
-    export.place(config)  # before the work
-    models, data = Models(Path(train.keep)), dataset.load(config.tables, train.structures)
+    models, manifest, metrics = confirm.begin(config)
+    data = dataset.load(config.tables, config.train.structures)
     how = replace(Recipe().augmentation, ideal=0.0, mixture=0.0)
     models.domain |= domain.fit_unlike(data, how, config.seed)
     metrics["warned"] = warned(models, data, how, config.seed)
-    manifest["warns"] = train.version
+    manifest["warns"] = config.train.version
     confirm.finish(config, manifest, metrics, models.domain)
 
 

@@ -81,15 +81,14 @@ def metadata_of(group: Any) -> tuple:
 
 def stamp_of(group: Any, names: Collection[str] = ()) -> int:
     """Changes with everything on the group that a prediction may depend on, or with these only; in microseconds."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.tobytes()
+        return round(value, 2) if names and isinstance(value, float) else value  # as other tabs write it back
+
     values = [
-        (
-            name,
-            value.tobytes()
-            if isinstance(value, np.ndarray)
-            else round(value, 2)
-            if names and isinstance(value, float)
-            else value,
-        )
+        (name, plain(value))
         for name, value in vars(group).items()
         if isinstance(value, np.ndarray | str | int | float) and (not names or name in names)
     ]

@@ -187,7 +187,7 @@ def test_finished_models_are_asked_and_their_card_says_so(tmp_path, spectra_tabl
     with pytest.raises(config.BuildError, match=r"notes is there and holds no models"):
         confirm.run(config.load(None, {"train": train | {"version": "notes"}}))
     again = train | {"keep": str(tmp_path / "mine"), "version": "mine"}
-    with pytest.raises(config.ConfigError, match="calibrated anew, these models need one of their own"):
+    with pytest.raises(config.ConfigError, match="what is new needs a version of its own"):
         confirm.run(config.load(None, {"train": again}))
 
 
