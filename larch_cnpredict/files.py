@@ -92,8 +92,8 @@ def process(group: Group) -> Group:
         if not hasattr(group, "chi") and not hasattr(group, "chir_mag"):
             if not hasattr(group, "edge_step"):
                 pre_edge(group)
-            if falls(group):  # whose e0 is nowhere near the edge, often
-                raise FileError(plain_name(group), FALLS)
+                if falls(group):  # whose e0 is nowhere near the edge, often
+                    raise FileError(plain_name(group), FALLS)
             autobk(group, **_background_settings(group))
         if not hasattr(group, "chir_mag"):
             kmax = round(min(float(group.k[-1]), KMAX_DEFAULT), 6)

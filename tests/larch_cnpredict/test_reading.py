@@ -228,3 +228,13 @@ def test_no_other_e0_leaves_fewer_data_than_the_models_read(measured, end, other
     inside = group.k < end + 0.01
     spectrum = read_spectrum(Group(k=group.k[inside], chi=group.chi[inside], e0=group.e0))
     assert len(spectrum.others) == others
+
+
+@pytest.mark.parametrize("shift", [-50, -30, 30, 50])
+def test_a_wrong_e0_is_no_mu_that_falls(measured, shift):
+    group = measured("Ni_foil")
+    pre_edge(group, e0=group.e0 + shift)
+    assert not reading.falls(group)
+    group.mu = -group.mu
+    pre_edge(group, e0=measured("Ni_foil").e0)
+    assert reading.falls(group)
