@@ -426,7 +426,8 @@ def low_screens(larix, path):
             out[f"{key} {size[1]}"] = [below(page), larix.frame.nb.MinSize.height]
     larix.frame.SetSize((1050, 850))
     cn_tab(larix)
-    larix.close_tab("cnpredict")
+    larix.frame.nb.DeletePage(larix.frame.get_panels()["cnpredict"])  # its x may still be on its way to where it was
+    larix.settle()
     return out | {"when it is closed": [0, larix.frame.nb.MinSize.height]}
 
 
