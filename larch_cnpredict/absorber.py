@@ -126,9 +126,9 @@ def edge_energy(group: Group) -> float | None:
     return _automatic_e0(group)
 
 
-def energy_and_mu(group: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """mu(E), where it is a row of real numbers."""
-    energy, mu = getattr(group, "energy", None), getattr(group, "mu", None)
+def energy_and(group: Any, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """mu(E), say, where it is a row of real numbers."""
+    energy, mu = getattr(group, "energy", None), getattr(group, name, None)
     if not (isinstance(energy, np.ndarray) and isinstance(mu, np.ndarray) and energy.shape == mu.shape):
         return None
     return (energy, mu) if energy.ndim == 1 and {energy.dtype.kind, mu.dtype.kind} <= set("iuf") else None
@@ -136,7 +136,7 @@ def energy_and_mu(group: Any) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _automatic_e0(group: Group) -> float | None:
     """The e0 that Larch finds in mu(E); None where there is no edge to be found."""
-    if (measured := energy_and_mu(group)) is None:
+    if (measured := energy_and(group, "mu")) is None:
         return None
     energy, order = np.unique(measured[0].astype(float), return_index=True)
     mu = measured[1].astype(float)[order]

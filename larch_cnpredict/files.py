@@ -78,12 +78,16 @@ def _read_columns(path: Path) -> Group:
             labels, attrs = [label.lower() for label in read.array_labels], read.attrs
     if labels is None:
         read = io.read_ascii(str(path))
-        attrs = getattr(read, "attrs", {})
-    if is_xdi and labels is None:
-        attrs = defaultdict(dict)
-        for section, key, value in _XDI.findall(text):
-            attrs[section.lower()][key.lower()] = value
+        attrs = _sections(text) if is_xdi else getattr(read, "attrs", {})
     return Group(filename=path.name, path=str(path), attrs=attrs, **read_columns(read, path, labels))
+
+
+def _sections(text: str) -> dict[str, dict[str, str]]:
+    """What an XDI header says, as `read_xdi` has it."""
+    sections: dict[str, dict[str, str]] = defaultdict(dict)
+    for section, key, value in _XDI.findall(text):
+        sections[section.lower()][key.lower()] = value
+    return sections
 
 
 def process(group: Group) -> Group:

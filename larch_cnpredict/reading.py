@@ -18,7 +18,7 @@ from larch import Group
 from larch.xafs import autobk, find_e0, pre_edge
 from larch.xafs.xafsutils import KTOE
 
-from .absorber import E0_TOLERANCE, as_number, energy_and_mu
+from .absorber import E0_TOLERANCE, as_number, energy_and
 from .features import K_GRID, KMAX_RANGE, transform
 from .transform import in_steps
 
@@ -56,7 +56,7 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
             others.append(replace(_with_chi(own, k, chi), made=f"e0 {E0_ERROR:g} eV {word}"))
         return replace(own, made="e0 as it is", others=tuple(others))
     e0 = as_number(getattr(group, "ek0", None)) or as_number(getattr(group, "e0", None))
-    measured = energy_and_mu(group)
+    measured = energy_and(group, "mu")
     if measured is None or e0 is None or own.rbkg is None:
         return own
     edge, seen = _misplaced(group, e0), Group(energy=measured[0], mu=measured[1])
@@ -164,12 +164,10 @@ def _misplaced(group: Any, e0: float) -> float | None:
 
 def falls(group: Any) -> bool:
     """Whether mu(E) falls at the edge. Larch takes any edge step for one up, and chi then has the wrong sign."""
-    energy, norm = getattr(group, "energy", None), getattr(group, "norm", None)
-    e0 = as_number(getattr(group, "e0", None))
-    if not isinstance(energy, np.ndarray) or not isinstance(norm, np.ndarray) or e0 is None:
+    measured, e0 = energy_and(group, "norm"), as_number(getattr(group, "e0", None))
+    if measured is None or e0 is None:
         return False
-    if norm.shape != energy.shape or {energy.dtype.kind, norm.dtype.kind} - set("iuf"):
-        return False
+    energy, norm = measured
     above = norm[energy > e0 + E0_TOLERANCE]
     return bool(len(above) and above.mean() < -0.5)  # about -1; a wrong e0 can make it a little less than 0
 

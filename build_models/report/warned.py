@@ -52,10 +52,9 @@ def warned(models: Models, data: Dataset, how: Augmentation, seed: int) -> dict[
         rows = rng.choice(foils, ASKED)
         chi, _, kend = augment(data, rows, rng, replace(in_the_beam(how), cold=domain.COLD))
         out[FOILS] = said(models, chi, data.elements[rows], kend)
-    chi, elements, _, kend, kind = counterexamples(held_out, ASKED, rng, how)
-    kinds = np.array(KINDS)[kind]
+    chi, elements, _, kend, wrong = counterexamples(held_out, ASKED, rng, how)
     for name in dict.fromkeys(KINDS):
-        out[name] = said(models, chi[kinds == name], elements[kinds == name], kend[kinds == name])
+        out[name] = said(models, chi[wrong == name], elements[wrong == name], kend[wrong == name])
     return out
 
 

@@ -13,7 +13,7 @@ WRONG_SCALE = (2.0, 4.0)  # not normalised, or divided by a wrong edge step
 
 
 def counterexamples(data: Dataset, n: int, rng: np.random.Generator, how: Augmentation) -> tuple[np.ndarray, ...]:
-    """n spectra: chi on `K_GRID`, absorbers, kmax, kend; and what is wrong with each, as index into `KINDS`.
+    """n spectra: chi on `K_GRID`, absorbers, kmax, kend; and what is wrong with each, of `KINDS`.
 
     Half of them, of four kinds, have nothing of EXAFS but the height of a first shell; the others are EXAFS with the
     wrong sign or the wrong scale. A wrong e0 is none of them: the models read spectra with e0 on a pre-edge peak.
@@ -30,10 +30,11 @@ def counterexamples(data: Dataset, n: int, rng: np.random.Generator, how: Augmen
         chi[autobk] = background.remove(chi[autobk], kend[autobk], rng)
         now = _height(chi[mine], kmax[mine], kend[mine])
         chi[mine] *= (height[mine] / np.maximum(now, 1e-9))[:, None]
-    sign, scale = (kind == 4) | (kind == 5), (kind == 6) | (kind == 7)
-    chi[sign] *= -1
+    wrong = np.array(KINDS)[kind]
+    scale = wrong == "wrong scale"
+    chi[wrong == "wrong sign"] *= -1
     chi[scale] *= rng.uniform(*WRONG_SCALE, (scale.sum(), 1))
-    return chi, elements, kmax, kend, kind
+    return chi, elements, kmax, kend, wrong
 
 
 def _height(chi, kmax, kend):
