@@ -19,6 +19,10 @@ CONTRADICTION = (
 )
 MUCH = LIKELY, domain.SURE  # what p may have fallen below
 LOWERED = "{} of CN {} for a sample that is known to be one site; as a whole this one is read as mean {}"
+PRE_EDGE = (
+    "mu(E) has a peak of {:.2f} of the edge step at {:.1f} eV, before the edge: some of the sample may have four or "
+    "five neighbours, with which {} has such a peak, and mostly not with six"
+)
 UNLIKE_ONE = "taken as one site, as told; without that it is read as several (probability {:.2f}), mean {}"
 
 
@@ -132,6 +136,9 @@ def _answer(
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
     if request.one_site and sample.mixture >= 0.5:
         notes = [UNLIKE_ONE.format(sample.mixture, sample.mean_text), *notes]
+    if spectrum.pre_edge_peak and min(number, sample.cn_mean) > 5:
+        energy, height = spectrum.pre_edge_peak
+        notes = [*notes, PRE_EDGE.format(height, energy, spectrum.element)]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
         notes = [*notes, LOWERED.format(p_text(said.joint.max()), number, sample.mean_text)]
     if doubts or sample.kind != ONE_SITE or said.joint.max() < LIKELY:

@@ -38,6 +38,7 @@ class Spectrum:
     doubts: list[str]  # what makes any answer doubtful, however much the spectrum is like those that the models know
     composition: Composition | None  # of the sample, where the user or the header of the data says it
     notes: list[str]  # what was done, and what a careful user should know
+    pre_edge_peak: tuple[float, float] | None = None  # `reading.pre_edge_peak`: eV, of the edge step
     fingerprint: str = ""  # changes with whatever the answer depends on
     made: str = ""  # what sets it apart from the others, such as 'rbkg = 0.7 Å'
     others: tuple["Spectrum", ...] = ()  # the same data read with another e0 or rbkg: the answer may depend on it
@@ -67,8 +68,8 @@ def read_spectrum(
         remarks.append(OTHER_EDGE.format(other))
     doubts += [] if is_training(settings) else [OTHER_TRANSFORM]
     doubts += [reading.FALLS] if reading.falls(source) else []
-    rbkg = as_number(getattr(source, "rbkg", None))
-    digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}".encode())
+    rbkg, peak = as_number(getattr(source, "rbkg", None)), reading.pre_edge_peak(source, element)
+    digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}{peak or ''}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
     # the settings are in it: chi(R) follows from chi(k), but for its last digits, which are another library's own
     for part in (r, magnitude) if k is None or chi is None else (k, chi):
@@ -87,6 +88,7 @@ def read_spectrum(
         doubts=doubts,
         composition=told,
         notes=[*found, *remarks, *notes],
+        pre_edge_peak=peak,
     )
     spectrum = reading.reread(source, own)
     if spectrum.k is not own.k:  # what else it was read from, and what its note says

@@ -201,6 +201,7 @@ FAULTS = {
         Fault("damaged models are believed", 'hashlib.sha256(content).hexdigest() != entry["sha256"]', "False"),
     ],
     "larch_cnpredict/reading.py": [
+        Fault("any bump is a pre-edge peak", "max(before, behind) < PEAK_DIP * min(norm[i], 1)", "True"),
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),
         Fault("data of other steps are never read again", "*in_steps(own.k, own.chi)", "own.k, own.chi"),
         Fault("mu that falls is absorption", "above.mean() < -0.5", "False", "test_cli.py"),

@@ -355,7 +355,9 @@ def test_folds_that_were_not_tested_are_said(manifest, metrics):
         metrics |= {"folds": 5, "sample_folds": few}
         said = few < 5
         assert ("2 of the 5 folds were tested" in card.render("card.md.jinja", manifest, metrics)) is said
-        assert ("particles held out, in 2 of the folds, nothing" in card.render("figures.md.jinja", manifest, metrics)) is said
+        assert (
+            "particles held out, in 2 of the folds, nothing" in card.render("figures.md.jinja", manifest, metrics)
+        ) is said
 
 
 def test_what_nothing_has_learnt_from_has_a_block_of_its_own(confirmed):
@@ -377,7 +379,9 @@ def test_what_nothing_has_learnt_from_has_a_block_of_its_own(confirmed):
     assert "5 % of both together, by absorber" in text
     assert "62.6 % of their sites clear and not 71.0" in text
     readme = card.render("figures.md.jinja", manifest, metrics)
-    assert "nothing here has learnt from**: of 123 sites of 88 structure types and 99 formulas, `phase` is right" in readme
+    assert (
+        "nothing here has learnt from**: of 123 sites of 88 structure types and 99 formulas, `phase` is right" in readme
+    )
     assert (
         "for 70.0 % (without a spectrum: always the commonest number 50.0 %, composition and absorber alone 60.0"
         in readme
