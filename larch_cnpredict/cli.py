@@ -17,7 +17,7 @@ from .errors import CNPredictError, FileError, SeriesError, reworded
 # of the rows, on a terminal, `group` only where it is not the file's name; CSV has all there is in them
 SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "mean", "kind", "verdict")
 # how notes begin that belong to an answer which is ok, too
-QUALIFIES = ("the answer depends", "another edge", "another phase", "the header's")
+QUALIFIES = ("the answer depends", "another edge", "another phase", "the header's", "mu(E) has", "taken as one site")
 # what an error says to a script: what it says here
 WORDS = (
     (r"predict_cn\(group, element='Fe'\)", "--element Fe"),

@@ -21,11 +21,13 @@ from .errors import MissingArrayError, SeriesError, boundary, ended
 from .files import process
 from .predict import predict_cn
 from .result import ONE_SITE, Prediction
-from .spectrum import spectrum_name
+from .spectrum import plain_name, spectrum_name
 
 FEWEST = 10  # spectra that components are looked for in
 MOST = 4  # components
 SMALLEST = 1e-3  # of the edge step: what beamlines and normalisation do differently from scan to scan
+LONE = 0.25  # second highest share of a component over the highest: below it one spectrum alone has it
+SHORTER = 50.0  # eV before the end of most
 PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the edge step may be below zero
 
 
@@ -39,6 +41,7 @@ class Components:
     answers: list[Prediction]
     doubt: str  #: a sentence on why the components are not determined; empty where they are
     held: Sequence[float] = ()  #: the largest share of another in each that mu(E) allows: the ambiguity of all MCR
+    shortened: str = ""  #: a sentence on the spectrum that ends before the others, as far as which all are read
 
     @property
     def determined(self) -> bool:
@@ -55,8 +58,15 @@ class Components:
     def __str__(self) -> str:
         lines = [f"components: {len(self.groups) or 'number not known'}"]
         for group, answer, share in zip(self.groups, self.answers, self.shares.T, strict=True):
-            lines.append(f"{group.filename} ({100 * share.min():.0f} to {100 * share.max():.0f} %): {answer}")
-        return "\n".join([*lines, *filter(None, (self.taken, self.doubt and f"not determined: {self.doubt}"))])
+            most = f"{100 * share.min():.0f} to {100 * share.max():.0f} %, most in {self.names[share.argmax()]}"
+            lines.append(f"{group.filename} ({most}): {answer}")
+        remarks = self.taken, self.shortened, self.doubt and f"not determined: {self.doubt}"
+        return "\n".join([*lines, *filter(None, remarks)])
+
+    @property
+    def names(self) -> list[str]:
+        """What the spectra are called."""
+        return [plain_name(group) for group in self.spectra]
 
     __repr__ = __str__
 
@@ -77,7 +87,8 @@ def cn_components(groups: Any, number: int | None = None, _larch: Any = None) ->
         pre_edge, autobk and xftf make of it, and cn_predict; `shares`, (n, number) array, of each in each of `spectra`,
         those of the groups that have an answer; `answers`, by the model and with the s02 that the first of these was
         asked for with; `determined`, which takes the most different scans as pure, and `doubt`, a sentence on why they
-        are not; `held`, the largest share of another in each that mu(E) allows, and `taken`, a sentence of it
+        are not; `held`, the largest share of another in each that mu(E) allows, and `taken`, a sentence of it;
+        `shortened`, one on a spectrum that ends before the others: all are read as far as it goes
 
     Notes
     -----
@@ -99,11 +110,13 @@ def components_of(series: Series, number: int | None = None) -> Components:
             raise SeriesError(f"is of {' K and '.join(elements)} K", "components are of one absorber")
         if number is not None and as_number(number) not in range(2, len(series.groups)):
             raise SeriesError(f"cannot have number={number!r} components", "give two or more, fewer than the spectra")
-        energy, mu = _normalised(series.groups)
+        (energy, mu), names = _normalised(series.groups), [plain_name(group) for group in series.groups]
         u, singular, v = np.linalg.svd(mu, full_matrices=False)
         count, doubt = _how_many(mu, singular, number and int(number))
         if not count:
-            return Components([], series.groups, np.empty((len(mu), 0)), [], doubt)
+            return Components(
+                [], series.groups, np.empty((len(mu), 0)), [], doubt, (), _shortened(series.groups, names)
+            )
         shares, scores = _resolve(u[:, :count] * singular[:count])
         spectra = scores @ v[:count]
         made = [Group(energy=energy.copy(), mu=row, filename=f"component {i}") for i, row in enumerate(spectra, 1)]
@@ -112,8 +125,9 @@ def components_of(series: Series, number: int | None = None) -> Components:
         answers = predict_cn([process(group) for group in made], **asked | {"one_site": False})
         held = np.array([[_could_hold(one, other) for other in spectra] for one in spectra])
         np.fill_diagonal(held, 0)
-        doubt = doubt or _doubt(shares, held, answers)
-        return Components(made, series.groups, shares, answers, doubt, held.max(1).tolist())
+        doubt = _lone(shares, names) or doubt or _doubt(shares, held, answers)
+        shortened = _shortened(series.groups, names)
+        return Components(made, series.groups, shares, answers, doubt, held.max(1).tolist(), shortened)
 
 
 def _normalised(groups: Sequence[Group]) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +164,10 @@ def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple
     if residuals[count - 1] > 1.5 * noise:
         return count, f"There are more than {count}: these leave {residuals[count - 1] / noise:.1f} times the noise."
     hardly = residuals[count - 2] < 3 * noise
-    return count, f"The last of {count} components is hardly above the noise." if hardly else ""
+    return (
+        count,
+        f"The last of {count} components is hardly above the noise, or a drift of the energy." if hardly else "",
+    )
 
 
 def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,11 +192,30 @@ def _resolve(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return als.C_opt_[:, order], als.ST_opt_[order]
 
 
+def _lone(shares: np.ndarray, names: Sequence[str]) -> str:
+    """Why a component that one spectrum alone has is none of a series."""
+    for i, share in enumerate(shares.T):
+        second, first = np.sort(share)[-2:]
+        if second < LONE * first:
+            return f"Component {i + 1} is nearly all in {names[int(share.argmax())]}: look at it, or leave it out."
+    return ""
+
+
+def _shortened(groups: Sequence[Group], names: Sequence[str]) -> str:
+    """Which spectrum ends before the others, where one does."""
+    ends = np.array([np.max(group.energy) for group in groups])
+    if np.median(ends) - ends.min() < SHORTER:
+        return ""
+    name = names[int(ends.argmin())]
+    return f"All are read to {ends.min():.0f} eV, where {name} ends: without it they could go further."
+
+
 def _doubt(shares: np.ndarray, could_hold: np.ndarray, answers: Sequence[Prediction]) -> str:
     """Why these components need not be the true ones; empty where nothing speaks against them."""
     highest = shares.max(0)
     if highest.min() < PURE:
-        return f"No spectrum is nearly pure component {highest.argmin() + 1}: its share is {highest.min():.2f} at most."
+        share = f"its share is {highest.min():.2f} at most"
+        return f"No spectrum is nearly pure component {highest.argmin() + 1}: {share}. Add one."
     for i, answer in enumerate(answers):
         if not answer.in_domain:
             return ended(f"Component {i + 1} is outside what the models know: {answer.reason}.")

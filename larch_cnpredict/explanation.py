@@ -14,7 +14,7 @@ from .errors import boundary
 from .models import load_models
 from .predict import predict_spectra, read, resolve
 from .request import Request
-from .result import ONE_SITE, Prediction, is_stale, write
+from .result import HARDLY, ONE_SITE, Prediction, is_stale, write
 from .spectrum import Spectrum, plain_name, read_spectrum
 
 # Full width of what is taken out; at half its depth it is as wide as a shell's peak in |chi(R)|.
@@ -49,10 +49,12 @@ class Explanation:
         best = int(self.importance.argmax())
         without, left = self.cn_without[best], np.exp(-self.importance[best])
         low, high = self.r[best] - WIDTH / 2, self.r[best] + WIDTH / 2
-        number = "" if self.prediction.kind == ONE_SITE else f"{self.prediction.as_one_number}: "
+        several = self.prediction.kind != ONE_SITE
+        number = f"{self.prediction.as_one_number}: " if several else ""
         words = f"{number}carried most by R = {low:.1f} to {high:.1f} Å: without it {left:.0%} of p are left"
         words += f", and CN {without} wins" if without != self.prediction.cn else ""
-        lines.append(words if self.importance[best] > SOME else f"{number}no single part of R carries it")
+        if not several or self.prediction.p >= HARDLY:
+            lines.append(words if self.importance[best] > SOME else f"{number}no single part of R carries it")
         return "\n".join([*lines, *(f"looks like {words}" for words in self.likenesses[:3])])
 
     __repr__ = __str__

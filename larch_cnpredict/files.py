@@ -16,7 +16,7 @@ from .absorber import as_number
 from .columns import read_columns
 from .errors import FileError
 from .features import KMAX_DEFAULT, TRANSFORM
-from .reading import FALLS, falls
+from .quality import FALLS, falls
 from .spectrum import plain_name
 from .transform import in_steps
 

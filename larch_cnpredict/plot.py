@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from . import features
 from .errors import OptionError, boundary
 from .explanation import SOME, explained
-from .result import ONE_SITE, Prediction
+from .result import HARDLY, NO_NUMBER, ONE_SITE, Prediction
 from .spectrum import Spectrum
 
 BLUE, RED = "#1f77b4", "#d62728"  # the first two line colours of Larch's own plots
@@ -140,6 +140,8 @@ def draw_nearest(axes: Axes, spectrum: Spectrum, answer: Prediction, magnitude: 
 
 def shade(axes: Axes, spectrum: Spectrum, answer: Prediction, importance_r: np.ndarray, importance: np.ndarray) -> str:
     """Red under |chi(R)| where the answer is less probable without that part of R; returns what is to be said of it."""
+    if answer.kind != ONE_SITE and answer.p < HARDLY:
+        return NO_NUMBER
     shades, half = np.clip(importance, 0, None), np.diff(importance_r)[0] / 2
     darkest = max(shades.max(), NOTABLE)
     reds = LinearSegmentedColormap.from_list("importance", [to_rgba(RED, 0), to_rgba(RED, DEEPEST)])
@@ -157,7 +159,8 @@ def shade(axes: Axes, spectrum: Spectrum, answer: Prediction, importance_r: np.n
 
 def draw_probabilities(axes: Axes, answer: Prediction, colour: str = BLUE, side: float = 0.0) -> None:
     """A bar for each number, to one `side` of another answer's; the mean where the sample has no single number."""
-    colours = [colour if cn in answer.cn_set else GREY for cn in answer.classes]
+    coloured = answer.cn_set if answer.kind == ONE_SITE else []  # the set is that of one site
+    colours = [colour if cn in coloured else GREY for cn in answer.classes]
     axes.bar(np.add(answer.classes, side), answer.probabilities, width=0.4 if side else 0.8, color=colours)
     title = "coloured: 90 % set"
     if answer.kind != ONE_SITE:

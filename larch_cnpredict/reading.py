@@ -18,7 +18,7 @@ from larch import Group
 from larch.xafs import autobk, find_e0, pre_edge
 from larch.xafs.xafsutils import KTOE
 
-from .absorber import E0_TOLERANCE, as_number, energy_and, k_edge
+from .absorber import E0_TOLERANCE, as_number, energy_and
 from .features import K_GRID, KMAX_RANGE, transform
 from .transform import in_steps
 
@@ -35,18 +35,7 @@ PEAK_DIP = 0.5  # a pre-edge peak falls to this share of itself before the edge;
 E0_ERROR = 5.0  # eV: what e0 is off by now and then, where there is no mu(E) that could tell
 ALIKE = 0.2  # of the highest peak: autobk run again with the group's own settings gives the same to the last digit
 LARGEST = 1e6  # of chi: beyond it there is no sense in any arithmetic
-FALLS = "mu falls at the edge, and chi has the wrong sign: is it ln(i1/i0), or did i0 and i1 change places?"
 SEEN = 20.0  # eV: so far beyond the farthest edge that is looked for, mu(E) must be seen to tell it from a feature
-# A peak this high over the dip behind it, of the edge step, is of transitions to 3d that a centre of inversion forbids:
-# Ti with four or five neighbours has 0.4 to 1, with six mostly less than 0.2 and no such dip (Farges, Brown and Rehr,
-# Phys. Rev. B 56 (1997) 1809); V, Cr and Mn in their high oxidation states are like it (Yamamoto, X-Ray Spectrom. 37
-# (2008) 572). Later metals have no such peak to speak of.
-FORBIDDEN, WITH_PEAK, PEAK_AWAY, PEAK_REACH = (
-    0.15,
-    ("Ti", "V", "Cr", "Mn"),
-    15.0,
-    12.0,
-)  # of the step; eV of the edge; eV
 _AUTOBK = ("kmin", "kmax", "kweight", "kw", "dk", "win", "nclamp", "clamp_lo", "clamp_hi", "edge_step")
 _PRE_EDGE = ("step", "nnorm", "nvict", "npre", "pre1", "pre2", "norm1", "norm2")
 
@@ -170,32 +159,6 @@ def _misplaced(group: Any, e0: float) -> float | None:
     if (usual := find_e0(Group(energy=energy, mu=norm))) in edge:  # which no shoulder below the edge misleads
         return float(usual)
     return float(edge[(np.interp(edge + 1, energy, norm) - np.interp(edge - 1, energy, norm)).argmax()])
-
-
-def falls(group: Any) -> bool:
-    """Whether mu(E) falls at the edge. Larch takes any edge step for one up, and chi then has the wrong sign."""
-    measured, e0 = energy_and(group, "norm"), as_number(getattr(group, "e0", None))
-    if measured is None or e0 is None:
-        return False
-    energy, norm = measured
-    above = norm[energy > e0 + E0_TOLERANCE]
-    return bool(len(above) and above.mean() < -0.5)  # about -1; a wrong e0 can make it a little less than 0
-
-
-def pre_edge_peak(group: Any, element: str) -> tuple[float, float] | None:
-    """Of a peak that six equal neighbours do not have: energy (eV), height over the dip behind it (of the step)."""
-    if element not in WITH_PEAK or (measured := energy_and(group, "norm")) is None:
-        return None
-    near = np.abs(measured[0] - k_edge(element)) < PEAK_AWAY + PEAK_REACH
-    energy, norm = (values[near] for values in measured)
-    tops = np.flatnonzero((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]) & (norm[1:-1] > FORBIDDEN)) + 1
-    for i in tops[np.abs(energy[tops] - k_edge(element)) < PEAK_AWAY]:
-        sides = (energy < energy[i], energy > energy[i])
-        before, behind = (norm[side & (np.abs(energy - energy[i]) < PEAK_REACH)].min(initial=np.inf) for side in sides)
-        lone = max(norm[i - 1], norm[i + 1]) < (norm[i] + behind) / 2  # a glitch
-        if not lone and max(before, behind) < PEAK_DIP * min(norm[i], 1) and norm[i] - behind > FORBIDDEN:
-            return float(energy[i]), float(norm[i] - behind)
-    return None
 
 
 def _given(group: Any, function: str, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:

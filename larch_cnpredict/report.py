@@ -6,11 +6,12 @@ import numpy as np
 
 from . import __version__
 from .errors import boundary, ended
-from .explanation import SOME, WIDTH, explained
+from .explanation import WIDTH, explained
 from .features import COMPLEX_KWEIGHTS
 from .result import MEANING, ONE_SITE, Prediction, p_text
 from .spectrum import Spectrum
 
+CARRIES = 0.36  # of ln p: without a part that carries a number in a paper, p falls by 30 % or more
 CITE = (
     f"larch-cnpredict {__version__}",
     "Larch (Newville, J. Phys.: Conf. Ser. 430 (2013) 012007)",
@@ -42,21 +43,21 @@ def cn_report(group: Any, _larch: Any = None) -> str:
 def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> str:
     x, best, (low, high) = answer.xftf, int(np.argmax(made.importance)), answer.interval
     background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
-    weighted = f"k^{x['kweight']}"
-    if spectrum.chi is not None:  # networks of phases read these, at least for the mean
-        weighted = " and ".join(f"k^{weight}" for weight in COMPLEX_KWEIGHTS)
+    weights = [x["kweight"]] if spectrum.chi is None else COMPLEX_KWEIGHTS  # networks of phases, at least for the mean
+    *others, last = (f"k^{weight}" for weight in weights)
+    weighted = f"{', '.join(others)} and {last}, each by itself," if others else last
     finds = f"It finds coordination number {answer.cn} ({p_text(answer.p)}, 90 % prediction set {answer.set_text})."
     if answer.kind != ONE_SITE:  # no one number: its p, and what carries that, mean little
         several = "" if answer.mixture is None else f" (probability of more than one number {answer.mixture:.2f})"
         finds = f"It reads the sample as {answer.kind!r}{several}. {MEANING.get(answer.kind, '')}"
     sentences = [
-        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; {weighted} chi(k) was Fourier "
+        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; chi(k), weighted by {weighted} was Fourier "
         f"transformed from k = {x['kmin']:g} to {x['kmax']:g} Å^-1 ({x['window']} window, dk = {x['dk']:g} Å^-1).",
         f"The model {answer.family!r} of larch-cnpredict {__version__}, version {answer.model_version}, learnt from "
         "FEFF spectra of structures of the Materials Project, whose sites CrystalNN had labelled.",
         finds,
     ]
-    if not answer.request.one_site:
+    if not answer.one_site_as_told:
         sentences.append(
             "The mean coordination number of all absorbing atoms, by networks that learnt from mixtures and particles "
             f"too, is {answer.cn_mean:.1f} (90 % interval {low:.1f} to {high:.1f})."
@@ -68,7 +69,7 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
         sentences.append(f"Beside the spectrum, it was told {' and '.join(told)}.")
     if answer.cn_shells:
         sentences.append(f"Known sites whose spectra are most like it have these in two shells: {answer.shells_text}.")
-    if answer.kind == ONE_SITE and made.importance[best] > SOME:
+    if answer.kind == ONE_SITE and made.importance[best] > CARRIES:
         ends = (made.importance_r[best] + side * WIDTH / 2 for side in (-1, 1))
         sentences.append(
             "What carries this most is chi(R) from {:.1f} to {:.1f} Å, uncorrected for phase.".format(*ends)

@@ -29,6 +29,7 @@ ADVICE = {
     "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set and the mean.",
     "outside": "Outside what the models know: do not use this number before you have seen to this:",
 }
+HARDLY, NO_NUMBER = 0.2, "no one number"  # below this p the two kinds of network contradict each other
 LIKELY = 0.5  # a number less probable than that may be the only one in its set, but not what the sample as a whole says
 _FORMULA, _NUMBER = re.compile(r"\s*[=+\-@\t\r]"), re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
@@ -117,12 +118,18 @@ class Prediction:
             return "outside"
         if self.kind != ONE_SITE:
             return "several"
-        return "ok" if len(self.cn_set) == 1 and self.p >= LIKELY else "undecided"
+        unlike = self.request.one_site and not self.one_site_as_told
+        return "ok" if len(self.cn_set) == 1 and self.p >= LIKELY and not unlike else "undecided"
+
+    @property
+    def one_site_as_told(self) -> bool:
+        """Whether the sample was told to be one site, and nothing in the spectrum says another thing."""
+        return self.request.one_site and (self.mixture or 0.0) < 0.5
 
     @property
     def as_one_number(self) -> str:
         """What `cn` is of a sample that has no one number; its set is that of one site, and would only mislead."""
-        return f"as one number CN {self.cn} ({p_text(self.p)})"
+        return f"as one number CN {self.cn} ({p_text(self.p)})" if self.p >= HARDLY else NO_NUMBER
 
     @property
     def headline(self) -> str:
@@ -152,7 +159,7 @@ class Prediction:
     @property
     def mean_said(self) -> str:
         """What is said of the sample as a whole beside its number."""
-        return "one site, as told" if self.request.one_site else f"mean {self.mean_text}"
+        return "one site, as told" if self.one_site_as_told else f"mean {self.mean_text}"
 
     @property
     def mean_text(self) -> str:
@@ -193,6 +200,7 @@ class Prediction:
             "in_domain": "yes" if self.in_domain else "no",
             "verdict": self.verdict,
             "cn_std": round(self.cn_std, 3),
+            "kmax": round(self.xftf.get("kmax", float("nan")), 3),
             "cn_shells": self.shells_text.split(" (")[0],
             "mixture": "" if self.mixture is None else round(self.mixture, 3),
             **{name: getattr(self, name) for name in ("model", "family", "model_version")},
@@ -230,7 +238,7 @@ def p_text(p: float) -> str:
 
 def mean_text(mean: float, interval: Sequence[float]) -> str:
     """'5.9 [5.6, 6.2]'."""
-    low, high = interval
+    mean, low, high = (round(value, 3) for value in (mean, *interval))  # as tables have it, or 5.25 is 5.3 here
     return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 

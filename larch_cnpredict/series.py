@@ -120,4 +120,4 @@ def found(groups: Any, x: Any = None, components: bool = True, _larch: Any = Non
     except CNPredictError as error:
         return series, str(error)
     remark = f"Components are not determined: {made.doubt}" if made.doubt else made.taken
-    return replace(series, components=made), remark
+    return replace(series, components=made), f"{remark} {made.shortened}".strip()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from larch import Group, isgroup
 
-from . import errors, reading
+from . import errors, quality, reading
 from .absorber import as_number, find_absorber, other_edge
 from .composition import Composition, find_composition
 from .features import EDGE, KMAX_RANGE, R_MAX
@@ -38,7 +38,7 @@ class Spectrum:
     doubts: list[str]  # what makes any answer doubtful, however much the spectrum is like those that the models know
     composition: Composition | None  # of the sample, where the user or the header of the data says it
     notes: list[str]  # what was done, and what a careful user should know
-    pre_edge_peak: tuple[float, float] | None = None  # `reading.pre_edge_peak`: eV, of the edge step
+    pre_edge_peak: tuple[float, float] | None = None  # `quality.pre_edge_peak`: eV, of the edge step
     fingerprint: str = ""  # changes with whatever the answer depends on
     made: str = ""  # what sets it apart from the others, such as 'rbkg = 0.7 Å'
     others: tuple["Spectrum", ...] = ()  # the same data read with another e0 or rbkg: the answer may depend on it
@@ -67,9 +67,10 @@ def read_spectrum(
     if told and (other := other_edge(element, told.amounts, settings["kmin"], settings["kmax"])):
         remarks.append(OTHER_EDGE.format(other))
     doubts += [] if is_training(settings) else [OTHER_TRANSFORM]
-    doubts += [reading.FALLS] if reading.falls(source) else []
-    rbkg, peak = as_number(getattr(source, "rbkg", None)), reading.pre_edge_peak(source, element)
-    digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}{peak or ''}".encode())
+    doubts += [quality.FALLS] if quality.falls(source) else []
+    seen = [] if k is None else quality.remarks(source, settings["kmin"], settings["kmax"])
+    rbkg, peak = as_number(getattr(source, "rbkg", None)), quality.pre_edge_peak(source, element)
+    digest = hashlib.sha256(f"{element} {EDGE} {sorted(settings.items())} {doubts}{seen or ''}{peak or ''}".encode())
     digest.update(f"{told.kind} {sorted(told.amounts.items())}".encode() if told else b"")
     # the settings are in it: chi(R) follows from chi(k), but for its last digits, which are another library's own
     for part in (r, magnitude) if k is None or chi is None else (k, chi):
@@ -87,7 +88,7 @@ def read_spectrum(
         xftf=settings,
         doubts=doubts,
         composition=told,
-        notes=[*found, *remarks, *notes],
+        notes=[*seen, *found, *remarks, *notes],
         pre_edge_peak=peak,
     )
     spectrum = reading.reread(source, own)

@@ -200,11 +200,14 @@ FAULTS = {
     "larch_cnpredict/models.py": [
         Fault("damaged models are believed", 'hashlib.sha256(content).hexdigest() != entry["sha256"]', "False"),
     ],
+    "larch_cnpredict/quality.py": [
+        Fault("mu that falls is absorption", "above.mean() < -0.5", "False", "test_cli.py"),
+        Fault("any bump is a pre-edge peak", "max(before, behind) < min(norm[i], 1) / 2", "True"),
+        Fault("noise stands out", "UNLIKE_OTHERS * usual", "0 * usual"),
+    ],
     "larch_cnpredict/reading.py": [
-        Fault("any bump is a pre-edge peak", "max(before, behind) < PEAK_DIP * min(norm[i], 1)", "True"),
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),
         Fault("data of other steps are never read again", "*in_steps(own.k, own.chi)", "own.k, own.chi"),
-        Fault("mu that falls is absorption", "above.mean() < -0.5", "False", "test_cli.py"),
     ],
     "larch_cnpredict/reference.py": [
         Fault("a foil is fitted each time", "_found[spectrum.fingerprint] =", "_found[spectrum.name] ="),

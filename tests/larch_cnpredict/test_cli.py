@@ -112,6 +112,7 @@ def test_columns_by_their_labels(measured, tmp_path, header, columns):
         ("energy chi", 0, 14, 2, "its energy column goes from 0 to 14"),
         ("angle mu", 11, 14, 2, "it has no column of energy: convert angle to eV"),
         ("mu theta", 11, 14, 2, "it has no column of energy: convert theta to eV"),
+        ("r chir_re chir_im chir_mag", 0, 10, 4, "it has chi\\(R\\): give chi\\(k\\) or mu\\(E\\)"),
         ("energy mu", 8000, 9000, 2, "it has 30 rows, too few for a spectrum"),
         ("energy", 8000, 9000, 1, "it has one column of numbers alone: name a file with columns"),
     ],

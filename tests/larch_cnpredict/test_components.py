@@ -179,7 +179,7 @@ def test_a_number_of_components_that_is_not_clear_is_said(shares, noise, change,
 def test_two_components_that_noise_hides_are_not_believed():
     found = cn_components(mixtures(COPPER, np.linspace(0.4, 0.6, 12), 0.06), number=2)
     assert len(found.groups) == 2
-    assert found.doubt == "The last of 2 components is hardly above the noise."
+    assert found.doubt == "The last of 2 components is hardly above the noise, or a drift of the energy."
 
 
 def test_a_number_that_leaves_more_than_noise_is_not_believed():
@@ -191,6 +191,33 @@ def test_a_number_that_leaves_more_than_noise_is_not_believed():
     found = cn_components(groups, number=np.int64(2))
     assert len(found.groups) == 2
     assert found.doubt.startswith("There are more than 2: these leave ")
+
+
+@pytest.mark.parametrize("where", [10, 18])
+def test_a_component_that_one_scan_alone_has_is_said_to_be_its(where):
+    groups = twenty_steps()
+    groups[where].mu[np.abs(groups[where].energy - 9300).argmin()] += 0.3  # a glitch
+    found = cn_components(groups)
+    assert len(found.groups) == 3
+    (number,) = np.flatnonzero(found.shares[where] > 0.9) + 1
+    said = f"Component {number} is nearly all in step_{where:03d}.xdi: look at it, or leave it out."
+    assert found.doubt == said
+    assert f"component {number} (0 to " in str(found)
+    assert f"most in step_{where:03d}.xdi)" in str(found)
+    assert cn_components(groups[:where] + groups[where + 1 :]).determined
+
+
+def test_the_scan_that_ends_before_the_others_is_named():
+    groups = twenty_steps()
+    assert cn_components(groups).shortened == ""
+    short = groups[7].energy < 9600
+    groups[7].energy, groups[7].mu = groups[7].energy[short], groups[7].mu[short]
+    figure = plot_cn_series(groups, figure=Figure())
+    found = figure.cn_series.components
+    ends = f"All are read to {groups[7].energy[-1]:.0f} eV, where step_007.xdi ends: without it they could go further."
+    assert (found.shortened, found.groups[0].energy[-1]) == (ends, groups[7].energy[-1])
+    assert ends in str(found)
+    assert ends in figure.get_supxlabel()
 
 
 def test_components_are_asked_about_as_the_series_was_but_for_its_composition():

@@ -187,4 +187,13 @@ def test_of_several_sites_it_is_said_which_number_is_explained(measured, monkeyp
     group = measured("Cu_foil")
     words = str(explain(group)).splitlines()[1]
     assert words.startswith(f"as one number CN 12 (p = {group.cn_predict.probabilities[11]:.2f}): carried most by R = ")
-    assert "what CN 12, as one number, rests on" in plot_cn(group).axes[0].get_title()
+    figure = plot_cn(group)
+    assert "what CN 12, as one number, rests on" in figure.axes[0].get_title()
+    assert {bar.get_facecolor() for bar in figure.axes[1].patches} == {(0.5, 0.5, 0.5, 0.45)}  # no set of one site
+    monkeypatch.setattr(uncertainty, "with_sample", lambda p, *given: np.full(16, 1 / 16))
+    found = explain(group)
+    assert str(found.prediction).endswith("several sites or phases; no one number")
+    assert str(found).splitlines()[1].startswith("looks like")  # nothing carries what is not said
+    figure = plot_cn(group)
+    assert figure.axes[0].get_title() == "no one number"
+    assert len(figure.axes[0].images) == 0

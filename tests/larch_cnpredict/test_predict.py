@@ -127,6 +127,29 @@ def test_what_is_told_to_be_one_site_and_read_as_several_is_said(measured, monke
     assert (told.kind, told.mixture, told.headline) == ("one site", 0.9, "CN 12")
     several = "taken as one site, as told; without that it is read as several (probability 0.90)"
     assert told.notes[0] == f"{several}, mean {unsure.mean_text}"
+    assert (told.verdict, told.mean_text) == ("undecided", unsure.mean_text)  # it is one number, but not all agree
+    assert str(told).endswith(f"mean {unsure.mean_text}")
+    monkeypatch.setattr(samples, "shortest", lambda density, level: np.array([7.0, 9.9]))
+    monkeypatch.setattr(samples, "middle", lambda density: 9.0)
+    told = predict_cn(group, one_site=True)
+    assert (told.verdict, told.in_domain) == ("outside", False)
+    assert told.reason.startswith(several)
+    assert told.reason.endswith(", which is far from CN 12: is it one site?")
+
+
+def test_two_phases_that_are_told_to_be_one_site_are_not_taken_for_it(measured):
+    """Half copper beside half oxide, as mu(E): one site would have two neighbours, with p = 0.7."""
+    foil, oxide = measured("Cu_foil"), measured("CuO")
+    energy = foil.energy[(foil.energy > oxide.energy[0]) & (foil.energy < oxide.energy[-1])]
+    norms = [np.interp(energy, one.energy, one.norm) for one in (oxide, foil)]
+    mixed = Group(energy=energy, mu=0.5 * norms[0] + 0.5 * norms[1])
+    pre_edge(mixed)
+    autobk(mixed, rbkg=1, kweight=2)
+    xftf(mixed, kmin=3, kmax=12, kweight=2, dk=1, window="hanning")
+    told = predict_cn(mixed, one_site=True)
+    assert not told.in_domain
+    assert "is it one site?" in told.reason
+    assert 7 < told.cn_mean < 10
 
 
 def test_a_formula_that_the_sample_cannot_have_is_a_contradiction(measured):

@@ -9,9 +9,6 @@ from larch.xafs import autobk, pre_edge, xftf
 from larch.xafs.xafsutils import KTOE
 
 from larch_cnpredict import explain, predict_cn, reading
-from larch_cnpredict.models import load_models
-from larch_cnpredict.predict import predict_spectra
-from larch_cnpredict.request import Request
 from larch_cnpredict.result import KINDS, ONE_SITE, is_stale
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, WRITTEN, contents
@@ -50,55 +47,6 @@ def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge(below):
 def test_with_e0_far_too_low_the_edge_is_found_beyond_the_pre_edge_peak():
     spectrum = read_spectrum(chromate(peak=0.75, e0=EDGE - 36))  # of an edge step that is too small the peak is as high
     assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
-
-
-def edge(peak=0.0, below=11.0, width=1.2, step=0.5, white=0.4) -> Group:
-    """An edge of Cr without EXAFS, a peak before it and a white line upon it."""
-    energy = np.arange(EDGE - 60, EDGE + 60, step)
-    norm = 0.5 + np.arctan((energy - EDGE - 10) / 1.5) / np.pi + white * np.exp(-(((energy - EDGE - 14) / 3) ** 2))
-    return Group(energy=energy, norm=norm + peak * np.exp(-(((energy - EDGE - 10 + below) / width) ** 2)))
-
-
-@pytest.mark.parametrize("peak", [0.2, 0.45, 0.9, 1.1])
-@pytest.mark.parametrize("step", [0.1, 0.5, 0.9])
-def test_a_peak_that_six_neighbours_do_not_have_is_seen(peak, step):
-    energy, height = reading.pre_edge_peak(edge(peak, step=step), "Cr")
-    assert abs(energy - EDGE + 1) <= 0.5
-    assert abs(height - peak) < 0.1 + 0.2 * peak * (step > 0.5)
-
-
-def test_a_shoulder_a_white_line_a_glitch_a_small_peak_and_other_metals_are_no_such_peak():
-    assert reading.pre_edge_peak(edge(0.1), "Cr") is None
-    assert reading.pre_edge_peak(edge(0.0, white=0.9), "Cr") is None
-    assert reading.pre_edge_peak(edge(0.3, below=3.5), "Cr") is None  # as metals have it
-    assert reading.pre_edge_peak(edge(0.9, width=0.1), "Cr") is None
-    for far in (30, -20):
-        assert reading.pre_edge_peak(edge(0.9, below=far), "Cr") is None
-    wiggles = edge(0.0)
-    wiggles.norm[wiggles.energy > EDGE + 12] -= 0.45 * np.sin((wiggles.energy[wiggles.energy > EDGE + 12] - EDGE) / 2)
-    assert reading.pre_edge_peak(wiggles, "Cr") is None
-    assert reading.pre_edge_peak(edge(0.9), "Cr")
-    iron = edge(0.9)
-    iron.energy += 7112 - EDGE
-    assert reading.pre_edge_peak(iron, "Fe") is None
-    assert reading.pre_edge_peak(Group(energy=iron.energy), "Ti") is None
-    broken = edge(0.9)
-    broken.norm[100:] = np.nan
-    assert reading.pre_edge_peak(broken, "Cr") is None
-
-
-def test_a_pre_edge_peak_is_said_where_the_answer_has_no_site_for_it(measured):
-    said = "mu(E) has a peak of 0.5"
-    assert said in " ".join(predict_cn(chromate(bond=1.9, peak=0.45)).notes)
-    assert "mu(E) has a peak" not in " ".join(predict_cn(chromate(bond=1.9, peak=0.05)).notes)
-    for stem, silent in (("CuO", True), ("Cu_foil", False)):  # of four neighbours, and twelve
-        spectrum = replace(read_spectrum(measured(stem)), pre_edge_peak=(8975.0, 0.52))
-        (answer,) = predict_spectra([spectrum], Request(), load_models())
-        assert (said in " ".join(answer.notes)) is not silent
-    group = chromate(bond=1.9, peak=0.45)
-    predict_cn(group)
-    group.norm = group.norm - 0.3 * (np.abs(group.energy - 5978) < 2)
-    assert is_stale(group)
 
 
 @pytest.mark.parametrize(("of_larch", "taken"), [(EDGE + 1, EDGE + 1), (EDGE - 13, EDGE)])  # on the edge, on the peak
@@ -280,13 +228,3 @@ def test_no_other_e0_leaves_fewer_data_than_the_models_read(measured, end, other
     inside = group.k < end + 0.01
     spectrum = read_spectrum(Group(k=group.k[inside], chi=group.chi[inside], e0=group.e0))
     assert len(spectrum.others) == others
-
-
-@pytest.mark.parametrize("shift", [-50, -30, 30, 50])
-def test_a_wrong_e0_is_no_mu_that_falls(measured, shift):
-    group = measured("Ni_foil")
-    pre_edge(group, e0=group.e0 + shift)
-    assert not reading.falls(group)
-    group.mu = -group.mu
-    pre_edge(group, e0=measured("Ni_foil").e0)
-    assert reading.falls(group)

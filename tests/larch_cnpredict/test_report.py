@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import larch_cnpredict
-from larch_cnpredict import cn_report, errors, predict_cn
+from larch_cnpredict import cn_report, errors, explain, predict_cn
 
 
 def test_the_paragraph_has_all_that_a_supplement_needs(measured):
@@ -49,11 +49,20 @@ def test_no_one_number_and_outside_are_said(measured):
 def test_the_transforms_that_are_read_and_whose_they_are(measured):
     group = measured("CuO")
     text = cn_report(group)
-    assert "k^1 and k^2 and k^3 chi(k) was Fourier transformed from k = 3 to 12" in text
+    said = "chi(k), weighted by k^1, k^2 and k^3, each by itself, was Fourier transformed from k = 3 to 12 "
+    assert said in text
     assert "by networks that learnt from mixtures and particles too, is 4." in text
     assert all(name in text for name in ("AUTOBK (", "FEFF8 (", "Larch ("))
     predict_cn(group, transform="own")
-    assert "; k^2 chi(k) was Fourier" in cn_report(group)
+    assert "; chi(k), weighted by k^2 was Fourier" in cn_report(group)
+
+
+def test_what_hardly_carries_a_number_is_not_in_a_paper(measured):
+    for importance, said in ((0.3, False), (0.4, True)):
+        group = measured("CuO")
+        explain(group)
+        group.cn_predict.importance = importance * (np.arange(51) == 7)
+        assert ("What carries this most is chi(R) from 1.4 to 2.0 Å" in cn_report(group)) is said
 
 
 def test_what_was_told_beside_the_spectrum_is_said(measured):

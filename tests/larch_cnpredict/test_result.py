@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from larch_cnpredict import errors, explain, models, plot_cn, predict_cn
 from larch_cnpredict.request import Request
-from larch_cnpredict.result import KINDS, Prediction, is_stale, p_text, safe_cells, write
+from larch_cnpredict.result import KINDS, Prediction, is_stale, mean_text, p_text, safe_cells, write
 from larch_cnpredict.spectrum import read_spectrum
 from tests.helpers import TRAINING, athena
 
@@ -129,6 +129,12 @@ def test_stale_is_asked_as_the_prediction_was(measured):
     assert is_stale(group)
 
 
+def test_a_mean_reads_alike_wherever_it_comes_from(measured):
+    answer = prediction(measured(), cn_mean=5.25004, cn_mean_interval=[4.9, 6.34996])
+    row = answer.row()
+    assert mean_text(row["cn_mean"], (row["cn_mean_low"], row["cn_mean_high"])) == answer.mean_text
+
+
 @pytest.mark.parametrize(
     ("changes", "verdict", "advice"),
     [
@@ -144,7 +150,16 @@ def test_a_verdict_and_a_row(measured, changes, verdict, advice):
     assert advice in answer.advice
     assert answer.reason == ("a note" if verdict == "outside" else "")
     assert answer.row() | {"cn_set": 0, "in_domain": 0, "verdict": 0, "kind": 0} == {
-        **{"absorber": "Cu K", "cn": 6, "p": 0.93, "cn_set": 0, "cn_mean": 5.94, "cn_std": 0.4, "in_domain": 0},
+        **{
+            "absorber": "Cu K",
+            "cn": 6,
+            "p": 0.93,
+            "cn_set": 0,
+            "cn_mean": 5.94,
+            "cn_std": 0.4,
+            "in_domain": 0,
+            "kmax": 12,
+        },
         **{"cn_mean_low": 5.282, "cn_mean_high": 6.598, "kind": 0, "cn_shells": "", "mixture": ""},
         **{"verdict": 0, "model": "default", "family": "phase", "model_version": "test", "notes": "a note"},
     }
