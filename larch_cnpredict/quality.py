@@ -66,14 +66,15 @@ def remarks(group: Any, kmin: float, kmax: float) -> list[str]:
         if len(energy) < 2 * AROUND or not (np.diff(energy) > 0).all():
             return []
         away = np.abs(_off_neighbours(energy, norm))
-        padded = np.pad(away, AROUND, mode="reflect")
-        usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * AROUND + 1), axis=1)
-        away[away < UNLIKE_OTHERS * usual] = 0
-        i = int(away.argmax())
         k = np.sqrt((energy - e0) / KTOE)
         j = int(np.diff(k).argmax())
-    out = [GLITCH.format(energy[i + 2], away[i])] if away[i] > STANDS_OUT else []
-    return out + ([GAP.format(energy[j], energy[j + 1])] if k[j + 1] - k[j] > WIDEST else [])
+    out = [GAP.format(energy[j], energy[j + 1])] if k[j + 1] - k[j] > WIDEST else []
+    for i in away.argsort()[::-1]:  # one is said: a glitch makes its neighbours stand out, too
+        if away[i] < STANDS_OUT:
+            break
+        if away[i] > UNLIKE_OTHERS * np.median(away[max(0, i - AROUND) : i + AROUND + 1]):
+            return [GLITCH.format(energy[i + 2], away[i]), *out]
+    return out
 
 
 def _off_neighbours(x: np.ndarray, y: np.ndarray) -> np.ndarray:
