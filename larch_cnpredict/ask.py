@@ -1,6 +1,6 @@
 """What the models say of spectra, and the answers in words: from spectra to predictions, from top to bottom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,7 +72,9 @@ def ask(spectra: list[Spectrum], reads: str, request: Request, models: Models) -
         known = composition.inputs([made_of[i] for i in told], [elements[i] for i in told])
         by_composition[told] = models.probabilities(kind, known)
         for i in told if kind == "elements" else []:
-            _of_one_phase(i, alone, by_composition, made_of, elements, fitted[kind]["agreement"], models)
+            if uncertainty.agreement(alone[i], by_composition[i]) < (least := fitted[kind]["agreement"]):
+                fewer = _of_one_phase(made_of[i], elements[i], alone[i], least, models)
+                made_of[i], by_composition[i] = fewer or (made_of[i], by_composition[i])
         joint[told] = uncertainty.combined(alone[told], by_composition[told], prior, fitted[kind]["weights"])
     # what the networks of samples are told beside the spectra: s02, and what the samples are made of
     s02 = np.full(len(spectra), np.nan if request.reference is None else request.reference)
@@ -102,27 +104,27 @@ def ask(spectra: list[Spectrum], reads: str, request: Request, models: Models) -
     return out
 
 
-def _of_one_phase(i: int, alone: np.ndarray, by_composition: np.ndarray, made_of: list[dict[str, float]],
-    elements: list[str], least: float, models: Models) -> None:  # fmt: skip
-    """Where the spectrum contradicts all the elements that were told, take fewer, with which it does not."""
-    if uncertainty.agreement(alone[i], by_composition[i]) >= least:
-        return
-    if ways := composition.fewer(made_of[i], elements[i]):
-        said = models.probabilities("elements", composition.inputs(ways, [elements[i]] * len(ways)))
-        agreed = uncertainty.agreement(alone[i], said)
-        if agreed.max() >= least:
-            by_composition[i], made_of[i] = said[agreed.argmax()], ways[agreed.argmax()]
+def _of_one_phase(
+    amounts: dict[str, float], absorber: str, alone: np.ndarray, least: float, models: Models
+) -> tuple[dict[str, float], np.ndarray] | None:
+    """Fewer elements than those that a spectrum contradicts, with which it goes, and what these say of numbers."""
+    ways = composition.fewer(amounts, absorber)
+    if not ways:
+        return None
+    said = models.probabilities("elements", composition.inputs(ways, [absorber] * len(ways)))
+    best = int((agreed := uncertainty.agreement(alone, said)).argmax())
+    return (ways[best], said[best]) if agreed[best] >= least else None
 
 
-def _answer(
-    spectrum: Spectrum, said: Said, reasons: list[str], found: dict[str, Any], request: Request, models: Models
-) -> Prediction:
-    """The answer about one spectrum, and what speaks against it; `reasons` and `found` are those of `domain.judge`."""
-    fitted, sample, number = models.calibration[said.family], said.sample, int(models.classes[said.joint.argmax()])
-    doubts, notes, calibrated = [*spectrum.doubts, *reasons], spectrum.notes, fitted
+def _remarks(
+    spectrum: Spectrum, said: Said, doubts: list[str], calibrated: Mapping[str, Any], request: Request,
+    classes: np.ndarray,
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """What makes the answer void, beside the doubts that there are, and what else is to be known of it."""
+    sample, number, notes = said.sample, int(classes[said.joint.argmax()]), spectrum.notes
     if spectrum.composition:
-        calibrated, text = fitted[spectrum.composition.kind], spectrum.composition.text
-        guess, p_alone = models.classes[said.alone.argmax()], said.p_alone.max()
+        text = spectrum.composition.text
+        guess, p_alone = classes[said.alone.argmax()], said.p_alone.max()
         by_itself = f"CN {guess} ({p_text(p_alone)})" if p_alone >= HARDLY else f"mean {said.untold.mean_text}"
         nothing = "it" if request.reference is None else "it and s02"
         notes = [f"with the composition {text}; without {nothing}: {by_itself}", *notes]
@@ -134,13 +136,12 @@ def _answer(
         one = sample.kind == ONE_SITE or spectrum.composition.kind == "formula"
         beyond = one and number != guess and not low - 0.5 <= number <= high + 0.5
         if beyond or uncertainty.agreement(said.alone, said.by_composition) < calibrated["agreement"]:
-            commonest = models.classes[said.by_composition.argmax()]
+            commonest = classes[said.by_composition.argmax()]
             doubts.append(CONTRADICTION.format(text, commonest, by_itself))
     if request.reference is not None:
         by_itself = f"with nothing told beside the spectrum: mean {said.untold.mean_text}"
         notes = [f"with s02 = {request.reference:.2f}; {by_itself}", *notes]
-    as_told = request.one_site and sample.mixture < 0.5
-    if request.one_site and not as_told:
+    if request.one_site and sample.mixture >= 0.5:
         low, high = sample.cn_mean_interval
         if low - FAR <= number <= high + FAR:
             notes = [UNLIKE_ONE.format(sample.mixture, sample.mean_text), *notes]
@@ -151,6 +152,16 @@ def _answer(
         notes = [*notes, PRE_EDGE.format(height, energy, spectrum.element)]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
         notes = [*notes, LOWERED.format(p_text(said.joint.max()), number, sample.mean_text)]
+    return doubts, notes
+
+
+def _answer(
+    spectrum: Spectrum, said: Said, reasons: list[str], found: dict[str, Any], request: Request, models: Models
+) -> Prediction:
+    """The answer about one spectrum, and what speaks against it; `reasons` and `found` are those of `domain.judge`."""
+    fitted, sample, number = models.calibration[said.family], said.sample, int(models.classes[said.joint.argmax()])
+    calibrated = fitted[spectrum.composition.kind] if spectrum.composition else fitted
+    doubts, notes = _remarks(spectrum, said, [*spectrum.doubts, *reasons], calibrated, request, models.classes)
     if doubts or sample.kind != ONE_SITE or said.joint.max() < LIKELY:
         found["cn_shells"] = []
     threshold = calibrated["thresholds"][spectrum.element] * np.sqrt(fitted["prior"])
@@ -159,7 +170,7 @@ def _answer(
     given = {name: read_as[name] for name in ("element", "edge") if getattr(request, name) is not None}
     cn_set = uncertainty.prediction_set(said.joint, models.classes, threshold)
     whole = {name: value for name, value in vars(sample).items() if name != "density"}
-    if as_told:  # then the mean is the number
+    if request.one_site and sample.mixture < 0.5:  # then the mean is the number
         std = float(np.sqrt(said.joint @ (models.classes - said.joint @ models.classes) ** 2))
         ends = [float(min(cn_set)), float(max(cn_set))]
         whole |= {"cn_mean": float(number), "cn_std": std, "cn_mean_interval": ends}

@@ -167,7 +167,10 @@ FAULTS = {
             "",
             "test_predict.py",
         ),
-        Fault("a support is a contradiction", "if agreed.max() >= least", "if False", "test_predict.py"),
+        Fault("a support is a contradiction", "if agreed[best] >= least", "if False", "test_predict.py"),
+        Fault(
+            "two phases are one site where that is told", "low - FAR <= number <= high + FAR", "True", "test_predict.py"
+        ),
         Fault("shells of mixtures", "if doubts or sample.kind", "if doubts and sample.kind", "test_predict.py"),
         Fault(
             "a p that is no longer sure, without a word",
@@ -177,6 +180,7 @@ FAULTS = {
         ),
     ],
     "larch_cnpredict/components.py": [
+        Fault("a glitch is a component", "if second < LONE * first", "if False"),
         Fault("two components where there are three", "residuals[count - 1] > 1.5 * noise", "False"),
         Fault("one site is pure, whatever its number", "answers[j].headline == answer.headline or low", "low > high"),
     ],
@@ -214,6 +218,7 @@ FAULTS = {
     ],
     "larch_cnpredict/result.py": [
         Fault("one number that is not likely is sound", "and self.p >= LIKELY", ""),
+        Fault("one site that is read as several is sound", "and not unlike", "", "test_predict.py"),
     ],
     "larch_cnpredict/samples.py": [
         Fault("an s02 that is told changes no height", "spectrum = spectrum * height", "pass"),
