@@ -82,7 +82,8 @@ def predict_cn(
         itself. The mean, its interval and kind are by s02 too then, and a note says what they are without
     one_site : bool
         whether all absorbing atoms are known to have the same surroundings: a foil, a pure compound with one site. p is
-        then not lowered for the mixtures that would look alike, and cn_mean is cn; nobody checks that it is so
+        then not lowered for the mixtures that would look alike, and cn_mean is cn. Where the spectrum is read as that
+        of several all the same, this is said, and the mean stays
 
     Returns
     -------

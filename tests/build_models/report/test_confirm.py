@@ -179,7 +179,7 @@ def test_finished_models_are_asked_and_their_card_says_so(tmp_path, spectra_tabl
     assert manifest["confirmed"]["learnt from"][0]["file"] == "known.parquet"
     text = (tmp_path / "mine/README.md").read_text()
     assert "Materials that nothing has learnt from\n4 sites of 4 formulas" in text
-    assert "Of 4 sites of 4 structure types" in readme.read_text()
+    assert "nothing here has learnt from**: of 4 sites of 4 structure types" in readme.read_text()
     same = {p.name for p in default_folder().iterdir() if p.read_bytes() == (tmp_path / "mine" / p.name).read_bytes()}
     assert {p.name for p in (tmp_path / "mine").iterdir()} - same == {"metrics.json", "manifest.json", "README.md"}
     assert Models(tmp_path / "mine").version == "mine"

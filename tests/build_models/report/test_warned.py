@@ -49,6 +49,6 @@ def test_only_what_is_unlike_exafs_is_new(spectra_table, tmp_path, monkeypatch):
     assert [one["spectra"] for one in counted.values()] == [24, 24, 3, 3, 3, 3, 6, 6]
     assert json.loads((made / "manifest.json").read_text())["warns"] == "mine"
     assert "What is unlike EXAFS is of this version; all else is older." in (made / "README.md").read_text()
-    assert "Warnings: of 24 sound simulated spectra" in readme.read_text()
+    assert "**Warnings**: of 24 sound simulated spectra" in readme.read_text()
     with pytest.raises(config.ConfigError, match="what is new needs a version of its own"):
         warned.run(config.load(None, {"train": train | {"keep": str(made)}}))
