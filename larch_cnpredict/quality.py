@@ -8,7 +8,8 @@ from larch.xafs.xafsutils import KTOE
 from .absorber import E0_TOLERANCE, as_number, edge_energy, energy_and, k_edge
 
 FALLS = (
-    "mu falls at the edge, and chi has the wrong sign: is it ln(i1/i0), a transmission, or did i0 and i1 change places?"
+    "mu falls at the edge, and chi has the wrong sign: is it ln(i1/i0), a transmission, or fluorescence labelled i1, "
+    "or did i0 and i1 change places?"
 )
 GLITCH = "mu(E) has a point at {:.1f} eV that stands out by {:.2g} of the edge step: deglitch it, and run autobk again"
 GAP = "mu(E) has no points from {:.0f} to {:.0f} eV, where autobk fills chi(k) in"
