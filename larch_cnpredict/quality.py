@@ -21,8 +21,10 @@ FORBIDDEN, WITH_PEAK = 0.15, ("Ti", "V", "Cr", "Mn")
 PEAK_AWAY, PEAK_REACH = 15.0, 12.0  # eV: of the tabulated edge; on either side of it, where dips are looked for
 # A point stands out where it is so far from the cubic through its four neighbours, of the edge step, and so many times
 # as far as points around it mostly are. Of 46 measured spectra all but three have at most 0.011 and 4.2 times; these
-# three have one glitch each, of 0.014 to 0.033, 20 to 27 times.
+# three have one glitch each, of 0.014 to 0.033, 20 to 27 times. Where points lie far apart, oscillations of EXAFS that
+# are this high leave the cubic by more, and no point can be told from them.
 STANDS_OUT, UNLIKE_OTHERS, AROUND = 0.01, 10.0, 25  # of the edge step; times; points on either side
+HIGHEST, FARTHEST = 0.3, 5.0  # of the edge step; Å
 WIDEST = 0.3  # Å^-1 between two points of mu(E); of these spectra up to 0.12
 
 
@@ -66,23 +68,27 @@ def remarks(group: Any, kmin: float, kmax: float) -> list[str]:
         energy, norm = energy[read], norm[read]
         if len(energy) < 2 * AROUND or not (np.diff(energy) > 0).all():
             return []
-        away = np.abs(_off_neighbours(energy, norm))
         k = np.sqrt((energy - e0) / KTOE)
+        away, may_be = _off_neighbours(energy, norm, k)
         j = int(np.diff(k).argmax())
     out = [GAP.format(energy[j], energy[j + 1])] if k[j + 1] - k[j] > WIDEST else []
     for i in away.argsort()[::-1]:  # one is said: a glitch makes its neighbours stand out, too
         if away[i] < STANDS_OUT:
             break
-        if away[i] > UNLIKE_OTHERS * np.median(away[max(0, i - AROUND) : i + AROUND + 1]):
+        usual = np.median(away[max(0, i - AROUND) : i + AROUND + 1])
+        if away[i] > max(may_be[i], UNLIKE_OTHERS * usual):
             return [GLITCH.format(energy[i + 2], away[i]), *out]
     return out
 
 
-def _off_neighbours(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far each point but two at either end is from the cubic through two neighbours on either side."""
-    at, others = x[2:-2], [slice(0, -4), slice(1, -3), slice(3, -1), slice(4, None)]
-    off = y[2:-2].copy()
+def _off_neighbours(energy: np.ndarray, norm: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each point but two at either end is from the cubic through two neighbours on either side, and how far an
+    oscillation of chi(k) may be."""
+    others = [slice(0, -4), slice(1, -3), slice(3, -1), slice(4, None)]
+    off = norm[2:-2].copy()
     for one in others:
-        weights = [(at - x[other]) / (x[one] - x[other]) for other in others if other != one]
-        off -= y[one] * np.prod(weights, axis=0)
-    return off
+        apart = [(energy[2:-2] - energy[other], energy[one] - energy[other]) for other in others if other != one]
+        off -= norm[one] * np.prod([to_it / between for to_it, between in apart], axis=0)
+    # what a cubic leaves of sin(2kR) is at most its fourth derivative over 4!, times the distances of the four points
+    of_sine = np.prod([2 * FARTHEST * (k[2:-2] - k[other]) for other in others], axis=0) / 24
+    return np.abs(off), HIGHEST * of_sine

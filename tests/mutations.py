@@ -207,7 +207,8 @@ FAULTS = {
     "larch_cnpredict/quality.py": [
         Fault("mu that falls is absorption", "above.mean() < -0.5", "False", "test_cli.py"),
         Fault("any bump is a pre-edge peak", "max(before, behind) < min(norm[i], 1) / 2", "True"),
-        Fault("noise stands out", "UNLIKE_OTHERS * np.median", "0 * np.median"),
+        Fault("noise stands out", "UNLIKE_OTHERS * usual", "0 * usual"),
+        Fault("what is between points far apart stands out", "max(may_be[i], ", "max(0, "),
     ],
     "larch_cnpredict/reading.py": [
         Fault("an e0 that autobk did not use", 'as_number(getattr(group, "ek0", None)) or ', ""),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
+from scipy.interpolate import CubicSpline
 
 from larch_cnpredict import predict_cn, quality
 from larch_cnpredict.models import load_models
@@ -123,6 +124,19 @@ def test_noise_is_nothing_that_stands_out(measured):
         assert quality.remarks(Group(energy=foil.energy, norm=foil.norm + noise, e0=foil.e0), 3, 12) == []
     for rows in (slice(None, None, -1), slice(0, 30)):
         assert quality.remarks(Group(energy=foil.energy[rows], norm=foil.norm[rows], e0=foil.e0), 3, 12) == []
+
+
+@pytest.mark.parametrize("fine", [30, 60, 100])
+@pytest.mark.parametrize("step", [3.0, 4.0, 5.0])
+def test_where_points_begin_to_lie_apart_nothing_stands_out(measured, fine, step):
+    """Oscillations leave a cubic through points 5 eV apart, where points half an eV apart hardly do."""
+    foil = measured("Cu_foil")
+    energy = foil.e0 + np.r_[np.arange(-20, fine, 0.5), np.arange(fine, 700, step)]
+    norm = CubicSpline(foil.energy, foil.norm)(energy)
+    assert quality.remarks(Group(energy=energy, norm=norm, e0=foil.e0), 2, 13) == []
+    at = np.abs(energy - foil.e0 - 500).argmin()  # at k = 11.5 they are near each other again
+    norm[at] += 0.05
+    assert "stands out by" in quality.remarks(Group(energy=energy, norm=norm, e0=foil.e0), 2, 13)[0]
 
 
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="needs ../shared, which is not with the project")
