@@ -167,6 +167,7 @@ def edge_at(e0: float) -> tuple[str, str] | None:
     return guess if guess and _is_near(e0, k_edge(*guess)) else None
 
 
+@lru_cache  # as above
 def _guess(e0: float) -> tuple[str, str] | None:
     """The same, however far it is."""
     if e0 > E0_HIGHEST:

@@ -244,6 +244,8 @@ def mean_text(mean: float, interval: Sequence[float]) -> str:
 
 def plain(value: Any) -> Any:
     """The same value in types that a `.larix` session keeps."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
     if is_dataclass(value):
         return plain(vars(value))
     if isinstance(value, dict):
@@ -252,8 +254,6 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     raise TypeError(f"{type(value).__name__} does not survive a Larch session")
 
 

@@ -24,7 +24,7 @@ TOLD = 2 + NOBLE[-1] + 1  # columns of `told_columns`
 STARTS, WIDTH = (1.0, 1.5, 2.0, 2.5, 3.0), 0.5
 LOWEST = 1e-3  # Å^-3: nothing is as low in |chi(R)|
 READ = {"s02": [S02_CENTER, S02_UNIT], "starts": list(STARTS), "width": WIDTH, "lowest": LOWEST}  # for manifests
-PARTS = [(start <= R_POOLED) & (start + WIDTH > R_POOLED) for start in STARTS]
+_PARTS = np.array([(start <= R_POOLED) & (start + WIDTH > R_POOLED) for start in STARTS], dtype=np.float32).T
 _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 
@@ -87,9 +87,9 @@ def read(x: np.ndarray, told: np.ndarray) -> np.ndarray:
     height = S02_CENTER / (S02_CENTER + S02_UNIT * value)  # 1 where nobody tells
     spectrum = spectrum * height
     channels = range(0, 3 * len(COMPLEX_KWEIGHTS), 3) if x.shape[1] == COMPLEX_SIZE else (0,)
-    magnitudes = [spectrum[:, i * len(R_POOLED) : (i + 1) * len(R_POOLED)] for i in channels]
-    heights = [np.sqrt((one[:, part] ** 2).mean(1, keepdims=True)) for one in magnitudes for part in PARTS]
-    logarithms = np.log(np.hstack(heights) + LOWEST)
+    magnitudes = np.stack([spectrum[:, i * len(R_POOLED) : (i + 1) * len(R_POOLED)] for i in channels], 1)
+    heights = np.sqrt(magnitudes**2 @ (_PARTS / _PARTS.sum(0))).reshape(len(x), -1)
+    logarithms = np.log(heights + LOWEST)
     return np.hstack([spectrum, rest, known, 0 * value, there, logarithms]).astype(np.float32)
 
 

@@ -37,11 +37,12 @@ def with_sample(p: np.ndarray, near: float, elsewhere: np.ndarray) -> np.ndarray
     first = np.arange(len(p)) == p.argmax()
     limit = max(p.max() * near, 1 / len(p))
     others = np.where(first, 0, near * p + (1 - near) * elsewhere + FLOOR * p)
-    low, high = 0.0, 1 / others[~first].min()  # at which each of the others has the limit
-    for _ in range(60):
-        scale = (low + high) / 2
-        low, high = (scale, high) if np.minimum(scale * others, limit).sum() < 1 - limit else (low, scale)
-    return np.asarray(np.where(first, limit, np.minimum(high * others, limit)))
+    falling = np.sort(others[~first])[::-1]
+    # where none, one, two, ... of the others have the limit, the rest share what is left in proportion; the last is
+    # never left more than the limit, but for rounding
+    scales = (1 - limit * np.arange(1, len(p))) / falling[::-1].cumsum()[::-1]
+    scale = scales[(scales * falling <= limit * (1 + 1e-9)).argmax()]
+    return np.asarray(np.where(first, limit, np.minimum(scale * others, limit)))
 
 
 def prediction_set(p: np.ndarray, classes: np.ndarray, threshold: float | np.ndarray) -> list[int]:
