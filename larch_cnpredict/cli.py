@@ -17,7 +17,10 @@ from .errors import CNPredictError, FileError, SeriesError, reworded
 # of the rows, on a terminal, `group` only where it is not the file's name; CSV has all there is in them
 SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "mean", "kind", "verdict")
 # how notes begin that belong to an answer which is ok, too
-QUALIFIES = ("the answer depends", "another edge", "another phase", "the header's", "mu(E) has", "taken as one site")
+QUALIFIES = (
+    *("the answer depends", "another edge", "another phase", "the header's", "mu(E) has", "taken as one site"),
+    "read as transmission",
+)
 # what an error says to a script: what it says here
 WORDS = (
     (r"predict_cn\(group, element='Fe'\)", "--element Fe"),
@@ -204,6 +207,9 @@ def predict_files(paths: Sequence[str | Path], x: Any = None, **options: Any) ->
     answers = predict_cn(groups, errors="collect", **options) if ready else []
     for (row, _), answer in zip(ready, answers, strict=True):
         row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
+    for row, group in ready:
+        if remark := getattr(group, "read_as", ""):
+            row["notes"] = f"{row['notes']}; {remark}" if row["notes"] else remark
     return rows, [group for row, group in ready if "cn" in row]
 
 

@@ -14,6 +14,7 @@ from .absorber import MU_SHORTEST
 from .errors import FileError
 
 # Labels, the first that is there counts; else a longer one, such as i1_counts or mu_e, where it alone begins with one.
+_MU_TRANS, _MU_FLUOR = ("mutrans", "mu_trans"), ("mufluor", "mu_fluor")
 _MU = (
     *("mu", "xmu", "mutrans", "mufluor", "mu_trans", "mu_fluor", "mud", "mud_tr", "norm", "normtrans", "flat"),
     *("absorbance", "absorption"),
@@ -29,11 +30,15 @@ _ANGLE = r"(?!.*energ).*(?:angle|theta|bragg).*"
 _K, _CHI = r"k(?:_*(?:a|ang\w*)_*1)?_*", r"chi(?:_k)?_*"  # also of k(A^-1) and chi(k), and not of chi*k and chik
 _NUMBERED = re.compile(r"\W*col(?:umn)?[\s._]*(\d+)\s*[:=]?\s+(\S+)", re.IGNORECASE)  # of XDI, DESY and others
 _BETWEEN = (r"\t", ",", ";", r"\s{2,}", r"\s+")  # labels
+TRANSMISSION = "read as transmission: for the fluorescence that is in the file too, leave out that column"
 SEVERAL = 20  # rows of numbers in a header: those of another scan
 
 
-def read_columns(group: Group, path: Path, labels: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """energy and mu, or k and chi, of what Larch has read of a file; `labels` where something better knows them."""
+def read_columns(group: Group, path: Path, labels: Sequence[str] | None = None) -> dict[str, Any]:
+    """energy and mu, or k and chi, of what Larch has read of a file; `labels` where something better knows them.
+
+    `read_as` is a sentence where there was a choice.
+    """
     columns = group.data
     if len(columns) < 2:
         what = "one column of numbers alone" if len(columns) else "no rows of numbers"
@@ -61,6 +66,8 @@ def read_columns(group: Group, path: Path, labels: Sequence[str] | None = None) 
         goes = f"its {label if energies else 'first'} column goes from {energy.min():g} to {energy.max():g}"
         raise FileError(path, f"{goes}: label columns of chi(k) as k and chi, and others as energy and mu")
     mu, i0, transmitted, fluorescence = map(first, (_MU, _I0, _TRANSMITTED, _FLUORESCENCE))
+    both = (i0, transmitted, fluorescence) if mu is None else (first(_MU_TRANS), first(_MU_FLUOR))
+    of_both = all(one is not None for one in both) and first(("mu", "xmu")) is None
     with np.errstate(all="ignore"):  # what is no number is said below
         if mu is None and i0 is not None:
             if transmitted is not None:
@@ -81,7 +88,7 @@ def read_columns(group: Group, path: Path, labels: Sequence[str] | None = None) 
     if len(mu) < MU_SHORTEST:
         raise FileError(path, f"it has {len(mu)} rows, too few for a spectrum")
     order = np.argsort(energy, kind="stable")
-    return {"energy": energy[order], "mu": mu[order]}
+    return {"energy": energy[order], "mu": mu[order]} | ({"read_as": TRANSMISSION} if of_both else {})
 
 
 def _labels(group: Group, path: Path) -> list[str]:

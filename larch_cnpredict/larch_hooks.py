@@ -49,7 +49,7 @@ def register(_larch: Any = None) -> None:
 
             wx.CallAfter(install_larix, _larch)
     except Exception as error:  # noqa: BLE001  (said, and Larch goes on)
-        _say(_larch, error)
+        _say(_larch, f"{type(error).__name__}: {error}")
 
 
 def install_larix(_larch: Any = None) -> None:
@@ -58,12 +58,14 @@ def install_larix(_larch: Any = None) -> None:
         from .larix import menu
 
         menu.install(_larch)
+    except ImportError as error:
+        _say(_larch, f"the CN tab needs the Larix of Larch 2026.2 or later ({error})")
     except Exception as error:  # noqa: BLE001  (said, and Larix goes on)
-        _say(_larch, error)
+        _say(_larch, f"{type(error).__name__}: {error}")
 
 
-def _say(_larch: Any, error: Exception) -> None:
-    text = f"larch-cnpredict could not be loaded: {type(error).__name__}: {error}\n"
+def _say(_larch: Any, why: str) -> None:
+    text = f"larch-cnpredict could not be loaded: {why}\n"
     (sys.stderr if _larch is None else _larch.writer).write(text)
 
 

@@ -1,5 +1,6 @@
 """Figures of one answer and of two: |chi(R)| with the parts that carried it, and how probable each number is."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def plot_cn(group: Any, figure: Figure | None = None, title: str | None = None, 
         words = shade(left, spectrum, answer, made.importance_r, made.importance)
         left.set_title(words, fontsize="small", color=RED)
         draw_probabilities(right, answer)
-    return figure
+    return shown(figure, _larch)
 
 
 def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = None) -> Figure:
@@ -86,7 +87,7 @@ def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = 
         axes["lost"].set_title("how much less probable each answer is without this part of R", fontsize="small")
         axes["lost"].grid(color=GRID)
         axes["cn"].set_title("coloured: 90 % prediction sets", fontsize="small")
-    return figure
+    return shown(figure, _larch)
 
 
 def short(name: str, most: int = 30) -> str:
@@ -116,6 +117,14 @@ def emptied(figure: Figure | None, size: tuple[float, float]) -> Figure:
             figure = Figure(figsize=size)
     figure.clear()
     figure.set_layout_engine("constrained")
+    return figure
+
+
+def shown(figure: Figure, _larch: Any) -> Figure:
+    """The figure, in Larch with its window open, as those of Larch's own plots are: it tells matplotlib not to."""
+    if _larch is not None and figure.canvas.manager is not None:
+        with suppress(Exception):  # there is no window
+            figure.canvas.manager.show()
     return figure
 
 

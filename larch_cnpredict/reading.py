@@ -31,6 +31,7 @@ RBKG_LOWER = 0.7  # Å
 RBKG_REACH = 0.3  # Å: a first peak of |chi(R)| that begins this near beyond rbkg loses a part of it
 # Metals have e0 at the foot of their edge, up to 9 eV below its middle and at 0.13 of the step or more.
 EDGE_WIDTH, EDGE_FOOT, TOO_LOW, TOO_HIGH = 5.0, 0.1, 9.5, 7.5  # eV, of the edge step, eV, eV
+SAME = 1.0  # eV: so near to where the edge is steepest, e0 is there
 PEAK_DIP = 0.5  # a pre-edge peak falls to this share of itself before the edge; that of a metal does not
 E0_ERROR = 5.0  # eV: what e0 is off by now and then, where there is no mu(E) that could tell
 ALIKE = 0.2  # of the highest peak: autobk run again with the group's own settings gives the same to the last digit
@@ -58,12 +59,16 @@ def reread(group: Any, own: "Spectrum") -> "Spectrum":
     measured = energy_and(group, "mu")
     if measured is None or e0 is None or own.rbkg is None:
         return own
-    edge, seen = _misplaced(group, e0), Group(energy=measured[0], mu=measured[1])
+    seen = Group(energy=measured[0], mu=measured[1])
+
+    def edge_seen(e0: float) -> float | None:
+        with suppress(Exception), np.errstate(all="ignore"):
+            pre_edge(seen, e0=e0, **dict(_given(group, "pre_edge", _PRE_EDGE)))
+        return _misplaced(seen, e0)
+
+    edge = _misplaced(group, e0) if hasattr(group, "norm") else edge_seen(e0)  # copy_xafs_group leaves norm out
     for _ in range(2):  # with e0 far too low the edge step is too small, and a pre-edge peak looks like the edge
-        if edge is not None:
-            with suppress(Exception), np.errstate(all="ignore"):
-                pre_edge(seen, e0=edge, **dict(_given(group, "pre_edge", _PRE_EDGE)))
-            edge = _misplaced(seen, edge) or edge
+        edge = edge and (edge_seen(edge) or edge)
 
     def again(rbkg: float, edge: float | None) -> "Spectrum | None":
         with np.errstate(over="ignore"):  # a longer float's infinity is one that autobk refuses
@@ -156,9 +161,10 @@ def _misplaced(group: Any, e0: float) -> float | None:
     if not low and e0 - middle <= TOO_HIGH:
         return None
     edge = energy[(energy > (energy[dips[-1]] if len(dips) else 0.0)) & (energy < middle + 10)]
-    if (usual := find_e0(Group(energy=energy, mu=norm))) in edge:  # which no shoulder below the edge misleads
-        return float(usual)
-    return float(edge[(np.interp(edge + 1, energy, norm) - np.interp(edge - 1, energy, norm)).argmax()])
+    steepest = find_e0(Group(energy=energy, mu=norm))  # which no shoulder below the edge misleads
+    if steepest not in edge:
+        steepest = edge[(np.interp(edge + 1, energy, norm) - np.interp(edge - 1, energy, norm)).argmax()]
+    return float(steepest) if abs(steepest - e0) > SAME else None
 
 
 def _given(group: Any, function: str, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:

@@ -41,6 +41,12 @@ class Request:
             raise OptionError("one_site", options["one_site"], "True or False")
         return cls(models=models, **options | {"one_site": bool(options["one_site"])})
 
+    @property
+    def told(self) -> list[tuple[str, Any]]:
+        """What was told of the sample."""
+        told = [(name, getattr(self, name)) for name in ("formula", "elements", "reference", "one_site")]
+        return [(name, value) for name, value in told if value is not None and value is not False]
+
     @classmethod
     def stored(cls, made: Any) -> "Request | None":
         """What was asked when `made`, a group's cn_predict, was written; None where it does not say."""

@@ -263,7 +263,8 @@ def write(group: Group, prediction: Prediction) -> None:
     if not hasattr(group, "journal"):
         group.journal = Journal()
     if isinstance(group.journal, Journal):
-        words = f"{prediction} [model {prediction.model} {prediction.model_version}]"
+        asked = [f"{name}={value!r}" for name, value in prediction.request.told]
+        words = f"{prediction} [{', '.join([f'model {prediction.model} {prediction.model_version}', *asked])}]"
         last = group.journal.get("cn_predict")
         if last is None or last.value != words:  # `explain` after `predict_cn` says the same again
             group.journal.add("cn_predict", words)

@@ -175,6 +175,27 @@ def test_what_an_xdi_header_says_is_read_however_it_is_written(measured, tmp_pat
     assert (answer.element, answer.composition, answer.cn) == ("Ni", "Ni", 12)
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("energy i0 itrans ifluor", True),
+        ("energy i0 mutrans mufluor", True),
+        ("energy i0 mu mufluor", False),
+        ("energy i0 itrans irefer", False),
+    ],
+)
+def test_of_transmission_and_fluorescence_the_first_is_read_and_that_is_said(measured, tmp_path, capsys, labels, said):
+    foil = measured("Ni_foil")
+    other = np.where(foil.energy > foil.e0, 9.0, 1.0)  # nothing that anybody could read
+    first = 1e5 * np.exp(-foil.mu) if "itrans" in labels else foil.mu
+    rows = np.transpose([foil.energy, np.full_like(foil.mu, 1e5), first, other])
+    np.savetxt(tmp_path / "both.dat", rows, header=labels)
+    assert cli.main(["predict", str(tmp_path / "both.dat")]) == 0
+    printed = capsys.readouterr().out
+    assert " 12 " in printed
+    assert ("read as transmission" in printed) is said
+
+
 def test_mu_that_falls_at_the_edge_is_no_absorption(measured, tmp_path):
     group = measured("Ni_foil")
     data = group.energy, 1e5 + 0 * group.mu, 1e5 * np.exp(-group.mu)

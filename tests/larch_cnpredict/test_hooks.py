@@ -67,6 +67,13 @@ def test_register_says_what_is_wrong_and_does_not_raise(larch, monkeypatch, caps
         assert text.startswith("larch-cnpredict could not be loaded: ModuleNotFoundError")
 
 
+def test_an_older_larix_is_named_as_what_the_tab_cannot_be_in(larch, monkeypatch):
+    monkeypatch.setitem(sys.modules, "larch_cnpredict.larix.menu", None)
+    monkeypatch.setattr(larch, "writer", io.StringIO())
+    larch_hooks.install_larix(larch)
+    assert "the CN tab needs the Larix of Larch 2026.2 or later (" in larch.writer.getvalue()
+
+
 def test_the_snippet_loads_predict_cn_leaves_nothing_and_is_harmless_once_the_package_is_gone(init_lar, tmp_path):
     init_lar.write_text("mine = 1\nif mine > 0:\n    yours = 2\n#endif")
     larch_hooks.install()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from matplotlib.backend_bases import FigureManagerBase
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
@@ -123,3 +124,14 @@ def test_comparing_what_cannot_be_predicted_leaves_the_groups_as_they_are(measur
         with pytest.raises(errors.CNPredictError):
             plot_cn_compare(**given)
     assert not hasattr(bad, "cn_predict")
+
+
+def test_in_larch_a_figure_is_shown_as_those_of_its_own_plots_are(measured, larch, monkeypatch):
+    shown = []
+    monkeypatch.setattr(FigureManagerBase, "show", lambda manager: shown.append(manager))
+    plot_cn(measured("Cu_foil"))
+    assert shown == []  # in Python that is the user's
+    larch_cnpredict.register(_larch=larch)
+    larch.symtable.foil = measured("Cu_foil")
+    figure = larch.eval("plot_cn(foil)")
+    assert shown == [figure.canvas.manager]

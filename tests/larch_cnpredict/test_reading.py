@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from larch import Group
+from larch.utils import copy_xafs_group
 from larch.xafs import autobk, pre_edge, xftf
 from larch.xafs.xafsutils import KTOE
 
@@ -47,6 +48,24 @@ def test_e0_on_a_pre_edge_peak_is_read_again_on_the_edge(below):
 def test_with_e0_far_too_low_the_edge_is_found_beyond_the_pre_edge_peak():
     spectrum = read_spectrum(chromate(peak=0.75, e0=EDGE - 36))  # of an edge step that is too small the peak is as high
     assert abs(float(spectrum.made.split()[2]) - EDGE) < 2
+
+
+def test_a_copy_by_larch_which_has_no_norm_is_read_as_the_group(measured):
+    group = measured("Cu_foil")
+    autobk(group, ek0=group.e0 - 15, rbkg=1, kweight=2)
+    xftf(group, **TRAINING)
+    copy = copy_xafs_group(group)
+    assert not hasattr(copy, "norm")
+    answer, again = predict_cn(group), predict_cn(copy)
+    assert "is not on the edge" in " ".join(again.notes)
+    assert (again.notes, again.cn, again.fingerprint) == (answer.notes, answer.cn, answer.fingerprint)
+
+
+def test_an_e0_where_mu_is_steepest_is_on_the_edge_however_slow_the_edge(monkeypatch):
+    group = chromate(peak=0)
+    monkeypatch.setattr(reading, "TOO_LOW", -9.0)  # the middle of the step is said to be far beyond
+    assert reading._misplaced(group, group.e0 - 3) == pytest.approx(group.e0, abs=1)
+    assert reading._misplaced(group, reading.find_e0(group)) is None
 
 
 @pytest.mark.parametrize(("of_larch", "taken"), [(EDGE + 1, EDGE + 1), (EDGE - 13, EDGE)])  # on the edge, on the peak

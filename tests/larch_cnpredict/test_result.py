@@ -64,6 +64,9 @@ def test_is_written_with_a_journal_entry(measured):
     assert type(group.cn_predict) is Group
     assert Prediction.from_group(group.cn_predict) == made
     assert group.journal.get("cn_predict").value == f"{made} [model default test]"
+    write(group, replace(made, request=Request(formula="CuO", one_site=True, reference=0.9)))
+    told = "formula='CuO', reference=0.9, one_site=True"
+    assert group.journal.get("cn_predict").value.endswith(f"[model default test, {told}]")
     bare = Group()
     write(bare, made)
     assert bare.journal.get("cn_predict").value.startswith("Cu K: CN 6")
