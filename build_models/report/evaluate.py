@@ -101,7 +101,7 @@ def of_sites(this: Run) -> dict[str, Any]:
                 name: calibrate.fit(p, data.cn, data.elements, told) for name, p in realistic.items()
             }
             p, sets, each = calibrate.out_of_fold(realistic[train.DEFAULT["complex"]], data.cn, data.elements, fold)
-            metrics["each_size"] = float(np.mean([len(one) for one in each]))
+            metrics["each_size"] = float(each.sum(1).mean())
             metrics["by_number"] = scores.by_number(data, p, sets, each)
             figures.confusion(data, p, this.folder / "confusion.png")
     figures.importance(train.trained(this), this.folder / "importance.png")

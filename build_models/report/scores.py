@@ -50,17 +50,16 @@ def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float
     }
 
 
-def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: list[list[int]]) -> dict[str, float]:
-    """What is said of a model's distributions and 90 % sets on some rows; `p` and `sets` are those of all sites."""
-    own = p[rows]
+def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: np.ndarray) -> dict[str, float]:
+    """What is said of a model's distributions and 90 % sets on some rows; `p` and `sets`, a mask, are those of all sites."""
     known = rows[data.trainable[rows]]  # CrystalNN's distributions, where it has one over these numbers
     logs = np.log(np.maximum(p[known], 1e-4))
     return rates(data, rows, CLASSES[p.argmax(1)]) | {
         "log_loss": float(-(data.labels[known] * logs).sum(1).mean()),
-        "calibration_error": calibrate.calibration_error(own, data.cn[rows]),
+        "calibration_error": calibrate.calibration_error(p[rows], data.cn[rows]),
         "mean_error": float(np.abs(p[known] @ CLASSES - data.labels[known] @ CLASSES).mean()),
-        "coverage": float(np.mean([data.cn[row] in sets[row] for row in rows])),
-        "set_size": float(np.mean([len(sets[row]) for row in rows])),
+        "coverage": float(calibrate.own(sets[rows], data.cn[rows]).mean()),
+        "set_size": float(sets[rows].sum(1).mean()),
     }
 
 
@@ -95,23 +94,23 @@ def of_the_absorber(
     return out
 
 
-def by_number(
-    data: Dataset, p: np.ndarray, sets: list[list[int]], each: list[list[int]]
-) -> dict[str, dict[str, float]]:
+def by_number(data: Dataset, p: np.ndarray, sets: np.ndarray, each: np.ndarray) -> dict[str, dict[str, float]]:
     """For each coordination number: sites, share found, shares that the sets hold, what it is mostly taken for else.
 
     `each` are the sets that are to hold each number nine times in ten.
     """
     out = {}
     guess = CLASSES[p.argmax(1)]
-    for cn in CLASSES[np.isin(CLASSES, data.cn)]:
+    for place, cn in enumerate(CLASSES):
         rows = np.flatnonzero(data.cn == cn)
+        if not len(rows):
+            continue
         wrong = guess[rows][guess[rows] != cn]
         out[str(cn)] = {
             "sites": len(rows),
             "found": float((guess[rows] == cn).mean()),
-            "coverage": float(np.mean([cn in sets[row] for row in rows])),
-            "each": float(np.mean([cn in each[row] for row in rows])),
+            "coverage": float(sets[rows, place].mean()),
+            "each": float(each[rows, place].mean()),
             "taken_for": int(np.bincount(wrong).argmax()) if len(wrong) else int(cn),
         }
     return out
