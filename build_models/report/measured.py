@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from larch import Group
-from larch.xafs import pre_edge, xftf
+from larch.xafs import xftf
 from pymatgen.core import Composition
 
 from build_models.config import ConfigError
 from build_models.data.labels import formula_key
 from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
-from larch_cnpredict.errors import UnexpectedError
+from larch_cnpredict.errors import FileError, UnexpectedError
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 from larch_cnpredict.files import process
 from larch_cnpredict.result import ONE_SITE
@@ -54,11 +54,22 @@ def formulas(folder: Path) -> list[str]:
 def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
     """Take each spectrum the way a user would, and compare; each compound counts once, however many scans it has."""
     rows = _index(folder)
-    groups = [_processed(_read(folder, row)) for row in rows]
+    if not any(row["cn_kind"] == "int" for row in rows):
+        raise ConfigError(f"{folder / 'index.csv'} has no spectrum of one number (cn_kind 'int')")
+    groups = []
+    for row in rows:
+        try:
+            groups.append(_processed(_read(folder, row)))
+        except FileError as error:
+            print(error)
+            groups.append(None)
     out = {}
     for name, settings in TRANSFORMS.items():
         answers: list[Any] = []
         for group in groups:
+            if group is None:  # refused, as `predict_cn` would
+                answers.append(None)
+                continue
             kmax = {"kmax": float(group.k[-1])} if settings.get("kmax", 0) is None else {}
             xftf(group, **{**settings, **kmax})
             answers.append(_answer(group, models))
@@ -86,9 +97,10 @@ def mixtures(folder: Path, models: Path) -> dict[str, dict[str, float]]:
 
 def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) -> dict[str, float] | None:
     """How far off the answer is and what else is in it; None where there is none."""
-    parts = [_read(folder, row) for row in pair]
-    for part in parts:
-        pre_edge(part)
+    try:
+        parts = [_processed(_read(folder, row)) for row in pair]
+    except FileError:  # said by `score`
+        return None
     energy = parts[share > 0.5].energy
     inside = (energy >= max(p.energy[0] for p in parts)) & (energy <= min(p.energy[-1] for p in parts))
     first, second = (np.interp(energy[inside], part.energy, part.norm) for part in parts)
@@ -128,7 +140,10 @@ def _index(folder: Path) -> list[dict[str, str]]:
 
 
 def _read(folder: Path, row: dict[str, str]) -> Group:
-    energy, mu = np.loadtxt(folder / row["file"], unpack=True)
+    try:
+        energy, mu = np.loadtxt(folder / row["file"], unpack=True)
+    except ValueError as error:
+        raise FileError(row["file"], error) from None
     return Group(energy=energy, mu=mu, filename=row["file"])
 
 
