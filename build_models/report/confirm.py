@@ -32,6 +32,7 @@ from build_models.spectra.dataset import CLASSES, Dataset
 from build_models.spectra.samples import Anchors, crystals, in_the_beam
 from build_models.spectra.samples import make as make_samples
 from larch_cnpredict.domain import SURE, Arrays
+from larch_cnpredict.errors import ModelFileError
 from larch_cnpredict.models import Models
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, ONE, TOLD, by_number, kinds, near
@@ -127,10 +128,18 @@ def run(config: Config) -> None:
 def begin(config: Config) -> tuple[Models, dict[str, Any], dict[str, Any]]:
     """The finished models, their manifest and metrics, if what is made of them has a place of its own to go to."""
     manifest, metrics = evaluate.finished(config.train.keep)
+    folder = Path(config.train.keep)
+    try:
+        models = Models(folder)
+    except ModelFileError as error:
+        raise ConfigError(f"[train] keep: {error}") from None
+    for entry in (entry for part in ("families", "composition", "samples") for entry in manifest[part].values()):
+        if table.sha256(folder / entry["file"]) != entry["sha256"]:
+            raise ConfigError(f"[train] keep: {folder / entry['file']} does not match its hash in manifest.json")
     if manifest["version"] == config.train.version:
         raise ConfigError(f"[train] version = '{manifest['version']}': what is new needs a version of its own")
     export.place(config)  # before the work
-    return Models(Path(config.train.keep)), manifest, metrics
+    return models, manifest, metrics
 
 
 def made_of(data: Dataset, paths: Sequence[str | Path]) -> Dataset | None:

@@ -1,6 +1,7 @@
 """Finished models are asked about what nothing in them has learnt from, and about nothing else."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
@@ -216,3 +217,15 @@ def test_metals_are_mixed_and_asked_about_as_foils_alone(tmp_path, data, monkeyp
     assert set(foils.fold) == {0, 1}
     for reads, size in (("magnitude", 178), ("complex", 1514)):
         assert {one.inputs[reads].shape[1] for one in asked.values()} == {size}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [("manifest.json", b'"format": 3', b'"format": 2', "has format 2"), ("by-formula.onnx", b"", b"x", "its hash")],
+)
+def test_models_that_are_none_of_this_version_are_said_before_the_work(tmp_path, file, old, new, said):
+    folder = shutil.copytree(default_folder(), tmp_path / "kept")
+    (folder / file).write_bytes((folder / file).read_bytes().replace(old, new, 1))
+    settings = config.load(None, {"train": {"keep": str(folder), "version": "mine", "models": str(tmp_path)}})
+    with pytest.raises(config.ConfigError, match=f"{file} .*{said}"):
+        confirm.begin(settings)
