@@ -1,5 +1,6 @@
 """How right a model is: figures from answers and labels, and the baselines beside them."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,12 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from build_models.learn import calibrate
+from build_models.report.card import CITATIONS
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import ELEMENTS
+
+_ID = re.compile(rf"({'|'.join(CITATIONS)})-\d")  # a file may have any name
 
 
 def describe(data: Dataset) -> dict[str, Any]:
@@ -22,7 +26,7 @@ def describe(data: Dataset) -> dict[str, Any]:
         "clear": int((data.weight > CLEAR).sum()),
         "not_labelled_1_to_16": int((~data.trainable).sum()),
         "digest": data.digest,
-        "sources": dict(Counter(site.rsplit(" site ")[0].rpartition("-")[0] or "files" for site in data.sites)),
+        "sources": dict(Counter(found[1] if (found := _ID.match(site)) else "files" for site in data.sites)),
         "per_absorber": {e: int((data.elements == e).sum()) for e in ELEMENTS if (data.elements == e).any()},
     }
 
@@ -51,7 +55,7 @@ def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float
 
 
 def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: np.ndarray) -> dict[str, float]:
-    """What is said of a model's distributions and 90 % sets on some rows; `p` and `sets`, a mask, are those of all sites."""
+    """What is said of a model's distributions and 90 % sets, a mask, on some rows; `p` and `sets` are of all sites."""
     known = rows[data.trainable[rows]]  # CrystalNN's distributions, where it has one over these numbers
     logs = np.log(np.maximum(p[known], 1e-4))
     return rates(data, rows, CLASSES[p.argmax(1)]) | {

@@ -99,6 +99,9 @@ def test_the_table_is_described_as_it_is(five):
     assert (described["sites"], described["clear"], described["not_labelled_1_to_16"]) == (5, 4, 1)
     assert described["prototypes"] == 2
     assert 20 not in CLASSES
+    names = ["mp-30", "mvc-4", "amcsd-0000012:2", "Fe2O3-hematite", "goethite"]
+    five = replace(five, sites=np.array([f"{name} site 0" for name in names]))
+    assert scores.describe(five)["sources"] == {"mp": 1, "mvc": 1, "amcsd": 1, "files": 2}
 
 
 def test_who_is_sure_and_who_of_these_is_right():
