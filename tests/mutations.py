@@ -116,7 +116,7 @@ FAULTS = {
         Fault("extra sites are tested", "np.where(this.tested[:, None], this.anchors.fold, -1)", "fold"),
     ],
     "build_models/report/scores.py": [
-        Fault("some sites have the calibration error of all", "_error(own, data.cn[rows])", "_error(p, data.cn)"),
+        Fault("some sites have the calibration error of all", "_error(p[rows], data.cn[rows])", "_error(p, data.cn)"),
         Fault("accuracy is 1", 'float(right.mean()),\n        "clear"', '1.0,\n        "clear"'),
         Fault("the majority sees its own fold", "(fold != i) & (elements == element)", "elements == element"),
     ],

@@ -62,13 +62,10 @@ def structures(config: Config) -> Iterator[dict]:
         get = partial(search, fields=["material_id", "structure"])
         for document in _cached(folder, ids, get, client.db_version, "material_ids"):
             material_id = normal_id(document["material_id"])
-            rows.pop(material_id, None)
             if document.get("structure"):
                 yield to_row(material_id, Structure.from_dict(document["structure"]))
             else:
-                yield table.failure(material_id, "no structure in the document")
-        for material_id in rows:
-            yield table.failure(material_id, NOT_DELIVERED)
+                yield table.failure(material_id, document.get("reason", "no structure in the document"))
 
 
 def fetch(config: Config) -> Path:
@@ -245,7 +242,10 @@ def _patiently(request: Callable[[], Any]) -> Any:
 
 
 def _cached(folder: Path, ids: list[str], search: Callable, db_version: str, key: str) -> Iterator[dict]:
-    """Documents of the ids, from the cache where it has them. What an answer leaves out is asked for the next time."""
+    """Documents of the ids, from the cache where it has them.
+
+    What an answer leaves out is asked for the next time; until then it is a document with a `reason` alone.
+    """
     field = key.removesuffix("s")
     for start in range(0, len(ids), BATCH):
         batch, path = ids[start : start + BATCH], folder / f"{start // BATCH:05d}.json.gz"
@@ -260,6 +260,7 @@ def _cached(folder: Path, ids: list[str], search: Callable, db_version: str, key
                 temporary.write_bytes(gzip.compress(json.dumps(content).encode()))
             if missing := _missing(content, field):
                 log.warning("%d of %d documents did not come; fetch asks for them again", len(missing), len(batch))
+        yield from ({field: i, "reason": NOT_DELIVERED} for i in _missing(content, field))
         yield from content["documents"]
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pymatgen.io.cif import CifParser
 from tqdm import tqdm
 
@@ -27,7 +28,9 @@ def fetch(config: Config) -> Path:
     limit = None if source.kind == "parquet" else config.limit
     metadata = config.provenance("source", "order") | {"limit": str(limit), "files": _listing(config)}
     if path.exists() and table.says(path, metadata, "config_hash", "limit", "seed", "files"):
-        return path
+        reasons = pq.read_table(path.with_name("unreadable.parquet"))["reason"].to_pylist()
+        if materials_project.NOT_DELIVERED not in reasons:
+            return path
     wanted = set(source.elements)
     rows: dict[str, dict] = {}
     failures: list[dict] = []

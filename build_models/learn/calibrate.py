@@ -1,5 +1,6 @@
 """Temperature, weights and set thresholds, from predictions for materials that the models have not seen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict.features import ELEMENTS
-from larch_cnpredict.uncertainty import agreement, combined, prediction_set, temper
+from larch_cnpredict.uncertainty import agreement, combined, temper
 
 COVERAGE = 0.90
 FEWEST = 100  # an absorber with fewer held-out spectra gets the threshold of all of them
@@ -35,14 +36,19 @@ def fit_weights(p: np.ndarray, told: np.ndarray, prior: np.ndarray, cn: np.ndarr
 
 
 def _loss(p: np.ndarray, cn: np.ndarray) -> float:
-    return float(-np.log(np.maximum(_own(p, cn)[np.isin(cn, CLASSES)], 1e-12)).mean())
+    return float(-np.log(np.maximum(own(p, cn)[np.isin(cn, CLASSES)], 1e-12)).mean())
 
 
-def _own(p: np.ndarray, cn: np.ndarray) -> np.ndarray:
+def own(p: np.ndarray, cn: np.ndarray) -> np.ndarray:
     """What each site's own number is given; 0 for one that is no class, and can be in no set."""
-    own, known = np.zeros(len(p)), np.isin(cn, CLASSES)
-    own[known] = p[known, cn[known] - CLASSES[0]]
-    return own
+    out, known = np.zeros(len(p)), np.isin(cn, CLASSES)
+    out[known] = p[known, cn[known] - CLASSES[0]]
+    return out
+
+
+def members(p: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The sets of `uncertainty.prediction_set`, one a row, as a mask over `CLASSES`."""
+    return np.asarray(p >= np.minimum(thresholds, p.max(1, keepdims=True)))
 
 
 def shares(cn: np.ndarray) -> np.ndarray:
@@ -53,20 +59,20 @@ def shares(cn: np.ndarray) -> np.ndarray:
 
 def fit_thresholds(p: np.ndarray, cn: np.ndarray, elements: np.ndarray, prior: np.ndarray) -> dict[str, Any]:
     """Thresholds of the 90 % sets for each absorber, in units of the root of the prior; and those of each number."""
-    own = _own(p / np.sqrt(prior), cn)
-    out = {"all": _threshold(own)}
+    given = own(p / np.sqrt(prior), cn)
+    out = {"all": _threshold(given)}
     for element in ELEMENTS:
         rows = elements == element
-        out[element] = _threshold(own[rows]) if rows.sum() >= FEWEST else out["all"]
+        out[element] = _threshold(given[rows]) if rows.sum() >= FEWEST else out["all"]
     of_number = [p[cn == number, i] for i, number in enumerate(CLASSES)]
     each = [_threshold(values) if len(values) >= FEWEST_OF_NUMBER else 0.0 for values in of_number]
     return {"thresholds": out, "each": each}
 
 
-def _threshold(own: np.ndarray) -> float:
+def _threshold(given: np.ndarray) -> float:
     """Conformal; of fewer than nine there is none that promises anything, and sets hold everything."""
-    rank = int((len(own) + 1) * (1 - COVERAGE) + 1e-9)
-    return float(np.sort(own)[rank - 1]) if rank else 0.0
+    rank = int((len(given) + 1) * (1 - COVERAGE) + 1e-9)
+    return float(np.sort(given)[rank - 1]) if rank else 0.0
 
 
 def fit(
@@ -90,15 +96,14 @@ def fit(
 
 def out_of_fold(
     p: np.ndarray, cn: np.ndarray, elements: np.ndarray, fold: np.ndarray, told: np.ndarray | None = None
-) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
-    """Calibrated distributions, 90 % sets and sets for each number, all fitted to the other folds alone.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Calibrated distributions, 90 % sets and sets for each number, (n, 16) each, fitted to the other folds alone.
 
     Each row of p, (n, 16), is by a model that did not see the row's fold; so is each of `told`, by composition, where
     it is to be used.
     """
     calibrated = np.zeros_like(p, dtype=float)
-    sets: list[list[int]] = [[]] * len(p)
-    each = sets.copy()
+    thresholds, least = np.zeros_like(calibrated), np.zeros_like(calibrated)
     for i in np.unique(fold):
         test, rest = np.flatnonzero(fold == i), np.flatnonzero(fold != i)
         fitted = fit(p[rest], cn[rest], elements[rest], None if told is None else {"told": told[rest]})
@@ -106,11 +111,14 @@ def out_of_fold(
         calibrated[test] = temper(p[test], fitted["power"])
         if told is not None:
             calibrated[test] = combined(calibrated[test], told[test], prior, use["weights"])
-        for row in test:
-            threshold = use["thresholds"][elements[row]] * np.sqrt(prior)
-            sets[row] = prediction_set(calibrated[row], CLASSES, threshold)
-            each[row] = prediction_set(calibrated[row], CLASSES, np.array(use["each"]))
-    return calibrated, sets, each
+        thresholds[test], least[test] = thresholds_of(use, prior, elements[test])
+    return calibrated, members(calibrated, thresholds), members(calibrated, least)
+
+
+def thresholds_of(fitted: Mapping[str, Any], prior: np.ndarray, elements: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of `cn_set` and of `cn_set_each` of each site, (n, 16), as users get them."""
+    thresholds = np.array([fitted["thresholds"][element] for element in elements])[:, None] * np.sqrt(prior)
+    return thresholds, np.minimum(fitted["each"], thresholds)  # nothing is ruled out that the smaller set holds
 
 
 def calibration_error(p: np.ndarray, cn: np.ndarray) -> float:

@@ -25,8 +25,8 @@ PRE_EDGE = 0.5
 TINY = 1e-3  # a table of a few sites can have all thresholds 0
 # The index holds each site once, as it looks at a beamline on a good day.
 TYPICAL = Augmentation(
-    noise=(1e-4, 2e-4), residue=0.0, glitches=0.0, e0_shift=(3.0, 0.0), stretch=(-0.01, 0.0), s02=(0.78, 0.0),
-    over_absorption=0.0, kmax=(12, 12),
+    noise=(1e-4, 2e-4), residue=0.0, glitches=0.0, e0_shift=(3.0, 0.0), pre_edge=(0.0, 0.0), stretch=(-0.01, 0.0),
+    s02=(0.78, 0.0), over_absorption=0.0, kmax=(12, 12),
 )  # fmt: skip
 # The small network that tells EXAFS from what only looks like it.
 HIDDEN = (256, 64)

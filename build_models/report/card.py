@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from build_models.config import ConfigError
-from build_models.learn.calibrate import FEWEST
+from build_models.learn.calibrate import CONTRADICTED, FEWEST
 from build_models.spectra.dataset import CLEAR, MOST_ALIKE
 
 START, END = "<!-- figures:start -->", "<!-- figures:end -->"
@@ -49,6 +49,7 @@ def render(template: str, manifest: Mapping[str, Any], metrics: Mapping[str, Any
         clear_from=CLEAR,
         most_alike=MOST_ALIKE,
         fewest=FEWEST,
+        contradicted=CONTRADICTED,
         citations=CITATIONS,
     )
 

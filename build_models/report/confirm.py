@@ -21,7 +21,7 @@ from pymatgen.core import Composition
 from build_models.config import Config, ConfigError
 from build_models.data import defects, labels, structures, table
 from build_models.data.particles import BULK
-from build_models.learn import samples
+from build_models.learn import calibrate, samples
 from build_models.learn.composition import Compositions
 from build_models.report import evaluate, export, measured, package, scores
 from build_models.report.samples import by_group, described
@@ -32,10 +32,11 @@ from build_models.spectra.dataset import CLASSES, Dataset
 from build_models.spectra.samples import Anchors, crystals, in_the_beam
 from build_models.spectra.samples import make as make_samples
 from larch_cnpredict.domain import SURE, Arrays
+from larch_cnpredict.errors import ModelFileError
 from larch_cnpredict.models import Models
 from larch_cnpredict.result import KINDS
 from larch_cnpredict.samples import GRID, ONE, TOLD, by_number, kinds, near
-from larch_cnpredict.uncertainty import combined, prediction_set, temper, with_sample
+from larch_cnpredict.uncertainty import combined, temper, with_sample
 
 # Spectra of each bulk metal: with 13 metals every fifth of the single sites by which odds are fitted is of a foil. Of
 # foils more are said to be several, and the more they count, the fewer mixtures are found.
@@ -127,10 +128,18 @@ def run(config: Config) -> None:
 def begin(config: Config) -> tuple[Models, dict[str, Any], dict[str, Any]]:
     """The finished models, their manifest and metrics, if what is made of them has a place of its own to go to."""
     manifest, metrics = evaluate.finished(config.train.keep)
+    folder = Path(config.train.keep)
+    try:
+        models = Models(folder)
+    except ModelFileError as error:
+        raise ConfigError(f"[train] keep: {error}") from None
+    for entry in (entry for part in ("families", "composition", "samples") for entry in manifest[part].values()):
+        if table.sha256(folder / entry["file"]) != entry["sha256"]:
+            raise ConfigError(f"[train] keep: {folder / entry['file']} does not match its hash in manifest.json")
     if manifest["version"] == config.train.version:
         raise ConfigError(f"[train] version = '{manifest['version']}': what is new needs a version of its own")
     export.place(config)  # before the work
-    return Models(Path(config.train.keep)), manifest, metrics
+    return models, manifest, metrics
 
 
 def made_of(data: Dataset, paths: Sequence[str | Path]) -> Dataset | None:
@@ -203,11 +212,10 @@ def of_sites(models: Models, reads: str, sites: Answers, data: Dataset) -> dict[
     And how right it is where the formula is told.
     """
     family, every = models.calibration[models.manifest["default"][reads]], np.arange(len(data))
-    thresholds = [family["thresholds"][element] * np.sqrt(family["prior"]) for element in data.elements]
-    sets = [prediction_set(p, CLASSES, threshold) for p, threshold in zip(sites.p, thresholds, strict=True)]
-    each = [prediction_set(p, CLASSES, np.array(family["each"])) for p in sites.p]
+    prior = np.array(family["prior"])
+    sets, each = (calibrate.members(sites.p, one) for one in calibrate.thresholds_of(family, prior, data.elements))
     told = models.probabilities("formula", Compositions.of(data, "formula", 1.0).x)
-    joint = combined(sites.p, told, np.array(family["prior"]), family["formula"]["weights"])
+    joint = combined(sites.p, told, prior, family["formula"]["weights"])
     guesses = {"majority": scores.majority(data, sites.asked.fold)}
     guesses |= {"composition": CLASSES[told.argmax(1)], "with formula": CLASSES[joint.argmax(1)]}
     return {

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from larch import Group
-from larch.xafs import pre_edge, xftf
+from larch.xafs import xftf
 from pymatgen.core import Composition
 
 from build_models.config import ConfigError
 from build_models.data.labels import formula_key
 from larch_cnpredict import CNPredictError, predict_cn
 from larch_cnpredict.domain import SURE
-from larch_cnpredict.errors import UnexpectedError
+from larch_cnpredict.errors import FileError, UnexpectedError
 from larch_cnpredict.features import KMAX_DEFAULT, TRANSFORM
 from larch_cnpredict.files import process
 from larch_cnpredict.result import ONE_SITE
@@ -54,11 +54,16 @@ def formulas(folder: Path) -> list[str]:
 def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
     """Take each spectrum the way a user would, and compare; each compound counts once, however many scans it has."""
     rows = _index(folder)
-    groups = [_processed(_read(folder, row)) for row in rows]
+    if not any(row["cn_kind"] == "int" for row in rows):
+        raise ConfigError(f"{folder / 'index.csv'} has no spectrum of one number (cn_kind 'int')")
+    groups = [_made(folder, row) for row in rows]
     out = {}
     for name, settings in TRANSFORMS.items():
         answers: list[Any] = []
         for group in groups:
+            if group is None:
+                answers.append(None)
+                continue
             kmax = {"kmax": float(group.k[-1])} if settings.get("kmax", 0) is None else {}
             xftf(group, **{**settings, **kmax})
             answers.append(_answer(group, models))
@@ -67,38 +72,38 @@ def score(folder: Path, models: Path) -> dict[str, dict[str, Any]]:
 
 
 def mixtures(folder: Path, models: Path) -> dict[str, dict[str, float]]:
-    """Two compounds of one absorber, mixed as mu(E) in several shares, read as any spectrum; the first scan of each.
+    """Two compounds of one absorber, mixed as mu(E) in several shares, read as any spectrum; the first good scan.
 
     Where the convention decides (body-centred cubic metals: 8 or 14), any mean between the two is right.
     """
-    known: dict[str, dict[str, Any]] = defaultdict(dict)
+    known: dict[str, dict[str, tuple[dict, Group]]] = defaultdict(dict)
     for row in _index(folder):
-        if row["cn_kind"] == "int" or row["structure_key"] == row["element"]:
-            known[row["element"]].setdefault(row["structure_key"], row)
+        compounds, name = known[row["element"]], row["structure_key"]
+        asked = name not in compounds and (row["cn_kind"] == "int" or name == row["element"])
+        if asked and (group := _made(folder, row)) is not None:
+            compounds[name] = row, group
     pairs = [pair for compounds in known.values() for pair in itertools.combinations(compounds.values(), 2)]
-    told_apart = [pair for pair in pairs if pair[0]["cn"] != pair[1]["cn"]]
-    answered = [_mixture(folder, models, pair, share) for pair in told_apart for share in SHARES]
+    told_apart = [pair for pair in pairs if pair[0][0]["cn"] != pair[1][0]["cn"]]
+    answered = [_mixture(models, pair, share) for pair in told_apart for share in SHARES]
     rows = pd.DataFrame([row for row in answered if row])
     groups = {"pure": (0.0, 1.0), "50:50": (0.5,), "mixed": SHARES[1:-1]}
     chosen = {name: rows[rows["share"].isin(shares)] for name, shares in groups.items()} if len(rows) else {}
     return {name: {"spectra": len(some), **some.drop(columns="share").mean()} for name, some in chosen.items()}
 
 
-def _mixture(folder: Path, models: Path, pair: tuple[dict, dict], share: float) -> dict[str, float] | None:
+def _mixture(models: Path, pair: tuple[tuple[dict, Group], ...], share: float) -> dict[str, float] | None:
     """How far off the answer is and what else is in it; None where there is none."""
-    parts = [_read(folder, row) for row in pair]
-    for part in parts:
-        pre_edge(part)
+    rows, parts = zip(*pair, strict=True)
     energy = parts[share > 0.5].energy
     inside = (energy >= max(p.energy[0] for p in parts)) & (energy <= min(p.energy[-1] for p in parts))
     first, second = (np.interp(energy[inside], part.energy, part.norm) for part in parts)
     group = _processed(Group(energy=energy[inside], mu=(1 - share) * first + share * second))
     xftf(group, **TRANSFORMS["common"])
-    answer = _answer(group, models, pair[0]["element"])
+    answer = _answer(group, models, rows[0]["element"])
     if answer is None:
         return None
-    cn = [float(row["cn"]) for row in pair]
-    top = [14.0 if row["cn_kind"] != "int" and row["cn"] == "8" else float(row["cn"]) for row in pair]
+    cn = [float(row["cn"]) for row in rows]
+    top = [14.0 if row["cn_kind"] != "int" and row["cn"] == "8" else float(row["cn"]) for row in rows]
     low, high = ((1 - share) * ends[0] + share * ends[1] for ends in (cn, top))
     off = max(low - answer.cn_mean, answer.cn_mean - high, 0.0)
     said = answer.mixture >= 0.5 or not answer.in_domain
@@ -128,8 +133,20 @@ def _index(folder: Path) -> list[dict[str, str]]:
 
 
 def _read(folder: Path, row: dict[str, str]) -> Group:
-    energy, mu = np.loadtxt(folder / row["file"], unpack=True)
+    try:
+        energy, mu = np.loadtxt(folder / row["file"], unpack=True)
+    except ValueError as error:
+        raise FileError(row["file"], error) from None
     return Group(energy=energy, mu=mu, filename=row["file"])
+
+
+def _made(folder: Path, row: dict[str, str]) -> Group | None:
+    """The spectrum with chi(k); none where Larch gets none, which is said and counts as refused."""
+    try:
+        return _processed(_read(folder, row))
+    except FileError as error:
+        print(error)
+        return None
 
 
 def _processed(group: Group) -> Group:

@@ -1,5 +1,6 @@
 """How right a model is: figures from answers and labels, and the baselines beside them."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,12 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from build_models.learn import calibrate
+from build_models.report.card import CITATIONS
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
 from larch_cnpredict.domain import SURE
 from larch_cnpredict.features import ELEMENTS
+
+_ID = re.compile(rf"({'|'.join(CITATIONS)})-\d")  # a file may have any name
 
 
 def describe(data: Dataset) -> dict[str, Any]:
@@ -22,7 +26,7 @@ def describe(data: Dataset) -> dict[str, Any]:
         "clear": int((data.weight > CLEAR).sum()),
         "not_labelled_1_to_16": int((~data.trainable).sum()),
         "digest": data.digest,
-        "sources": dict(Counter(site.rsplit(" site ")[0].rpartition("-")[0] or "files" for site in data.sites)),
+        "sources": dict(Counter(found[1] if (found := _ID.match(site)) else "files" for site in data.sites)),
         "per_absorber": {e: int((data.elements == e).sum()) for e in ELEMENTS if (data.elements == e).any()},
     }
 
@@ -50,17 +54,16 @@ def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float
     }
 
 
-def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: list[list[int]]) -> dict[str, float]:
-    """What is said of a model's distributions and 90 % sets on some rows; `p` and `sets` are those of all sites."""
-    own = p[rows]
+def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: np.ndarray) -> dict[str, float]:
+    """What is said of a model's distributions and 90 % sets, a mask, on some rows; `p` and `sets` are of all sites."""
     known = rows[data.trainable[rows]]  # CrystalNN's distributions, where it has one over these numbers
     logs = np.log(np.maximum(p[known], 1e-4))
     return rates(data, rows, CLASSES[p.argmax(1)]) | {
         "log_loss": float(-(data.labels[known] * logs).sum(1).mean()),
-        "calibration_error": calibrate.calibration_error(own, data.cn[rows]),
+        "calibration_error": calibrate.calibration_error(p[rows], data.cn[rows]),
         "mean_error": float(np.abs(p[known] @ CLASSES - data.labels[known] @ CLASSES).mean()),
-        "coverage": float(np.mean([data.cn[row] in sets[row] for row in rows])),
-        "set_size": float(np.mean([len(sets[row]) for row in rows])),
+        "coverage": float(calibrate.own(sets[rows], data.cn[rows]).mean()),
+        "set_size": float(sets[rows].sum(1).mean()),
     }
 
 
@@ -95,23 +98,23 @@ def of_the_absorber(
     return out
 
 
-def by_number(
-    data: Dataset, p: np.ndarray, sets: list[list[int]], each: list[list[int]]
-) -> dict[str, dict[str, float]]:
+def by_number(data: Dataset, p: np.ndarray, sets: np.ndarray, each: np.ndarray) -> dict[str, dict[str, float]]:
     """For each coordination number: sites, share found, shares that the sets hold, what it is mostly taken for else.
 
     `each` are the sets that are to hold each number nine times in ten.
     """
     out = {}
     guess = CLASSES[p.argmax(1)]
-    for cn in CLASSES[np.isin(CLASSES, data.cn)]:
+    for place, cn in enumerate(CLASSES):
         rows = np.flatnonzero(data.cn == cn)
+        if not len(rows):
+            continue
         wrong = guess[rows][guess[rows] != cn]
         out[str(cn)] = {
             "sites": len(rows),
             "found": float((guess[rows] == cn).mean()),
-            "coverage": float(np.mean([cn in sets[row] for row in rows])),
-            "each": float(np.mean([cn in each[row] for row in rows])),
+            "coverage": float(sets[rows, place].mean()),
+            "each": float(each[rows, place].mean()),
             "taken_for": int(np.bincount(wrong).argmax()) if len(wrong) else int(cn),
         }
     return out

@@ -100,14 +100,16 @@ def load(
 ) -> Dataset:
     """Read one or more spectra tables; a site that two of them hold is taken from the first.
 
-    All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. `structures` are tables of
-    the crystals, for `prototypes` where the spectra tables hold none, or other names; a crystal of which they say none
-    is its own prototype. `extra` and `single` are learnt from and in no figure.
+    All rows of a table (`build_models.data.table.SCHEMA`) have the Debye variants, or none. A structure type is that of
+    the crystal in the tables `structures`, else what the spectra table says; a crystal of which neither says one is an
+    error. `extra` and `single` are learnt from and in no figure.
     """
     tables, chi, digest = [], [], hashlib.sha256()
     for path in [*paths, *extra, *single]:
         digest.update(bytes.fromhex(table.sha256(Path(path))))
         rows = pq.read_table(path)
+        if not len(rows):
+            raise ConfigError(f"{path} has no site: it is empty")
         static, debye = (
             rows[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1, len(K_GRID))
             for name in ("chi_static", "chi_debye")
@@ -131,14 +133,13 @@ def load(
             f"the tables say no structure type of {nowhere[0]} and {len(nowhere) - 1} crystals more, so none could be "
             "held out whole: name the tables of their crystals in [train] structures"
         )
-    said = said.fillna("")
     distributions = map(_distribution, sites["cn_values"], sites["cn_weights"])
     data = Dataset(
         variants=np.concatenate(chi)[sites.index],
         elements=sites["absorber"].to_numpy(str),
         formulas=sites["formula"].to_numpy(str),
         sites=(sites["material_id"] + " site " + sites["site_index"].astype(str)).to_numpy(str),
-        prototypes=np.array([known.get(i, kind or i) for i, kind in zip(sites["material_id"], said, strict=True)]),
+        prototypes=np.array([known.get(i, kind) for i, kind in zip(sites["material_id"], said, strict=True)]),
         cn=sites["cn"].to_numpy(int),
         labels=np.array([*distributions], dtype=np.float32),
         weight=np.array([max(weights, default=0.0) for weights in sites["cn_weights"]], dtype=float),

@@ -344,3 +344,20 @@ def test_structures_come_by_element_and_are_kept(server, make_config, tmp_path):
     first = len(server.requests)
     sources.fetch(config)
     assert not [query for query in server.requests[first:] if "material_ids" in query]
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+def test_a_structure_that_did_not_come_is_asked_for_again_and_a_failure_until_then(server, make_config, limit):
+    for name, crystal in [*crystals().items()][:3]:
+        elements = sorted({site.specie.symbol for site in crystal})
+        server.summary.append({"material_id": name, "elements": elements, "structure": crystal.as_dict()})
+    config = make_config(source={"kind": "mp", "elements": ["Cu", "Fe", "Ni"]}, run={"limit": limit})
+    server.faults = ["", "", "", "one missing"]
+    assert len([*structures.iterate(sources.fetch(config))]) == 2
+    (failure,) = pq.read_table(config.out / "unreadable.parquet").to_pylist()
+    assert failure["reason"] == "listed, but not delivered"
+    assert len([*structures.iterate(sources.fetch(config))]) == (limit or 3)
+    assert pq.read_table(config.out / "unreadable.parquet").num_rows == 0
+    first = len(server.requests)
+    sources.fetch(config)
+    assert len(server.requests) == first

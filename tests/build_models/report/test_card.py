@@ -262,12 +262,13 @@ def test_where_the_data_come_from_is_read_and_not_typed(metrics, manifest):
     assert "without self-consistent potentials" not in text  # SCF of 4 Å here
     assert "Fe 60, Ni 40" in text
     assert "Zn" not in text
-    metrics["data"]["sources"] = {"mp": 100}
+    metrics["data"]["sources"] = {"mp": 100, "files": 7}
     manifest["tables"][0]["config"] = {
         "source": {"kind": "mp", "way": "feff"}, "feff": {"scf_radius": 0.0, "rpath": 6.5},
     }  # fmt: skip
     text = card.render("card.md.jinja", manifest, metrics)
     assert "Materials Project" in text
+    assert "\nStructures from files: 7 sites." in text
     assert "without self-consistent potentials" in text
 
 

@@ -1,6 +1,7 @@
 """Finished models are asked about what nothing in them has learnt from, and about nothing else."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
@@ -103,23 +104,23 @@ def test_imperfect_crystals_are_scored_by_what_they_are():
 
 
 def test_sites_by_hand():
-    """Three of four numbers right; every set holds one number, or 16 too, where there are so many of these."""
-    data = replace(synthetic.dataset(4), elements=np.full(4, "Fe"), cn=np.array([6, 6, 4, 6]), weight=np.ones(4))
-    sites = said(np.array([6, 6, 4, 12]), data.cn, agree=np.array([True, True, False, True]))
+    """Three of five numbers right; every set holds one number and 16, which is so rare."""
+    data = replace(synthetic.dataset(5), elements=np.full(5, "Fe"), cn=np.array([6, 6, 4, 6, 16]), weight=np.ones(5))
+    sites = said(np.array([6, 6, 4, 12, 12]), data.cn, agree=np.array([True, True, False, True, True]))
     family = {"thresholds": {"Fe": 1.0}, "prior": [0.25] * 15 + [0.00001], "formula": {"weights": [0.0, 1.0, 0.0]}}
     family["each"] = [0.0] * 4 + [1.0] * 12  # 1 to 4 in any case, others where they are the most probable
-    four = np.eye(16)[[3] * 4]
+    four = np.eye(16)[[3] * 5]
     models = SimpleNamespace(
         manifest={"default": {"complex": "phase"}}, calibration={"phase": family},
-        probabilities=lambda kind, x: four if (kind, x.shape) == ("formula", (4, 142)) else None,
+        probabilities=lambda kind, x: four if (kind, x.shape) == ("formula", (5, 142)) else None,
     )  # fmt: skip
     found = confirm.of_sites(models, "complex", sites, data)
-    assert (found["sites"]["accuracy"], found["sites"]["coverage"], found["sites"]["set_size"]) == (0.75, 0.75, 2)
-    assert (found["majority"]["accuracy"], found["composition"]["accuracy"]) == (0.75, 0.25)
-    assert found["with formula"]["accuracy"] == 0.25  # with such weights the spectrum does not count
+    assert (found["sites"]["accuracy"], found["sites"]["coverage"], found["sites"]["set_size"]) == (0.6, 0.8, 2)
+    assert (found["majority"]["accuracy"], found["composition"]["accuracy"]) == (0.6, 0.2)
+    assert found["with formula"]["accuracy"] == 0.2  # with such weights the spectrum does not count
     held = {cn: (one["sites"], one["found"], one["coverage"], one["each"]) for cn, one in found["by_number"].items()}
-    assert held == {"4": (1, 1, 1, 1), "6": (3, 2 / 3, 2 / 3, 2 / 3)}
-    assert (found["alone"]["sure"], found["said"]["sure"]) == (1, 0.75)
+    assert held == {"4": (1, 1, 1, 1), "6": (3, 2 / 3, 2 / 3, 2 / 3), "16": (1, 0, 1, 1)}  # "each" holds both
+    assert (found["alone"]["sure"], found["said"]["sure"]) == (1, 0.8)
 
 
 def test_what_has_a_known_formula_or_structure_type_is_left_out(tmp_path, data):
@@ -216,3 +217,15 @@ def test_metals_are_mixed_and_asked_about_as_foils_alone(tmp_path, data, monkeyp
     assert set(foils.fold) == {0, 1}
     for reads, size in (("magnitude", 178), ("complex", 1514)):
         assert {one.inputs[reads].shape[1] for one in asked.values()} == {size}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [("manifest.json", b'"format": 3', b'"format": 2', "has format 2"), ("by-formula.onnx", b"", b"x", "its hash")],
+)
+def test_models_that_are_none_of_this_version_are_said_before_the_work(tmp_path, file, old, new, said):
+    folder = shutil.copytree(default_folder(), tmp_path / "kept")
+    (folder / file).write_bytes((folder / file).read_bytes().replace(old, new, 1))
+    settings = config.load(None, {"train": {"keep": str(folder), "version": "mine", "models": str(tmp_path)}})
+    with pytest.raises(config.ConfigError, match=f"{file} .*{said}"):
+        confirm.begin(settings)

@@ -175,7 +175,7 @@ def test_what_was_exchanged_in_an_unseen_crystal_is_unseen(run):
 def test_of_kept_models_stays_what_networks_of_samples_have_no_part_in():
     kept = evaluate.kept(str(default_folder()))
     assert {"schemes", "data", "calibration"} <= set(kept)
-    assert not {"measured", "unseen", "confirmed"} & set(kept)
+    assert not {"measured", "unseen", "confirmed", "warned", "defects", "said_by", "levels_from"} & set(kept)
 
 
 def test_models_to_keep_are_looked_for_before_the_work(run, tmp_path, monkeypatch):

@@ -152,3 +152,18 @@ def test_measured_mixtures_are_read_in_their_shares(tmp_path):
     index = (tmp_path / "index.csv").read_text()
     (tmp_path / "index.csv").write_text(index.replace(",Cu,Cu", ",Mo,Cu"))  # of which the models know nothing
     assert measured.mixtures(tmp_path, default_folder()) == {}
+
+
+def test_a_file_that_is_no_spectrum_is_refused_and_said(tmp_path, capsys):
+    foil = EXAMPLES / "Cu_foil_liquid_nitrogen.dat"
+    np.savetxt(tmp_path / "short.dat", np.column_stack([np.arange(8900.0, 8920), np.linspace(0, 1, 20)]))
+    (tmp_path / "words.dat").write_text("no numbers\n")
+    rows = [f"{foil},Cu,Cu,Cu,12,int", "short.dat,Cu,CuO,CuO,4,int", "words.dat,Cu,Cu2O,Cu2O,2,int"]
+    (tmp_path / "index.csv").write_text("\n".join(["file,element,sample,structure_key,cn,cn_kind", *rows]))
+    found = measured.score(tmp_path, default_folder())["common"]
+    assert (found["exact"], found["spectra"], found["flagged"]) == (pytest.approx(1 / 3), 3, pytest.approx(2 / 3))
+    assert [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()] == ["short.dat", "words.dat"]
+    assert measured.mixtures(tmp_path, default_folder()) == {}
+    (tmp_path / "index.csv").write_text("\n".join(["file,element,sample,structure_key,cn,cn_kind", *rows[:1]])[:-3])
+    with pytest.raises(ConfigError, match=r"index\.csv has no spectrum of one number \(cn_kind 'int'\)"):
+        measured.score(tmp_path, default_folder())

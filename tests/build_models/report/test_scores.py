@@ -28,6 +28,10 @@ def certain(numbers) -> np.ndarray:
     return np.eye(16)[np.array(numbers) - 1]
 
 
+def members(*sets: list[int]) -> np.ndarray:
+    return np.array([np.isin(CLASSES, numbers) for numbers in sets])
+
+
 def test_rates_by_hand(five):
     rates = scores.rates(five, np.arange(5), np.array([6, 4, 5, 12, 6]))
     assert rates["accuracy"] == pytest.approx(2 / 5)
@@ -49,7 +53,7 @@ def test_rates_by_hand(five):
 def test_scores_of_distributions_by_hand(five):
     p = certain([6, 4, 5, 12, 6])
     p[0] = 0.5 * certain([6])[0] + 0.5 * certain([4])[0]
-    sets = [[4, 6], [4], [5], [12], [4, 6, 8]]
+    sets = members([4, 6], [4], [5], [12], [4, 6, 8])
     found = scores.score(five, np.arange(5), p, sets)
     assert found["coverage"] == pytest.approx(3 / 5)
     assert found["set_size"] == pytest.approx(8 / 5)
@@ -79,8 +83,8 @@ def test_every_absorber_has_its_own_line(five):
 
 
 def test_what_becomes_of_each_number(five):
-    sets = [[6], [4, 6], [4, 6], [4], [6]]
-    each = [[4, 6], [4, 6], [6, 4], [12], [6]]
+    sets = members([6], [4, 6], [4, 6], [4], [6])
+    each = members([4, 6], [4, 6], [6, 4], [12], [6])
     lines = scores.by_number(five, certain([6, 4, 6, 4, 6]), sets, each)
     assert lines["4"] == {"sites": 2, "found": 0.0, "coverage": 0.5, "each": 0.5, "taken_for": 6}
     assert lines["6"] == {"sites": 2, "found": 0.5, "coverage": 1.0, "each": 1.0, "taken_for": 4}
@@ -95,6 +99,9 @@ def test_the_table_is_described_as_it_is(five):
     assert (described["sites"], described["clear"], described["not_labelled_1_to_16"]) == (5, 4, 1)
     assert described["prototypes"] == 2
     assert 20 not in CLASSES
+    names = ["mp-30", "mvc-4", "amcsd-0000012:2", "Fe2O3-hematite", "goethite"]
+    five = replace(five, sites=np.array([f"{name} site 0" for name in names]))
+    assert scores.describe(five)["sources"] == {"mp": 1, "mvc": 1, "amcsd": 1, "files": 2}
 
 
 def test_who_is_sure_and_who_of_these_is_right():
@@ -110,6 +117,6 @@ def test_who_is_sure_and_who_of_these_is_right():
 
 def test_the_calibration_error_of_some_rows_is_theirs(five):
     p = certain([6, 4, 4, 12, 6])
-    sets = [[6]] * 5
+    sets = members(*[[6]] * 5)
     assert scores.score(five, np.array([0, 2, 3]), p, sets)["calibration_error"] == pytest.approx(0)
     assert scores.score(five, np.array([1, 4]), p, sets)["calibration_error"] == pytest.approx(1)

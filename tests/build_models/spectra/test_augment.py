@@ -7,6 +7,7 @@ import pytest
 from larch.xafs.xafsutils import KTOE
 
 from build_models.config import ConfigError
+from build_models.learn import domain
 from build_models.spectra import augment, background, copies
 from larch_cnpredict import features
 from larch_cnpredict.absorber import k_edge
@@ -316,3 +317,9 @@ def test_a_mixture_has_one_edge():
     other = replace(data, variants=data.variants * heights[:, None])
     chi, *_ = augment.augment(other, rows, np.random.default_rng(0), replace(how, e0_shift=(0.0, 0.0)), mixed)
     np.testing.assert_allclose(chi, augment.mix(heights * wave, *mixed), atol=1e-4)
+
+
+@pytest.mark.parametrize("how", [augment.NEAR_IDEAL, domain.TYPICAL])
+def test_what_is_nearly_ideal_has_no_e0_on_a_pre_edge_peak(how):
+    moved = augment._e0_shift(N, np.random.default_rng(0), how) - how.e0_shift[0]
+    assert np.abs(moved).max() <= 6 * how.e0_shift[1]

@@ -67,6 +67,11 @@ def write(path, *rows: dict, **said: str):
     return path
 
 
+def test_a_table_without_a_site_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="a has no site: it is empty"):
+        dataset.load([write(tmp_path / "a")])
+
+
 def test_metals_at_other_temperatures_than_they_are_taken_for_are_refused(tmp_path):
     metal = {"material_id": "mp-1", "neighbours": "Fe:2.5 Fe:2.6"}
     own, other = "200 300 450 650 1000", "100 300 450 650 1000"
