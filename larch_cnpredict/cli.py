@@ -18,7 +18,7 @@ from .errors import CNPredictError, FileError, SeriesError, reworded
 SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "mean", "kind", "verdict")
 # how notes begin that belong to an answer which is ok, too
 QUALIFIES = (
-    *("the answer depends", "another edge", "another phase", "the header's", "mu(E) has", "taken as one site"),
+    *("the answer depends", "another edge", "another phase", "the header's", "mu(E) has", "mu(E) steps"),
     "read as transmission",
 )
 # what an error says to a script: what it says here

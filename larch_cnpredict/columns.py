@@ -105,10 +105,10 @@ def _labels(group: Group, path: Path) -> list[str]:
     lines += [words for line in bare for between in _BETWEEN if len(words := re.split(between, line.strip())) == n]
     for words in lines:
         names = [re.sub(r"\W+", "_", word.lower().replace("*", "x")).strip("_") for word in words]
-        if "chir_mag" in names:
-            raise FileError(path, "it has chi(R): give chi(k) or mu(E) of the same spectrum")
         if any(re.fullmatch(f"{_ENERGY}|{_ANGLE}|{_K}", name) for name in names) and len(set(names)) == n:
             return names
+        if "chir_mag" in names:
+            raise FileError(path, "it has chi(R): give chi(k) or mu(E) of the same spectrum")
     if n > 2 and any(re.search(r"[^\W\d_]", line) for line in bare[:1]):
         what_to_do = f"label its {n} columns, each in one word, as in energy i0 i1"
         raise FileError(path, f"no line of its header does so, and the last is {bare[0]!r:.60}: {what_to_do}")

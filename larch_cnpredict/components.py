@@ -26,8 +26,8 @@ from .spectrum import plain_name, spectrum_name
 FEWEST = 10  # spectra that components are looked for in
 MOST = 4  # components
 SMALLEST = 1e-3  # of the edge step: what beamlines and normalisation do differently from scan to scan
-LONE = 0.25  # second highest share of a component over the highest: below it one spectrum alone has it
-SHORTER = 50.0  # eV before the end of most
+LONE = 0.15  # second highest share of a component over the highest: below it one spectrum alone has it
+SHORTER = 50.0  # eV before the end of the longest
 PURE, TOLERANCE = 0.95, 0.02  # share that is nearly pure; how far mu(E) of the edge step may be below zero
 
 
@@ -197,17 +197,20 @@ def _lone(shares: np.ndarray, names: Sequence[str]) -> str:
     for i, share in enumerate(shares.T):
         second, first = np.sort(share)[-2:]
         if second < LONE * first:
-            return f"Component {i + 1} is nearly all in {names[int(share.argmax())]}: look at it, or leave it out."
+            alone = f"Component {i + 1} rests on {names[int(share.argmax())]} alone"
+            return f"{alone}: look at it, and measure another like it or leave it out."
     return ""
 
 
 def _shortened(groups: Sequence[Group], names: Sequence[str]) -> str:
     """Which spectrum ends before the others, where one does."""
     ends = np.array([np.max(group.energy) for group in groups])
-    if np.median(ends) - ends.min() < SHORTER:
+    if ends.max() - ends.min() < SHORTER:
         return ""
-    name = names[int(ends.argmin())]
-    return f"All are read to {ends.min():.0f} eV, where {name} ends: without it they could go further."
+    short = np.flatnonzero(ends.max() - ends > SHORTER)
+    others = f" and {len(short) - 1} more before the last, end" if len(short) > 1 else " ends"
+    first = names[int(ends.argmin())]
+    return f"All are read to {ends.min():.0f} eV, where {first}{others}: without it they could go further."
 
 
 def _doubt(shares: np.ndarray, could_hold: np.ndarray, answers: Sequence[Prediction]) -> str:

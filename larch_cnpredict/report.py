@@ -45,13 +45,13 @@ def _paragraph(name: str, answer: Prediction, spectrum: Spectrum, made: Any) -> 
     background = "" if spectrum.rbkg is None else f", background removed by autobk with Rbkg = {spectrum.rbkg:g} Å"
     weights = [x["kweight"]] if spectrum.chi is None else COMPLEX_KWEIGHTS  # networks of phases, at least for the mean
     *others, last = (f"k^{weight}" for weight in weights)
-    weighted = f"{', '.join(others)} and {last}, each by itself," if others else last
+    weighted = f"{', '.join(others)} and {last}, each by itself" if others else last
     finds = f"It finds coordination number {answer.cn} ({p_text(answer.p)}, 90 % prediction set {answer.set_text})."
     if answer.kind != ONE_SITE:  # no one number: its p, and what carries that, mean little
         several = "" if answer.mixture is None else f" (probability of more than one number {answer.mixture:.2f})"
         finds = f"It reads the sample as {answer.kind!r}{several}. {MEANING.get(answer.kind, '')}"
     sentences = [
-        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; chi(k), weighted by {weighted} was Fourier "
+        f"{name}: {answer.element} {answer.edge}-edge EXAFS{background}; chi(k), weighted by {weighted}, was Fourier "
         f"transformed from k = {x['kmin']:g} to {x['kmax']:g} Å^-1 ({x['window']} window, dk = {x['dk']:g} Å^-1).",
         f"The model {answer.family!r} of larch-cnpredict {__version__}, version {answer.model_version}, learnt from "
         "FEFF spectra of structures of the Materials Project, whose sites CrystalNN had labelled.",

@@ -27,6 +27,7 @@ ADVICE = {
     "ok": "Like the spectra that the models know: one number is left in the 90 % set.",
     "several": "No one number describes this sample: quote the mean with its 90 % interval.",
     "undecided": "Like the spectra that the models know, but it does not decide: quote the 90 % set and the mean.",
+    "unlike": "Told to be one site, but read as several: see to the note on it before you quote a number.",
     "outside": "Outside what the models know: do not use this number before you have seen to this:",
 }
 HARDLY, NO_NUMBER = 0.2, "no one number"  # below this p the two kinds of network contradict each other
@@ -118,13 +119,17 @@ class Prediction:
             return "outside"
         if self.kind != ONE_SITE:
             return "several"
-        unlike = self.request.one_site and not self.one_site_as_told
-        return "ok" if len(self.cn_set) == 1 and self.p >= LIKELY and not unlike else "undecided"
+        return "ok" if len(self.cn_set) == 1 and self.p >= LIKELY and not self.unlike_told else "undecided"
 
     @property
     def one_site_as_told(self) -> bool:
         """Whether the sample was told to be one site, and nothing in the spectrum says another thing."""
         return self.request.one_site and (self.mixture or 0.0) < 0.5
+
+    @property
+    def unlike_told(self) -> bool:
+        """Whether it was told to be one site, and is read as several."""
+        return self.request.one_site and not self.one_site_as_told
 
     @property
     def as_one_number(self) -> str:
@@ -144,7 +149,7 @@ class Prediction:
     @property
     def advice(self) -> str:
         """How far to trust it, in a sentence."""
-        return ADVICE[self.verdict]
+        return ADVICE["unlike" if self.verdict == "undecided" and self.unlike_told else self.verdict]
 
     @property
     def reason(self) -> str:

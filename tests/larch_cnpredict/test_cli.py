@@ -244,6 +244,9 @@ def test_k_and_chi_columns(measured, tmp_path, header):
     np.savetxt(tmp_path / "chi.dat", np.transpose((group.k, group.chi)), header=header)
     (back,) = files.read_groups(tmp_path / "chi.dat")
     assert read_spectrum(files.process(back), Request(element="Cu")).kmax == 12
+    more = np.transpose((group.k, group.chi, group.k, group.chi))
+    np.savetxt(tmp_path / "more.dat", more, header=f"{header.replace(' ', '  ')}  r  chir_mag")
+    np.testing.assert_array_equal(files.read_groups(tmp_path / "more.dat")[0].chi, back.chi)
 
 
 def test_k_may_descend_or_begin_with_a_small_step(measured, tmp_path):

@@ -200,7 +200,8 @@ def test_a_component_that_one_scan_alone_has_is_said_to_be_its(where):
     found = cn_components(groups)
     assert len(found.groups) == 3
     (number,) = np.flatnonzero(found.shares[where] > 0.9) + 1
-    said = f"Component {number} is nearly all in step_{where:03d}.xdi: look at it, or leave it out."
+    alone = f"Component {number} rests on step_{where:03d}.xdi alone"
+    said = f"{alone}: look at it, and measure another like it or leave it out."
     assert found.doubt == said
     assert f"component {number} (0 to " in str(found)
     assert f"most in step_{where:03d}.xdi)" in str(found)

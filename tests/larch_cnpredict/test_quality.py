@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from larch import Group
 from larch.xafs import autobk, pre_edge, xftf
+from larch.xafs.xafsutils import KTOE
 from scipy.interpolate import CubicSpline
 
 from larch_cnpredict import predict_cn, quality
@@ -52,6 +53,13 @@ def test_a_shoulder_a_white_line_a_glitch_a_small_peak_and_other_metals_are_no_s
     iron.energy += 7112 - EDGE
     assert quality.pre_edge_peak(iron, "Fe") is None
     assert quality.pre_edge_peak(Group(energy=iron.energy), "Ti") is None
+    for seed in range(10):  # nor is the highest of many points of noise
+        noisy = edge(step=0.1)
+        noisy.norm = noisy.norm + np.random.default_rng(seed).normal(0, 0.05, len(noisy.norm))
+        assert quality.pre_edge_peak(noisy, "Cr") is None
+    whole = edge(0.9)
+    whole.norm = (1000 * whole.norm).astype(int) // 1000
+    assert quality.pre_edge_peak(whole, "Cr") is None
     broken = edge(0.9)
     broken.norm[100:] = np.nan
     assert quality.pre_edge_peak(broken, "Cr") is None
@@ -115,15 +123,58 @@ def test_a_gap_in_mu_is_said(measured):
     assert 9240 < low < 9250 < 9330 < high < 9340
     beyond = changed(foil, kept=(foil.energy < 9700) | (foil.energy > 9780))  # of kmax
     assert not [note for note in predict_cn(beyond).notes if "no points" in note]
+    for low, high in ((9000, 9060), (9490, 9560)):  # over kmin, over kmax
+        over = changed(foil, kept=(foil.energy < low) | (foil.energy > high))
+        assert [note for note in predict_cn(over).notes if "no points" in note]
+
+
+def test_an_oscillation_that_dies_out_soon_is_no_point_that_stands_out():
+    energy = 9000 + np.r_[np.arange(-20, 40, 0.5), np.arange(40, 700, 5.0)]
+    k = np.sqrt(np.maximum(energy - 9000, 0) / KTOE)
+    mu = (energy > 9000) * (1 + np.exp(-k) * np.sin(2 * 4 * k))
+    assert quality.remarks(Group(energy=energy, mu=mu, e0=9000.0, edge_step=1), 3, 12) == []
+
+
+def test_a_point_that_was_mended_is_not_said_again(measured):
+    foil = measured("Cu_foil")
+    group = changed(foil, at=9300.0, by=0.3)
+    i = int(np.abs(group.energy - 9300).argmin())
+    group.mu[i] = (group.mu[i - 1] + group.mu[i + 1]) / 2
+    autobk(group, rbkg=1, kweight=2)
+    xftf(group, **TRAINING)
+    assert not [note for note in predict_cn(group).notes if "stands out" in note]
+
+
+def test_a_step_of_mu_is_no_point_that_stands_out(measured):
+    foil = measured("Cu_foil")
+    for height in (0.05, -0.3):
+        mu = foil.mu + height * foil.edge_step * (np.arctan((foil.energy - foil.e0 - 400) / 0.5) / np.pi + 0.5)
+        (said,) = quality.remarks(Group(energy=foil.energy, mu=mu, e0=foil.e0, edge_step=foil.edge_step), 3, 12)
+        assert said.startswith("mu(E) steps by 0.")
+        assert abs(float(said.split("step at ")[1].split()[0]) - foil.e0 - 400) < 5
+
+
+@pytest.mark.parametrize("near", [0.02, 0.005, 0.001, 0.0])
+def test_energies_that_lie_close_together_or_come_twice_make_no_glitch_and_hide_none(measured, near):
+    foil = measured("Cu_foil")
+    rng, at = np.random.default_rng(0), np.arange(200, 260, 20)
+    order = np.argsort(energy := np.append(foil.energy, foil.energy[at] + near), kind="stable")
+    mu = (np.append(foil.norm, foil.norm[at]) + rng.normal(0, 3e-4, len(energy)))[order]
+    group = Group(energy=energy[order], mu=mu, e0=foil.e0, edge_step=1)
+    assert quality.remarks(group, 3, 12) == []
+    group.mu[np.abs(group.energy - 9300).argmin()] += 0.1
+    assert "mu(E) has a point at 9299.3 eV" in quality.remarks(group, 3, 12)[0]
 
 
 def test_noise_is_nothing_that_stands_out(measured):
     foil = measured("Cu_foil")
     for seed in range(20):
         noise = np.random.default_rng(seed).normal(0, 0.01, len(foil.norm))
-        assert quality.remarks(Group(energy=foil.energy, norm=foil.norm + noise, e0=foil.e0), 3, 12) == []
+        assert quality.remarks(Group(energy=foil.energy, mu=foil.norm + noise, e0=foil.e0, edge_step=1), 3, 12) == []
     for rows in (slice(None, None, -1), slice(0, 30)):
-        assert quality.remarks(Group(energy=foil.energy[rows], norm=foil.norm[rows], e0=foil.e0), 3, 12) == []
+        assert (
+            quality.remarks(Group(energy=foil.energy[rows], mu=foil.norm[rows], e0=foil.e0, edge_step=1), 3, 12) == []
+        )
 
 
 @pytest.mark.parametrize("fine", [30, 60, 100])
@@ -133,10 +184,10 @@ def test_where_points_begin_to_lie_apart_nothing_stands_out(measured, fine, step
     foil = measured("Cu_foil")
     energy = foil.e0 + np.r_[np.arange(-20, fine, 0.5), np.arange(fine, 700, step)]
     norm = CubicSpline(foil.energy, foil.norm)(energy)
-    assert quality.remarks(Group(energy=energy, norm=norm, e0=foil.e0), 2, 13) == []
+    assert quality.remarks(Group(energy=energy, mu=norm, e0=foil.e0, edge_step=1), 2, 13) == []
     at = np.abs(energy - foil.e0 - 500).argmin()  # at k = 11.5 they are near each other again
     norm[at] += 0.05
-    assert "stands out by" in quality.remarks(Group(energy=energy, norm=norm, e0=foil.e0), 2, 13)[0]
+    assert "stands out by" in quality.remarks(Group(energy=energy, mu=norm, e0=foil.e0, edge_step=1), 2, 13)[0]
 
 
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="needs ../shared, which is not with the project")

@@ -54,7 +54,7 @@ def test_the_transforms_that_are_read_and_whose_they_are(measured):
     assert "by networks that learnt from mixtures and particles too, is 4." in text
     assert all(name in text for name in ("AUTOBK (", "FEFF8 (", "Larch ("))
     predict_cn(group, transform="own")
-    assert "; chi(k), weighted by k^2 was Fourier" in cn_report(group)
+    assert "; chi(k), weighted by k^2, was Fourier" in cn_report(group)
 
 
 def test_what_hardly_carries_a_number_is_not_in_a_paper(measured):
