@@ -18,7 +18,10 @@ CONTRADICTION = (
     "is the sample what it is taken for?"
 )
 MUCH = LIKELY, domain.SURE  # what p may have fallen below
-LOWERED = "{} of CN {} for a sample that is known to be one site; as a whole this one is read as mean {}"
+LOWERED = (
+    "p is lowered, for a mixture could look the same: as a whole it is read as mean {}, "
+    "and were it known to be one site, as CN {} with {}"
+)
 PRE_EDGE = (
     "mu(E) has a peak of {:.2f} of the edge step at {:.1f} eV, before the edge: some of the sample may have four or "
     "five neighbours, with which {} has such a peak, and mostly not with six"
@@ -151,7 +154,7 @@ def _remarks(
         energy, height = spectrum.pre_edge_peak
         notes = [*notes, PRE_EDGE.format(height, energy, spectrum.element)]
     if not doubts and sample.kind == ONE_SITE and any(said.joint.max() >= much > said.p.max() for much in MUCH):
-        notes = [*notes, LOWERED.format(p_text(said.joint.max()), number, sample.mean_text)]
+        notes = [*notes, LOWERED.format(sample.mean_text, number, p_text(said.joint.max()))]
     return doubts, notes
 
 

@@ -98,8 +98,9 @@ def test_where_p_is_lowered_much_it_is_said_what_it_would_be_for_one_site(measur
     monkeypatch.setattr(samples, "near", lambda *given: near)
     answer = predict_cn(group)
     assert answer.p == pytest.approx(near * of_one_site, abs=1e-4)
-    note = f"p = {of_one_site:.2f} of CN 12 for a sample that is known to be one site; as a whole this one is read as "
-    assert [n for n in answer.notes if " of CN " in n] == ([f"{note}mean {answer.mean_text}"] if said else [])
+    whole = f"p is lowered, for a mixture could look the same: as a whole it is read as mean {answer.mean_text}"
+    note = f"{whole}, and were it known to be one site, as CN 12 with p = {of_one_site:.2f}"
+    assert [n for n in answer.notes if "p is lowered" in n] == ([note] if said else [])
 
 
 @pytest.mark.parametrize("formula", [None, "Cu"])
