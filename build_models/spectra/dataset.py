@@ -50,8 +50,13 @@ class Dataset:
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """The dataset of some rows."""
-        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "digest"}
-        return Dataset(**arrays, digest=self.digest)
+        return Dataset(**{name: getattr(self, name)[rows] for name in ARRAYS}, digest=self.digest)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Dataset"]) -> "Dataset":
+        """The datasets one after the other, with the digest of the first."""
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+        return cls(**arrays, digest=parts[0].digest)
 
     @property
     def trainable(self) -> np.ndarray:
@@ -90,6 +95,9 @@ class Dataset:
     def _neighbours(self) -> list[list[str]]:
         """The elements of each site's first neighbours, the nearest first."""
         return [[word.rstrip("0123456789") for word in shell.split()] for shell in self.shell]
+
+
+ARRAYS = [one.name for one in fields(Dataset) if one.name != "digest"]
 
 
 def load(
