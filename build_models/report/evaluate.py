@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from build_models.config import Config, ConfigError
-from build_models.learn import calibrate, composition, families, train
+from build_models.learn import calibrate, families, train
 from build_models.learn.families import IDEAL_PHASE, PAPER, PAPER_FAMILIES, Recipe, fit, fit_per_absorber
 from build_models.learn.samples import FALSE_ALARMS
-from build_models.learn.train import Fits
+from build_models.learn.train import Fits, Tests
 from build_models.report import figures, samples, scores
 from build_models.run import Run
-from build_models.spectra.copies import Asked
 from build_models.spectra.dataset import CLASSES, Dataset
 
 TESTS = ("realistic", "ideal")
@@ -113,7 +112,7 @@ def of_sites(this: Run) -> dict[str, Any]:
 def cross_validate(this: Run, scheme: str) -> Predicted:
     """Predictions for each scored site by models that did not see its fold, not yet calibrated."""
     compared, held = COMPARED[scheme], this.held(scheme)
-    tests: dict[str, tuple[Asked, np.ndarray]] = {name: (this.spectra(name), held) for name in TESTS}
+    tests: Tests = {name: (this.spectra(name), held) for name in TESTS}
     fits = {}
     for name, trained in compared.items():
         spectra, recipe = this.spectra(trained.spectra), trained.recipe or this.recipe
@@ -132,9 +131,9 @@ def cross_validate(this: Run, scheme: str) -> Predicted:
 def by_composition(this: Run, scheme: str) -> dict[str, np.ndarray]:
     """The same by composition alone, (n, 16) for each kind that is told; formulas alone are a baseline everywhere."""
     fits, held = {}, this.held(scheme)
-    for kind in composition.KINDS if "shipped" in COMPARED[scheme] else ("formula",):
+    for kind in families.BY_COMPOSITION if "shipped" in COMPARED[scheme] else ("formula",):
         known, learns = this.compositions[kind], this.data.trainable & ~this.data.made_up
-        fits[f"composition-{kind}"] = Fits(composition.fit, kind, known, this.recipe, learns, {kind: (known, held)})
+        fits[f"composition-{kind}"] = Fits(fit, kind, known, this.recipe, learns, {kind: (known, held)})
     said = train.held_out(this, this.folder / scheme, f"composition, {scheme}", fits, this.schemes[scheme])
     return {kind: answers[held >= 0] for one in said.values() for kind, answers in one.items()}
 

@@ -59,7 +59,7 @@ def metrics():
     return {
         "data": {
             "sites": 100, "formulas": 90, "prototypes": 33, "clear": 71, "not_labelled_1_to_16": 3, "digest": "abc",
-            "sources": {"amcsd": 100},
+            "sources": {"amcsd": 100}, "extra": 0, "single": 0,
             "per_absorber": ABSORBERS,
         },
         "folds": 5,
@@ -140,6 +140,8 @@ def manifest():
         },
         "particles": [table("a", materials=21, rows=212), table("b", materials=10, rows=100)],
         "defects": [table("c", materials=7, rows=21)],
+        "extra": [],
+        "single": [],
         "beam": {"s02": {"Fe": 0.75, "Ni": 0.85}, "s02_spread": 0.11},
         "tables": [
             {
