@@ -58,6 +58,9 @@ FAULTS = {
     ],
     "build_models/learn/calibrate.py": [
         Fault("calibration sees the test fold", "== i), np.flatnonzero(fold != i)", "== i), np.arange(len(p))"),
+        Fault(
+            "cn_set_each without cn_set", 'np.minimum(fitted["each"], thresholds)', 'fitted["each"] + 0 * thresholds'
+        ),
         Fault("thresholds for 80 % where 90 % is said", "COVERAGE = 0.90", "COVERAGE = 0.80"),
     ],
     "build_models/learn/families.py": [

@@ -98,6 +98,7 @@ def run(config: Config) -> None:
     imperfect = made_of(data, train.defects)
     networks = metrics.get("confirmed", {}).get("models", manifest["version"])
     confirmed: dict[str, Any] = {"models": networks, "false_alarms": samples.FALSE_ALARMS, **scores.describe(data)}
+    confirmed["each_of_both"] = True  # as `evaluate` has it
     with TemporaryDirectory() as scratch:
         asked = spectra(config, data, imperfect, Path(scratch))
         for reads in manifest["default"]:

@@ -291,6 +291,18 @@ def test_what_earlier_models_were_scored_by_is_said_of_them_alone(metrics, manif
     assert earlier not in card.render("card.md.jinja", manifest, metrics | {"macro_f1_over": "classes"})
 
 
+def test_whether_cn_set_each_was_scored_as_users_get_it_is_said(confirmed):
+    metrics, manifest = confirmed
+    before = card.render("card.md.jinja", manifest, metrics)
+    assert (before.count("sets for each number hold %"), "`cn_set_each` holds" in before) == (2, False)
+    metrics["confirmed"]["each_of_both"] = True
+    mixed = card.render("card.md.jinja", manifest, metrics)
+    assert (mixed.count("sets for each number hold %"), mixed.count("`cn_set_each` holds %")) == (1, 1)
+    assert "above a threshold for each number, or in the 90 % set, and 5.43 members" in card.render(
+        "card.md.jinja", manifest, metrics | {"each_of_both": True}
+    )
+
+
 def test_where_there_are_none_nothing_is_said(metrics, manifest):
     """No clear site of iron, no particle, and no mixture among the samples."""
     headline = metrics["schemes"]["prototype"]["shipped"]["realistic"]["phase"]
