@@ -116,9 +116,7 @@ def run(config: Config) -> None:
             if imperfect is not None:
                 confirmed[reads]["defects"] = of_defects(answers["defects"], imperfect, data)
     metrics["confirmed"] = confirmed
-    tables = {
-        name: [table.provenance(Path(path)) for path in getattr(train, name)] for name in ("particles", "defects")
-    }
+    tables = export.tables(train, "particles", "defects")
     known = [{"file": Path(path).name, "sha256": table.sha256(Path(path))} for path in train.structures]
     manifest["confirmed"] = {"spectra": [*map(table.provenance, config.tables)], **tables, "learnt from": known}
     finish(config, manifest, metrics)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from build_models.config import BuildError, Config, versions
+from build_models.config import BuildError, Config, Train, versions
 from build_models.data import table
 from build_models.learn import families, shells, train
 from build_models.learn.samples import SIZES
@@ -119,8 +119,7 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "samples": {reads: _onnx(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
         "samples_read": READ,
         "beam": asdict(run.beam) | {"s02": augment.S02, "s02_spread": augment.S02_SPREAD},
-        "defects": [table.provenance(Path(path)) for path in run.config.train.defects],
-        "particles": [table.provenance(Path(path)) for path in run.config.train.particles],
+        **tables(run.config.train, "defects", "particles"),
     }
     if run.config.train.keep and not unseen:
         return write_manifest(folder, _kept(folder, run, own, calibration))
@@ -146,12 +145,16 @@ def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool =
         "families": entries,
         "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
         "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
-        "extra": [table.provenance(Path(path)) for path in run.config.train.extra],
-        "single": [table.provenance(Path(path)) for path in run.config.train.single],
+        **tables(run.config.train, "extra", "single"),
         "calibration": {name: calibration[name] for name in [*models, "samples"]},
         **_domain(folder, run, train.load(run, "domain", unseen)),
     }
     return write_manifest(folder, manifest)
+
+
+def tables(train: Train, *names: str) -> dict[str, list[dict[str, Any]]]:
+    """What the tables of some of these settings say of themselves, for the manifest."""
+    return {name: [table.provenance(Path(path)) for path in getattr(train, name)] for name in names}
 
 
 def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,8 +167,9 @@ def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[s
     but_samples = manifest.get("but_samples", manifest["version"])
     with np.load(finished / manifest["domain"]["file"]) as known:
         index = _domain(folder, run, dict(known))
-    learnt = [table.provenance(Path(path)) for path in (*run.config.train.extra, *run.config.train.single)]
-    said = {"but_samples": but_samples, "samples_learnt": learnt, "calibration": dict(calibration)}
+    learnt = tables(run.config.train, "extra", "single")
+    said = {"but_samples": but_samples, "samples_learnt": [*learnt["extra"], *learnt["single"]]}
+    said["calibration"] = dict(calibration)
     return manifest | own | index | said
 
 
