@@ -96,11 +96,7 @@ class Order:
 class FeffSettings:
     """What decides chi(k).
 
-    `python -m benchmarks.feff` prints what other choices cost and change; on 30 sites each (2026-11-24), 1 to 6 Å, s02
-    and E0 as they come: RPATH 8 changes |chi(R)| by 3.7 % (median; 25 % at most) and the predicted number of 4 sites,
-    SCF of 4 Å by 11.8 % (25 % at most) and that of 1 site of the 28 that converged within two minutes, at twenty times
-    the processor time. The models that predicted had learnt spectra like ours, so a changed number does not say which
-    one is better. Neither was taken: 15,000 sites with SCF are 35 hours of two cores, and more sites are known to pay.
+    `python -m benchmarks.feff` prints what other choices cost and change; docs/retrain.md says why these were taken.
     """
 
     rpath: PositiveFloat = says(6.5, "longest half path length, Å")

@@ -13,14 +13,13 @@ from pymatgen.core import Composition
 from build_models.config import Config, ConfigError, short_hash
 from build_models.data import table
 from build_models.data.labels import formula_key
-from build_models.learn import composition, families
-from build_models.learn.composition import Compositions
+from build_models.learn import families
 from build_models.learn.families import IDEAL_PHASE, PAPER, Recipe
 from build_models.learn.samples import COPIES
 from build_models.report import measured
 from build_models.spectra import copies, dataset, samples
 from build_models.spectra.augment import IDEAL, Augmentation
-from build_models.spectra.copies import Copies
+from build_models.spectra.copies import Compositions, Copies
 from build_models.spectra.dataset import Dataset
 from larch_cnpredict import features
 
@@ -100,7 +99,7 @@ class Run:
     @cached_property
     def compositions(self) -> dict[str, Compositions]:
         """What is known of the sites without their spectra, by what is told."""
-        return {kind: Compositions.of(self.data, kind, self.recipe.sharpness) for kind in composition.KINDS}
+        return {kind: Compositions.of(self.data, kind, self.recipe.sharpness) for kind in families.BY_COMPOSITION}
 
     @cached_property
     def folder(self) -> Path:

@@ -274,7 +274,7 @@ def simulate(config: Config) -> Path:
     """chi(k) of every complex that has none yet, and the table of all, for [train] defects."""
     sites = list(plan(config))
     wanted = ((site.row["material_id"], site.structure, [0]) for site in sites)
-    good, failures = table.parted(work.planned(config, "complexes", wanted, SECONDS))
+    good, failures = table.parted(work.planned(config, "complexes", wanted, SECONDS)[0])
     rows = pa.Table.from_pylist([site.row for site in sites], schema=table.LABEL_SCHEMA)
     have = set(table.key_list(good))
     good = table.take(good, [key for key in table.key_list(rows) if key in have])

@@ -149,13 +149,14 @@ def simulate(config: Config) -> Path:
     sites, kept = list(plan(config)), replace(config, run=replace(config.run, keep_paths=True))
     # the absorber is the first of its box, whatever it was in the crystal
     wanted = ((site.row["material_id"], site.structure, [0]) for site in sites)
-    _, failures = table.parted(work.planned(kept, "defects", wanted, SECONDS))
+    chi, names = work.planned(kept, "defects", wanted, SECONDS)
+    _, failures = table.parted(chi)
     rows: list[dict] = []
-    planned = {structures.made_up(site.row["material_id"], site.structure)["material_id"]: site.row for site in sites}
+    planned = {site.row["material_id"]: site.row for site in sites}
     done = paths.load(paths.kept(config.out / "defects"))
-    for (name, _), scattering in tqdm(done, total=len(sites), desc="defects.parquet"):
-        if row := planned.get(name):
-            rows += of_paths(row, scattering, config, _of_name(config, 4, row["material_id"]))
+    for key, scattering in tqdm(done, total=len(sites), desc="defects.parquet"):
+        if name := names.get(key):
+            rows += of_paths(planned[name], scattering, config, _of_name(config, 4, name))
     rows.sort(key=lambda row: str(row["material_id"]))
     spectra, words = pa.Table.from_pylist(rows, schema=table.SCHEMA), f" of {len(rows) // 3} sites"
     return table.finish(config.out / "defects.parquet", spectra, table.made_with_feff(config), failures, words)

@@ -283,7 +283,7 @@ def simulate(config: Config) -> Path:
     """chi(k) of the distinct sites of every particle that has none yet, and the table of all."""
     particles = _plan(config)
     wanted = ((one.name, one.structure(), [row["site_index"] for row in rows]) for one, rows in particles)
-    return build(config, particles, work.planned(config, "particles", wanted, SECONDS))
+    return build(config, particles, work.planned(config, "particles", wanted, SECONDS)[0])
 
 
 def build(config: Config, particles: list[tuple[Particle, list[dict]]], chi: pa.Table) -> Path:

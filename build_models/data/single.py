@@ -110,7 +110,7 @@ def missing(config: Config) -> dict[str, list[int]]:
     """Sites to be done of each material: of those that have no spectrum, a few of one formula, absorber and number."""
     labels, _ = table.parted(table.finished(config, "label"))
     sites = labels.to_pandas().set_index(table.KEY)
-    known = set().union(*map(table.keys_of, config.order.skip))
+    known = table.keys(config.order.skip)
     if any((config.out / "simulate").glob("*.parquet")):
         run = table.finished(config, "simulate", [*table.KEY, "reason"])  # and not their spectra and paths
         known.update(table.key_list(table.parted(run)[0]))

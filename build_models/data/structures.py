@@ -67,11 +67,6 @@ def to_row(material_id: str, structure: Structure) -> dict:
     }
 
 
-def made_up(name: str, structure: Structure) -> dict:
-    """The row of a crystal that a stage plans by itself."""
-    return named(to_row(name, structure))
-
-
 def named(row: dict) -> dict:
     """The row with what it is in its name: what was calculated of another structure of that name is not found by it."""
     name, numbers = row["material_id"], [(np.round(row[part], 6) + 0.0).tolist() for part in ("cell", "frac_coords")]

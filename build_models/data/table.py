@@ -168,14 +168,9 @@ def says(path: Path, metadata: dict[str, str], *names: str) -> bool:
     return all(stored.get(name.encode(), b"").decode() == metadata.get(name, "") for name in names)
 
 
-def keys(folder: Path) -> set[tuple[str, int]]:
-    """The (material_id, site_index) that a folder of shards already holds."""
-    return set().union(*map(keys_of, folder.glob("*.parquet")))
-
-
-def keys_of(path: str | Path) -> set[tuple[str, int]]:
-    """Those of one table."""
-    return set(key_list(pq.read_table(path, columns=KEY)))
+def keys(paths: Iterable[str | Path]) -> set[tuple[str, int]]:
+    """The (material_id, site_index) of the rows of some tables."""
+    return set().union(*(key_list(pq.read_table(path, columns=KEY)) for path in paths))
 
 
 def key_list(rows: pa.Table) -> list[tuple[str, int]]:

@@ -40,7 +40,7 @@ def simulate(config: Config) -> None:
     """chi(k) of every labelled site that has none yet."""
     feff.sweep_scratch()
     labels, _ = table.parted(table.finished(config, "label"))
-    known: set[tuple[str, int]] = set().union(*map(table.keys_of, config.order.skip))
+    known = table.keys(config.order.skip)
     rare = config.run.rare_first
     if config.run.each:
         labels = structures.few_of_each(labels, config.run.each, config.seed)
@@ -70,18 +70,20 @@ def spectra(
     in_shards(config, stage, _feff_task, tasks, table.PATHS_SCHEMA if keep else table.CHI_SCHEMA, total, pairs)
 
 
-def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, list[int]]], seconds: float) -> pa.Table:
-    """chi(k) of sites of structures with names, those that have none yet, and the rows of all of them.
+def planned(
+    config: Config, stage: str, sites: Iterable[tuple[str, Structure, list[int]]], seconds: float
+) -> tuple[pa.Table, dict[tuple[str, int], str]]:
+    """chi(k) of sites of structures with names: that of all of them, and their names by the keys in the shards.
 
     A site is done where its name and its atoms are those of a row: what another seed, --limit or table has left behind
     stays there and is not read. It says how many sites there are, and how long they take where one takes so many
     seconds of processor time.
     """
     feff.sweep_scratch()
-    done, tasks = table.keys(config.out / stage), []
+    done, tasks = table.keys((config.out / stage).glob("*.parquet")), []
     names: dict[tuple[str, int], str] = {}
     for name, structure, indices in sites:
-        row = structures.made_up(name, structure)
+        row = structures.named(structures.to_row(name, structure))
         names |= {(row["material_id"], i): name for i in indices}
         if todo := [i for i in indices if (row["material_id"], i) not in done]:
             tasks.append((row, todo))
@@ -90,7 +92,7 @@ def planned(config: Config, stage: str, sites: Iterable[tuple[str, Structure, li
     print(f"about {total * seconds / 60:.0f} minutes of processor time", flush=True)
     spectra(config, stage, tasks, total)
     chi = table.read_shards(config.out / stage, table.CHI_SCHEMA.names)
-    return table.renamed(chi, names)
+    return table.renamed(chi, names), names
 
 
 def _label_task(row: dict, absorbers: tuple[str, ...]) -> list[dict]:

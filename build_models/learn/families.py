@@ -15,9 +15,9 @@ from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from build_models.learn import onnx_graph
-from build_models.learn.networks import Convolutional, fully_connected
+from build_models.learn.networks import Convolutional, descend, fully_connected
 from build_models.spectra.augment import IDEAL, NEAR_IDEAL, Augmentation
-from build_models.spectra.copies import Copies, Seen
+from build_models.spectra.copies import Compositions, Copies
 from build_models.spectra.dataset import CLASSES
 from larch_cnpredict import features
 
@@ -35,9 +35,7 @@ class Recipe:
     epochs: int = 20
     phase_epochs: int = 26  # of `phase`, which learns from the most sites
     members: int = 4  # networks that `shells` and `phase` average
-    # Of the products in networks: bfloat16 takes a fifth less time where the processor has it. One random fold, one
-    # network, two seeds: 79.4 and 80.2 % of ideal spectra right with it, 79.8 and 79.5 % with float32.
-    precision: str = "bfloat16"
+    precision: str = "bfloat16"  # of the products in networks: a fifth less time where the processor has it, as good
     copies: int = 2  # of the augmented, that the trees see
     trees: int = 24
     bagged_trees: int = 16
@@ -63,8 +61,7 @@ COMMON, FEWEST = -0.3, 20
 
 
 # Of scaled inputs, in standard deviations. FEFF's spectrum of one site in thousands is off by a hundred, and near the
-# end of an epoch it spoils the norms (one fold, |chi(R)| alone, after three epochs in a row: 62, 29 and 63 % right).
-# It keeps users' odd spectra in bounds as well.
+# end of an epoch it spoils the norms. It keeps users' odd spectra in bounds as well.
 LARGEST = 15.0
 
 
@@ -79,7 +76,7 @@ class Network:
         self.reads, self.kind, self.members, self.heads, self.hidden = reads, kind, members, heads, hidden
         self.nets: list[torch.nn.Module] = []
 
-    def fit(self, copies: Seen, rows: np.ndarray, recipe: Recipe, seed: int) -> "Network":
+    def fit(self, copies: Copies | Compositions, rows: np.ndarray, recipe: Recipe, seed: int) -> "Network":
         torch.manual_seed(seed)
         torch.set_num_threads(1)  # a second thread gains a tenth with matrices this small, and loses far more waiting
         kinds = np.full(len(rows), -1) if copies.single is None else copies.single[rows]
@@ -96,23 +93,20 @@ class Network:
             else:
                 self.nets.append(fully_connected(n_in, recipe.hidden, recipe.dropout))
         parameters = [p for net in self.nets for p in net.parameters()]
-        batches = -(-(len(usual) + more) // BATCH[self.kind])
-        optimizer = torch.optim.AdamW(parameters, weight_decay=0.01, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=recipe.epochs * batches)
-        for epoch in range(recipe.epochs):
-            # as many of single scattering as of all others, other ones in each epoch
+
+        def seen(epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+            """As many of single scattering as of all others, other ones in each epoch."""
             drawn = rng.choice(single, more, replace=False, p=odds / odds.sum()) if more else single
-            seen = np.concatenate([usual, np.sort(drawn)])
-            x = self._scaled(copies.inputs(self.reads, epoch, seen))
-            y = torch.from_numpy(copies.labels(epoch, seen))
-            for batch in torch.randperm(len(x)).tensor_split(batches):
-                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                    outputs = [net(x[batch]) for net in self.nets]
-                losses = [-(y[batch] * self._by_head(torch.log_softmax, out.float())).sum(1).mean() for out in outputs]
-                optimizer.zero_grad()
-                sum(losses).backward()  # type: ignore[union-attr]
-                optimizer.step()
-                schedule.step()
+            now = np.concatenate([usual, np.sort(drawn)])
+            return self._scaled(copies.inputs(self.reads, epoch, now)), torch.from_numpy(copies.labels(epoch, now))
+
+        def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                outputs = [net(x) for net in self.nets]
+            return sum(-(y * self._by_head(torch.log_softmax, out.float())).sum(1).mean() for out in outputs)  # type: ignore[return-value]
+
+        batches = -(-(len(usual) + more) // BATCH[self.kind])
+        x = descend(parameters, seen, loss, recipe.epochs, batches, 2e-3, 0.01)
         for net in self.nets:  # norms by a whole epoch: torch's running means are those of the last few batches
             torch.optim.swa_utils.update_bn(x.split(BATCH[self.kind]), net)
             net.eval()
@@ -186,14 +180,21 @@ FAMILIES: dict[str, Callable[[Recipe], Any]] = {
     "shells": lambda recipe: Network("magnitude", "convolutional", recipe.members),
     "phase": lambda recipe: Network("complex", "convolutional", recipe.members),
 }
+# Networks that read compositions alone: 'formula' knows the amounts, 'elements' does not. They learn from every site
+# with a label: what has no run of FEFF has its formula.
+BY_COMPOSITION = ("formula", "elements")
+MEMBERS, EPOCHS, DROPOUT = 2, 24, 0.1
 PAPER_FAMILIES = ("network", "bagging", "forest")
 # Learn from the extra sites too; the others stay what the paper has, and what answers where there is no chi(k).
 LEARN_EXTRA = ("phase",)
 LONGEST = ("phase", "shells")  # to fit, and so what is begun with
 
 
-def fit(family: str, copies: Copies, rows: np.ndarray, recipe: Recipe, seed: int) -> Any:
-    """Fit one of `FAMILIES` on some rows of the table."""
+def fit(family: str, copies: Copies | Compositions, rows: np.ndarray, recipe: Recipe, seed: int) -> Any:
+    """Fit one of `FAMILIES`, or of `BY_COMPOSITION`, on some rows of the table."""
+    if family in BY_COMPOSITION:
+        recipe = replace(recipe, epochs=EPOCHS, dropout=DROPOUT)
+        return Network(family, "connected", MEMBERS).fit(copies, rows, recipe, seed)
     if family in LEARN_EXTRA:
         recipe = replace(recipe, epochs=recipe.phase_epochs)
     return FAMILIES[family](recipe).fit(copies, rows, recipe, seed)

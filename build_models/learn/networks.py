@@ -1,6 +1,6 @@
 """The networks: convolutions along R, and the paper's fully connected one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -45,6 +45,28 @@ class Convolutional(torch.nn.Module):
         image = x[:, :split].reshape(-1, self.channels, 1, self.length)
         shells = self.conv(image.contiguous(memory_format=torch.channels_last)).flatten(1)
         return self.head(torch.cat([shells, x[:, split:]], 1))
+
+
+def descend(
+    parameters: Iterable[torch.nn.Parameter],
+    seen: Callable[[int], tuple[torch.Tensor, torch.Tensor]],
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    epochs: int,
+    batches: int,
+    rate: float,
+    decay: float,
+) -> torch.Tensor:
+    """Fit parameters to what is `seen` in each epoch, inputs and truth, in so many batches; the last inputs."""
+    optimizer = torch.optim.AdamW(parameters, weight_decay=decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * batches)
+    for epoch in range(epochs):
+        x, y = seen(epoch)
+        for rows in torch.randperm(len(x)).tensor_split(batches):
+            optimizer.zero_grad()
+            loss(x[rows], y[rows]).backward()
+            optimizer.step()
+            schedule.step()
+    return x
 
 
 def fully_connected(n_in: int, hidden: Iterable[int], dropout: float) -> torch.nn.Sequential:

@@ -1,6 +1,5 @@
 """Shells of known sites that EXAFS tells apart: 8 + 6 in body-centred cubic iron, 6 + 6 in zinc, 4 + 2 about Cu(II)."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +24,7 @@ def count(structure: Structure, site_index: int, named: str) -> np.ndarray:
     They are of the elements that CrystalNN `named`, as in 'O4 Cl2': cations beyond an oxide's anions are no neighbours.
     Where all named are metals and metalloids, all of these count. Of hydrides nothing is said: EXAFS does not see H.
     """
-    names, out = set(re.findall("[A-Z][a-z]?", named)), np.zeros((2, 2))
+    names, out = domain.elements(named), np.zeros((2, 2))
     symbols = [site.specie.symbol for site in structure]
     counted = [_metal(symbol) if all(map(_metal, names)) else symbol in names for symbol in symbols]
     _, atoms, _, distances = structure.get_neighbor_list(REACH, [structure[site_index]])

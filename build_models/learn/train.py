@@ -11,10 +11,11 @@ import numpy as np
 from build_models.config import Config
 from build_models.data import work
 from build_models.data.table import replacing
-from build_models.learn import composition, domain, families, samples
+from build_models.learn import domain, families, samples
 from build_models.run import Run
-from build_models.spectra.copies import Asked, Seen
+from build_models.spectra.copies import Compositions, Copies
 
+Tests = Mapping[str, tuple[Copies | Compositions, np.ndarray]]
 FEW = 1000  # sites, below which starting processes takes longer than the work
 DEFAULT = {"complex": "phase", "magnitude": "shells"}  # the family that answers where none is named, by what it reads
 
@@ -41,9 +42,9 @@ def fit_missing(run: Run) -> None:
         if unseen or not run.config.train.keep:
             every = np.flatnonzero(seen & run.data.trainable)
             real = every[~run.data.made_up[every]]
-            for kind in composition.KINDS:
+            for kind in families.BY_COMPOSITION:
                 fitted = (kind, run.compositions[kind], real, run.recipe, run.seed)
-                files[_path(run, f"composition-{kind}", unseen)] = (composition.fit, *fitted)
+                files[_path(run, f"composition-{kind}", unseen)] = (families.fit, *fitted)
             of_feff = run.data.take(every[~run.data.single[every]])
             files[_path(run, "domain", unseen)] = (domain.fit, of_feff, run.recipe.augmentation, run.seed)
         rows = np.flatnonzero(~(run.unseen_anchors(run.learnt) & unseen))
@@ -90,10 +91,10 @@ class Fits:
 
     fit: Callable  # of name, spectra, rows, recipe and seed
     name: str
-    spectra: Seen
+    spectra: Copies | Compositions
     recipe: families.Recipe
     learns: np.ndarray  # mask of the rows to learn from, those of a fold's own among them
-    tests: Mapping[str, tuple[Asked, np.ndarray]]  # by name: spectra, and fold numbers of their rows, -1: not asked
+    tests: Tests  # by name: spectra, and fold numbers of their rows, -1: not asked
 
 
 def held_out(
@@ -129,9 +130,7 @@ def _held_out(fold: np.ndarray, i: int) -> np.ndarray:
     return np.flatnonzero((fold.reshape(len(fold), -1) == i).all(1))
 
 
-def predict_fold(
-    fit: Callable, arguments: tuple, tests: Mapping[str, tuple[Asked, np.ndarray]]
-) -> dict[str, np.ndarray]:
+def predict_fold(fit: Callable, arguments: tuple, tests: Tests) -> dict[str, np.ndarray]:
     """What a model that is fitted to other folds says of some rows of each test."""
     model = fit(*arguments)
     return {name: model.predict(spectra.inputs(model.reads, 0, rows)) for name, (spectra, rows) in tests.items()}

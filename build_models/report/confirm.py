@@ -22,12 +22,11 @@ from build_models.config import Config, ConfigError
 from build_models.data import defects, labels, structures, table
 from build_models.data.particles import BULK
 from build_models.learn import calibrate, samples
-from build_models.learn.composition import Compositions
-from build_models.report import evaluate, export, measured, package, scores
+from build_models.report import evaluate, export, measured, scores
 from build_models.report.samples import by_group, described
 from build_models.spectra import copies, dataset
 from build_models.spectra.augment import Augmentation
-from build_models.spectra.copies import Copies
+from build_models.spectra.copies import Compositions, Copies
 from build_models.spectra.dataset import CLASSES, Dataset
 from build_models.spectra.samples import Anchors, crystals, in_the_beam
 from build_models.spectra.samples import make as make_samples
@@ -99,6 +98,7 @@ def run(config: Config) -> None:
     imperfect = made_of(data, train.defects)
     networks = metrics.get("confirmed", {}).get("models", manifest["version"])
     confirmed: dict[str, Any] = {"models": networks, "false_alarms": samples.FALSE_ALARMS, **scores.describe(data)}
+    confirmed["each_of_both"] = True  # as `evaluate` has it
     with TemporaryDirectory() as scratch:
         asked = spectra(config, data, imperfect, Path(scratch))
         for reads in manifest["default"]:
@@ -116,9 +116,7 @@ def run(config: Config) -> None:
             if imperfect is not None:
                 confirmed[reads]["defects"] = of_defects(answers["defects"], imperfect, data)
     metrics["confirmed"] = confirmed
-    tables = {
-        name: [table.provenance(Path(path)) for path in getattr(train, name)] for name in ("particles", "defects")
-    }
+    tables = export.tables(train, "particles", "defects")
     known = [{"file": Path(path).name, "sha256": table.sha256(Path(path))} for path in train.structures]
     manifest["confirmed"] = {"spectra": [*map(table.provenance, config.tables)], **tables, "learnt from": known}
     finish(config, manifest, metrics)
@@ -277,8 +275,8 @@ def finish(config: Config, manifest: dict[str, Any], metrics: dict[str, Any], kn
     manifest |= {"version": train.version, "date": datetime.date.today().isoformat()}
     with TemporaryDirectory() as scratch:
         folder = shutil.copytree(train.keep, Path(scratch) / train.version)
-        manifest |= package.write_domain(folder, known) if known else {}
-        package.write_manifest(folder, manifest)
+        manifest |= export.write_domain(folder, known) if known else {}
+        export.write_manifest(folder, manifest)
         if train.measured:  # the models without their formulas do not ship: what these said stays
             compounds = Path(train.measured)
             metrics.setdefault("measured", {})["as shipped"] = measured.score(compounds, folder)

@@ -1,21 +1,32 @@
-"""Stage `export`: the folder of one model version, checked against the trained originals, with its card."""
+"""Stage `export`: a folder of models as it ships, ONNX files, domain.npz and manifest, with its card.
 
+Each model is checked against the trained original.
+"""
+
+import datetime
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from build_models.config import BuildError, Config
-from build_models.learn import train
+from build_models.config import BuildError, Config, Train, versions
+from build_models.data import table
+from build_models.learn import families, shells, train
 from build_models.learn.samples import SIZES
-from build_models.report import card, measured, package
+from build_models.report import card, measured
 from build_models.run import Run
-from larch_cnpredict.models import Models
-from larch_cnpredict.samples import TOLD, read
+from build_models.spectra import augment
+from build_models.spectra.dataset import CLASSES
+from larch_cnpredict import features
+from larch_cnpredict.domain import SHELLS, Arrays
+from larch_cnpredict.models import MANIFEST_FORMAT, Models
+from larch_cnpredict.result import KINDS
+from larch_cnpredict.samples import GRID, READ, TOLD, read
 
 SAME_CLASS, SAME_PROBABILITY = 0.999, 1e-4
 CHECKED = 2000  # spectra
@@ -30,11 +41,11 @@ def run(config: Config) -> None:
     metrics = json.loads((this.folder / "metrics.json").read_text())
     calibration = metrics["calibration"]
     staged, others = this.folder / "shipped", this.folder / "unseen"
-    manifest = package.write(staged, this, calibration)
+    manifest = write(staged, this, calibration)
     agreement = metrics["agreement"] if config.train.keep else check(Models(staged), train.trained(this), this)
     metrics["agreement"] = agreement | check_samples(Models(staged), this)
     if config.train.measured:
-        package.write(others, this, calibration, unseen=True)
+        write(others, this, calibration, unseen=True)
         folder, folders = Path(config.train.measured), {"as shipped": staged, "formulas unseen": others}
         metrics["measured"] = {name: measured.score(folder, models) for name, models in folders.items()}
         metrics["samples"]["measured"] = {name: measured.mixtures(folder, models) for name, models in folders.items()}
@@ -94,3 +105,102 @@ def _agreement(name: str, trained: np.ndarray, shipped: np.ndarray) -> dict[str,
     if same < SAME_CLASS or difference > SAME_PROBABILITY:
         raise BuildError(f"{name}: same class for {same:.2%} only, probabilities differ by up to {difference:.1e}")
     return {"same_class": same, "difference": difference, "spectra": len(trained)}
+
+
+def write(folder: Path, run: Run, calibration: Mapping[str, Any], unseen: bool = False) -> dict[str, Any]:
+    """Write the trained models, or those without the unseen formulas, in the place of what was there; the manifest."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    data = run.data.take(np.flatnonzero(~run.data.single & ~(run.unseen & unseen)))
+    networks = {reads: train.load(run, f"samples-{reads}", unseen) for reads in SIZES}
+    own = {
+        "version": run.config.train.version,
+        "date": datetime.date.today().isoformat(),
+        "samples": {reads: _onnx(folder / f"samples-{reads}.onnx", model) for reads, model in networks.items()},
+        "samples_read": READ,
+        "beam": asdict(run.beam) | {"s02": augment.S02, "s02_spread": augment.S02_SPREAD},
+        **tables(run.config.train, "defects", "particles"),
+    }
+    if run.config.train.keep and not unseen:
+        return write_manifest(folder, _kept(folder, run, own, calibration))
+    models = train.trained(run, unseen)
+    compositions = {kind: train.load(run, f"composition-{kind}", unseen) for kind in families.BY_COMPOSITION}
+    entries = {name: {"reads": model.reads} | _model(folder / f"{name}.onnx", model) for name, model in models.items()}
+    manifest = {
+        **own,
+        "format": MANIFEST_FORMAT,
+        "edge": features.EDGE,
+        "absorbers": sorted(set(data.elements)),
+        "classes": CLASSES.tolist(),
+        "features": features.fingerprint(),
+        "transform": features.TRANSFORM,
+        "kmax_range": features.KMAX_RANGE,
+        "r_grid": {"step": features.R_STEP, "max": features.R_MAX, "read_from": features.R_MIN, "pool": features.POOL},
+        "tables": [table.provenance(path) for path in run.config.tables],
+        "sites": len(data),
+        "recipe": asdict(run.recipe),
+        "seed": run.seed,
+        "libraries": versions(),
+        "default": {reads: name for reads, name in train.DEFAULT.items() if name in models},
+        "families": entries,
+        "composition": {kind: _model(folder / f"by-{kind}.onnx", model) for kind, model in compositions.items()},
+        "sample_heads": {"mean": GRID.tolist(), "kind": KINDS},
+        **tables(run.config.train, "extra", "single"),
+        "calibration": {name: calibration[name] for name in [*models, "samples"]},
+        **_domain(folder, run, train.load(run, "domain", unseen)),
+    }
+    return write_manifest(folder, manifest)
+
+
+def tables(train: Train, *names: str) -> dict[str, list[dict[str, Any]]]:
+    """What the tables of some of these settings say of themselves, for the manifest."""
+    return {name: [table.provenance(Path(path)) for path in getattr(train, name)] for name in names}
+
+
+def _kept(folder: Path, run: Run, own: Mapping[str, Any], calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of finished models with other networks of samples; their files are copied, shells are new."""
+    finished = Path(run.config.train.keep)
+    manifest = json.loads((finished / "manifest.json").read_text())
+    manifest.pop("confirmed", None)  # of other networks of samples
+    for entry in [*manifest["families"].values(), *manifest["composition"].values()]:
+        shutil.copy(finished / entry["file"], folder / entry["file"])
+    but_samples = manifest.get("but_samples", manifest["version"])
+    with np.load(finished / manifest["domain"]["file"]) as known:
+        index = _domain(folder, run, dict(known))
+    learnt = tables(run.config.train, "extra", "single")
+    said = {"but_samples": but_samples, "samples_learnt": [*learnt["extra"], *learnt["single"]]}
+    said["calibration"] = dict(calibration)
+    return manifest | own | index | said
+
+
+def _domain(folder: Path, run: Run, arrays: Arrays) -> dict[str, Any]:
+    """Write domain.npz, with shells if there are tables of the crystals; its entry, and how good shells are."""
+    if run.config.train.structures:
+        arrays = arrays | shells.of_index(arrays, run.config.train.structures)
+    return write_domain(folder, arrays) | ({"shells": shells.held_out(arrays)} if SHELLS[0] in arrays else {})
+
+
+def write_domain(folder: Path, arrays: Arrays) -> dict[str, Any]:
+    """Write domain.npz; its entry in the manifest."""
+    np.savez_compressed(folder / "domain.npz", allow_pickle=False, **arrays)
+    return {"domain": _entry(folder / "domain.npz")}
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write it, and give it back as whoever reads it has it: lists for tuples."""
+    text = json.dumps(manifest, indent=1)
+    (folder / "manifest.json").write_text(text + "\n")
+    return json.loads(text)
+
+
+def _model(path: Path, model: Any) -> dict[str, Any]:
+    return {"classes": model.classes.tolist()} | _onnx(path, model)
+
+
+def _onnx(path: Path, model: Any) -> dict[str, str]:
+    path.write_bytes(model.onnx().SerializeToString())
+    return _entry(path)
+
+
+def _entry(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": table.sha256(path)}

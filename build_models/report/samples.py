@@ -56,7 +56,9 @@ def cross_validate(this: Run, reads: str) -> np.ndarray:
     these metals they may have seen, and alloys of them with others.
     """
     fold = this.learnt.fold
-    tests = {"samples": (samples.Told(this.samples("test")), np.where(this.tested[:, None], this.anchors.fold, -1))}
+    tests = {
+        "samples": (samples.Told(**vars(this.samples("test"))), np.where(this.tested[:, None], this.anchors.fold, -1))
+    }
     every = np.ones(len(fold), bool)
     fits = {reads: Fits(samples.fit_networks, reads, this.samples("folds"), this.recipe, every, tests)}
     return train.held_out(this, this.folder / "samples", f"samples, {reads}", fits, fold)[reads]["samples"]

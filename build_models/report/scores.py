@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
-from build_models.learn import calibrate
+from build_models.learn.calibrate import calibration_error, mean_of, own
 from build_models.report.card import CITATIONS
 from build_models.spectra.dataset import CLASSES, CLEAR, Dataset
 from larch_cnpredict.domain import SURE
@@ -44,13 +44,14 @@ def rates(data: Dataset, rows: np.ndarray, guess: np.ndarray) -> dict[str, float
     `CLASSES` that some of these sites have: a number that no model can say would only lower it.
     """
     cn, guess = data.cn[rows], guess[rows]
-    f1 = f1_score(cn, guess, labels=CLASSES, average=None, zero_division=0)
-    right, clear = guess == cn, data.weight[rows] > CLEAR
+    right, known = guess == cn, CLASSES[np.isin(CLASSES, cn)]
     return {
         "accuracy": float(right.mean()),
-        "clear": float(right[clear].mean()) if clear.any() else float("nan"),
+        "clear": mean_of(right[data.weight[rows] > CLEAR]),
         "within1": float((np.abs(guess - cn) <= 1).mean()),
-        "macro_f1": float(f1[np.isin(CLASSES, cn)].mean()) if np.isin(cn, CLASSES).any() else float("nan"),
+        "macro_f1": float(f1_score(cn, guess, labels=known, average="macro", zero_division=0))
+        if len(known)
+        else np.nan,
     }
 
 
@@ -60,9 +61,9 @@ def score(data: Dataset, rows: np.ndarray, p: np.ndarray, sets: np.ndarray) -> d
     logs = np.log(np.maximum(p[known], 1e-4))
     return rates(data, rows, CLASSES[p.argmax(1)]) | {
         "log_loss": float(-(data.labels[known] * logs).sum(1).mean()),
-        "calibration_error": calibrate.calibration_error(p[rows], data.cn[rows]),
+        "calibration_error": calibration_error(p[rows], data.cn[rows]),
         "mean_error": float(np.abs(p[known] @ CLASSES - data.labels[known] @ CLASSES).mean()),
-        "coverage": float(calibrate.own(sets[rows], data.cn[rows]).mean()),
+        "coverage": float(own(sets[rows], data.cn[rows]).mean()),
         "set_size": float(sets[rows].sum(1).mean()),
     }
 
@@ -75,9 +76,9 @@ def sure(p: np.ndarray, cn: np.ndarray) -> dict[str, float]:
         "sites": len(p),
         "accuracy": float(right.mean()),
         "sure": float(certain.mean()),
-        "right": float(right[certain].mean()) if certain.any() else float("nan"),
-        "mean": float(top[certain].mean()) if certain.any() else float("nan"),
-        "calibration_error": calibrate.calibration_error(p, cn),
+        "right": mean_of(right[certain]),
+        "mean": mean_of(top[certain]),
+        "calibration_error": calibration_error(p, cn),
     }
 
 

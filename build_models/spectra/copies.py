@@ -5,28 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
+from pymatgen.core import Composition
 from tqdm import tqdm
 
 from build_models.spectra.augment import Augmentation, augment, mix, partners
 from build_models.spectra.dataset import Dataset
-from larch_cnpredict import features
-
-
-class Asked(Protocol):
-    """What models read of each row of a table."""
-
-    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray: ...
-
-
-class Seen(Asked, Protocol):
-    """What networks are fitted to: what they read of each row in an epoch, and its label."""
-
-    @property
-    def single(self) -> np.ndarray | None: ...
-    def labels(self, copy: int, rows: np.ndarray) -> np.ndarray: ...
+from larch_cnpredict import composition, features
 
 
 @dataclass(frozen=True)
@@ -54,6 +40,28 @@ class Copies:
 
     def _path(self, copy: int, what: str) -> Path:
         return self.folder / f"{copy % self.count:02d}-{what}.npy"
+
+
+@dataclass(frozen=True)
+class Compositions:
+    """What networks read that know compositions alone, 'formula' or 'elements', and labels: copies that are alike."""
+
+    x: np.ndarray  # (n, 142) float32
+    y: np.ndarray  # (n, 16) float32
+    single: None = None  # all are seen in each epoch
+
+    @classmethod
+    def of(cls, data: Dataset, kind: str, sharpness: float) -> Compositions:
+        amounts = [Composition(formula).get_el_amt_dict() for formula in data.formulas]
+        if kind == "elements":
+            amounts = [dict.fromkeys(symbols, 1.0) for symbols in amounts]
+        return cls(composition.inputs(amounts, data.elements.tolist()), sharpened(data.labels, sharpness))
+
+    def inputs(self, reads: str, copy: int, rows: np.ndarray) -> np.ndarray:
+        return self.x[rows]
+
+    def labels(self, copy: int, rows: np.ndarray) -> np.ndarray:
+        return self.y[rows]
 
 
 def make(

@@ -50,8 +50,13 @@ class Dataset:
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """The dataset of some rows."""
-        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "digest"}
-        return Dataset(**arrays, digest=self.digest)
+        return Dataset(**{name: getattr(self, name)[rows] for name in ARRAYS}, digest=self.digest)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Dataset"]) -> "Dataset":
+        """The datasets one after the other, with the digest of the first."""
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+        return cls(**arrays, digest=parts[0].digest)
 
     @property
     def trainable(self) -> np.ndarray:
@@ -92,6 +97,9 @@ class Dataset:
         return [[word.rstrip("0123456789") for word in shell.split()] for shell in self.shell]
 
 
+ARRAYS = [one.name for one in fields(Dataset) if one.name != "digest"]
+
+
 def load(
     paths: Sequence[str | Path],
     structures: Sequence[str | Path] = (),
@@ -105,22 +113,11 @@ def load(
     error. `extra` and `single` are learnt from and in no figure.
     """
     tables, chi, digest = [], [], hashlib.sha256()
-    for path in [*paths, *extra, *single]:
+    for path in (every := [*paths, *extra, *single]):
         digest.update(bytes.fromhex(table.sha256(Path(path))))
-        rows = pq.read_table(path)
-        if not len(rows):
-            raise ConfigError(f"{path} has no site: it is empty")
-        static, debye = (
-            rows[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1, len(K_GRID))
-            for name in ("chi_static", "chi_debye")
-        )
-        if not (np.isfinite(static).all() and np.isfinite(debye).all()):
-            raise ConfigError(f"{path} has chi(k) that is no number: one such site makes a network of them")
-        if not debye.shape[1]:
-            debye = static.astype(np.float32) * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
-        chi.append(np.concatenate([static, debye], axis=1, dtype=np.float32))
-        kind = {"extra": path in (*extra, *single), "single": path in single}
-        tables.append(rows.drop_columns(["chi_static", "chi_debye"]).to_pandas().assign(**kind))
+        rows, spectra = _read(path)
+        tables.append(rows.assign(extra=path in (*extra, *single), single=path in single))
+        chi.append(spectra)
     sites = pd.concat(tables, ignore_index=True).drop_duplicates(["material_id", "site_index"])
     sites = sites[sites.groupby(["formula", "absorber", "cn"]).cumcount() < MOST_ALIKE]
     neighbours = [[n.split(":") for n in words.split()] for words in sites["neighbours"]]
@@ -149,9 +146,26 @@ def load(
         single=sites["single"].to_numpy(),
         digest=digest.hexdigest()[:16],
     )
-    for path in [*paths, *extra, *single] if data.metallic.any() else []:
+    for path in every if data.metallic.any() else []:
         table.check_debye(path)
     return data
+
+
+def _read(path: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """The sites of a table, and chi(k) of each with its Debye variants, (n, 6, 361) float32."""
+    rows = pq.read_table(path)
+    if not len(rows):
+        raise ConfigError(f"{path} has no site: it is empty")
+    static, debye = (
+        rows[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1, len(K_GRID))
+        for name in ("chi_static", "chi_debye")
+    )
+    if not (np.isfinite(static).all() and np.isfinite(debye).all()):
+        raise ConfigError(f"{path} has chi(k) that is no number: one such site makes a network of them")
+    if not debye.shape[1]:
+        debye = static.astype(np.float32) * np.exp(-2 * SIGMA2[:, None] * K_GRID**2).astype(np.float32)
+    sites = rows.drop_columns(["chi_static", "chi_debye"]).to_pandas()
+    return sites, np.concatenate([static, debye], axis=1, dtype=np.float32)
 
 
 def _distribution(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

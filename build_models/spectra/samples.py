@@ -6,23 +6,23 @@ components come from the anchor's own side.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from pymatgen.core import Composition
 
 from build_models.data.particles import BULK, ROUNDS, SIZES, counted
 from build_models.data.table import check_debye
 from build_models.spectra import augment
 from build_models.spectra.augment import Augmentation, in_the_sample, limits, shift, weaken_far_shells
 from build_models.spectra.copies import Copies, missing, write_inputs
-from build_models.spectra.dataset import CLASSES, CLEAR, Dataset, folds
+from build_models.spectra.dataset import ARRAYS, CLASSES, CLEAR, Dataset, folds
 from larch_cnpredict.composition import elements_of
+from larch_cnpredict.domain import elements
 from larch_cnpredict.features import K_GRID
 from larch_cnpredict.samples import GRID, HEADS, ONE, PARTICLE, SEVERAL, STEP, told_columns
 
@@ -67,7 +67,7 @@ class Anchors:
     def there(self) -> np.ndarray:
         """Which elements each is made of, by atomic number: (n, 119), a mask."""
         names = zip(self.data.elements.tolist(), self.data.formulas.tolist(), strict=True)
-        return elements_of([dict.fromkeys([absorber, *_symbols(formula)], 1.0) for absorber, formula in names])
+        return elements_of([dict.fromkeys(elements(formula) | {absorber}, 1.0) for absorber, formula in names])
 
     @classmethod
     def of(
@@ -98,16 +98,14 @@ class Anchors:
         if particles:
             rows = [row for path in particles for row in read_particles(path)]
             rows = [row for row in rows for _ in range(PARTICLES_EACH if row["particle"] else BULK_EACH)]
-            more = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Dataset) if f.name != "digest"}
+            more = {name: np.array([row[name] for row in rows]) for name in ARRAYS}
             particle, mean = (np.array([row[name] for row in rows]) for name in ("particle", "mean"))
             keys = np.array([[row["shell"], row["prototypes"]] for row in rows])
             held = np.column_stack([folds(key, n_folds, seed) for key in keys.T])
             held[~particle, 1] = held[~particle, 0]  # what has no end has no shape
             parts.append((Dataset(**more, digest=data.digest), particle, np.zeros(len(rows), bool), mean, held))
         spectra, *masks_and_numbers = zip(*parts, strict=True)
-        names = [f.name for f in fields(Dataset) if f.name != "digest"]
-        joined = {name: np.concatenate([getattr(part, name) for part in spectra]) for name in names}
-        return cls(Dataset(**joined, digest=data.digest), *map(np.concatenate, masks_and_numbers))
+        return cls(Dataset.joined(spectra), *map(np.concatenate, masks_and_numbers))
 
     def take(self, rows: np.ndarray) -> Self:
         """Some of them."""
@@ -119,11 +117,6 @@ class Anchors:
     def tested(self) -> np.ndarray:
         """Those of which both is held out at once, a mask."""
         return np.asarray(self.fold[:, 0] == self.fold[:, 1])
-
-
-@cache
-def _symbols(formula: str) -> list[str]:
-    return [element.symbol for element in Composition(formula).elements]
 
 
 def read_particles(path: str | Path) -> list[dict]:
@@ -142,7 +135,7 @@ def read_particles(path: str | Path) -> list[dict]:
     for (name, absorber), rows in atoms.groupby(["particle", "absorber"]):
         share = (rows["weight"] / rows["weight"].sum()).to_numpy()
         mean, first = float(share @ rows["number"]), rows.iloc[0]
-        metals = sorted(map(str, Composition(first["composition"]).elements))
+        metals = sorted(elements(first["composition"]))
         entries.append(
             {
                 "variants": np.tensordot(share, variants[rows.index], 1).astype(np.float32),
@@ -219,7 +212,7 @@ def _partners(anchors, sides, rng, count):
     keys = np.column_stack([np.unique(data.elements, return_inverse=True)[1], sides[:, 0]])
     groups = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
     metal = (data.formulas == data.elements) & ~anchors.particle
-    simple = np.array([sum(letter.isupper() for letter in formula) <= 2 for formula in data.formulas])
+    simple = np.array([len(elements(formula)) <= 2 for formula in data.formulas])
     out = np.tile(np.arange(len(data)), (count, 1))
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)

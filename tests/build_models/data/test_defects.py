@@ -50,7 +50,7 @@ def test_a_site_that_was_planned_is_known_by_its_atoms(settings, monkeypatch, ca
     monkeypatch.setattr(work, "spectra", spectra)
     for edge, count in ((4.0, 1), (5.0, 1), (4.0, 0)):  # another seed, and the first one again
         one = Structure(Lattice.cubic(edge), ["Fe"], [[0, 0, 0]])
-        chi = work.planned(settings, "known by its atoms", [("one", one, [0])], 1.0)
+        chi, _ = work.planned(settings, "known by its atoms", [("one", one, [0])], 1.0)
         assert table.key_list(chi) == [("one", 0)]
         assert chi["chi_static"].to_pylist() == [[edge]]
         assert f"1 sites, {count} of them to be done" in capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_what_is_drawn_for_a_site_does_not_depend_on_the_others(settings, monkey
         monkeypatch.setattr(defects, "parents", lambda _, chosen=chosen: chosen)
         sites = {site.row["material_id"]: site.structure for site in defects.plan(settings)}
         name = f"{NIO} dopant at {alone['site_index'].iloc[0]}"
-        planned.append(structures.made_up(name, sites[name]))
+        planned.append(structures.named(structures.to_row(name, sites[name])))
     assert planned[0] == planned[1]
 
 

@@ -179,7 +179,7 @@ def test_the_stage_goes_on_where_it_was_and_leaves_out_particles_with_a_failed_s
     (shard,) = folder.glob("*.parquet")
     first = pq.read_table(config.out / "particles.parquet")
     _, second, third = islice(plan(config.seed), 3)
-    name = structures.made_up(third.name, third.structure())["material_id"]
+    name = structures.named(structures.to_row(third.name, third.structure()))["material_id"]
     done = [table.failure(name, "" if i else "pot: no luck", row["site_index"]) for i, row in enumerate(rows[:-1])]
     done = [{**row, "chi_static": np.ones(361, "f2"), "chi_debye": np.ones(361, "f2")} for row in done]
     table.write_shard(folder, done, table.CHI_SCHEMA, config.provenance("feff"))

@@ -127,7 +127,9 @@ def test_few_sites_of_one_kind_are_made(make_config, monkeypatch):
     assert single.missing(config) == {}
     monkeypatch.setattr(single, "MOST_ALIKE", 4)
     every = single.missing(config)
-    names = {name: structures.made_up(name, crystal)["material_id"] for name, crystal in crystals().items()}
+    names = {
+        name: structures.named(structures.to_row(name, crystal))["material_id"] for name, crystal in crystals().items()
+    }
     shard = [table.failure(names[MAGNETITE], "", site) for site in every[MAGNETITE]]
     table.write_shard(config.out / "single", shard, table.CHI_SCHEMA, {})
     assert single.missing(config) == {name: sites for name, sites in every.items() if name != MAGNETITE}

@@ -283,7 +283,7 @@ def test_a_dask_scheduler_that_goes_away_is_said_and_costs_nothing_that_is_finis
         tasks = [({"material_id": name},) for name in ("first", "second", "last", "never")]
         with pytest.raises(BuildError, match=f"the Dask cluster at {address} went away; start the stage again"):
             work.in_shards(config, "simulate", task, tasks, table.CHI_SCHEMA, 4)
-    assert table.keys(config.out / "simulate") == {("first", -1), ("second", -1)}
+    assert table.keys((config.out / "simulate").glob("*")) == {("first", -1), ("second", -1)}
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])

@@ -8,7 +8,7 @@ import pytest
 
 from build_models.learn import families
 from build_models.spectra import copies, dataset
-from larch_cnpredict import features
+from larch_cnpredict import composition, features
 from tests.build_models import synthetic
 from tests.build_models.synthetic import TINY
 
@@ -77,3 +77,34 @@ def test_onnx_answers_as_the_trained_original(data, made, family):
     assert (dataset.CLASSES[trained.argmax(1)] == data.cn[rows]).mean() > 0.6  # a third by chance
     again = families.fit(family, made, rows, TINY, seed=1).predict(x)
     np.testing.assert_allclose(again, trained, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def by_formula():
+    data = synthetic.dataset(80)
+    known = copies.Compositions.of(data, "formula", sharpness=2.0)
+    return known, families.fit("formula", known, np.arange(80), families.Recipe(), seed=1)
+
+
+def test_what_ships_of_compositions_says_what_was_trained(by_formula):
+    known, model = by_formula
+    session = onnxruntime.InferenceSession(model.onnx().SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.vstack([known.x, composition.inputs([{"Fe": 1.0, "Ra": 3.0}], ["Fe"])])
+    (says,) = session.run(["probabilities"], {"X": x})
+    np.testing.assert_allclose(says, model.predict(x), atol=1e-6)
+    np.testing.assert_allclose(says.sum(1), 1, atol=1e-5)
+
+
+def test_an_element_that_training_never_met_says_nothing(by_formula):
+    known, model = by_formula
+    radium = known.x.copy()
+    assert not radium[:, 88 - 1].any()
+    radium[:, 88 - 1] = 0.5
+    np.testing.assert_array_equal(model.predict(radium), model.predict(known.x))
+
+
+def test_elements_know_no_amounts():
+    data = synthetic.dataset(80)
+    names, amounts = (copies.Compositions.of(data, kind, 2.0).x for kind in ("elements", "formula"))
+    assert np.allclose(names[:, :118].max(1), np.where(names[:, :118] > 0, names[:, :118], 1).min(1))
+    assert not np.allclose(amounts, names)

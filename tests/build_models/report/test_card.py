@@ -59,7 +59,7 @@ def metrics():
     return {
         "data": {
             "sites": 100, "formulas": 90, "prototypes": 33, "clear": 71, "not_labelled_1_to_16": 3, "digest": "abc",
-            "sources": {"amcsd": 100},
+            "sources": {"amcsd": 100}, "extra": 0, "single": 0,
             "per_absorber": ABSORBERS,
         },
         "folds": 5,
@@ -140,6 +140,8 @@ def manifest():
         },
         "particles": [table("a", materials=21, rows=212), table("b", materials=10, rows=100)],
         "defects": [table("c", materials=7, rows=21)],
+        "extra": [],
+        "single": [],
         "beam": {"s02": {"Fe": 0.75, "Ni": 0.85}, "s02_spread": 0.11},
         "tables": [
             {
@@ -287,6 +289,18 @@ def test_what_earlier_models_were_scored_by_is_said_of_them_alone(metrics, manif
     earlier = "it can be 72.7 % at most"
     assert earlier in card.render("card.md.jinja", manifest, metrics)
     assert earlier not in card.render("card.md.jinja", manifest, metrics | {"macro_f1_over": "classes"})
+
+
+def test_whether_cn_set_each_was_scored_as_users_get_it_is_said(confirmed):
+    metrics, manifest = confirmed
+    before = card.render("card.md.jinja", manifest, metrics)
+    assert (before.count("sets for each number hold %"), "`cn_set_each` holds" in before) == (2, False)
+    metrics["confirmed"]["each_of_both"] = True
+    mixed = card.render("card.md.jinja", manifest, metrics)
+    assert (mixed.count("sets for each number hold %"), mixed.count("`cn_set_each` holds %")) == (1, 1)
+    assert "above a threshold for each number, or in the 90 % set, and 5.43 members" in card.render(
+        "card.md.jinja", manifest, metrics | {"each_of_both": True}
+    )
 
 
 def test_where_there_are_none_nothing_is_said(metrics, manifest):

@@ -9,7 +9,7 @@ import pytest
 
 from build_models import config
 from build_models.config import Config
-from build_models.learn import composition, families, train
+from build_models.learn import families, train
 from build_models.learn.families import PAPER
 from build_models.report import evaluate
 from build_models.report.evaluate import Trained
@@ -224,8 +224,8 @@ def test_single_scattering_is_trained_on_and_nothing_else(run):
 
 @pytest.fixture
 def learns_by_heart(monkeypatch):
-    monkeypatch.setattr(composition, "EPOCHS", 60)
-    monkeypatch.setattr(composition, "KINDS", ("formula",))  # the kind that is asked for here
+    monkeypatch.setattr(families, "EPOCHS", 60)
+    monkeypatch.setattr(families, "BY_COMPOSITION", ("formula",))  # the kind that is asked for here
 
 
 def test_a_composition_is_learnt_from_extra_sites_but_not_from_those_of_the_fold(run, learns_by_heart):

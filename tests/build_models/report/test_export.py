@@ -10,7 +10,7 @@ import pytest
 from build_models import config
 from build_models.__main__ import main
 from build_models.config import BuildError
-from build_models.report import export, package
+from build_models.report import export
 from build_models.run import Run
 from larch_cnpredict.domain import SHELLS
 from larch_cnpredict.models import Models, default_folder
@@ -64,10 +64,10 @@ def test_what_is_kept_learns_the_shells_of_its_sites(tmp_path, monkeypatch, stru
     networks = SimpleNamespace(
         classes=np.arange(3), onnx=lambda: SimpleNamespace(SerializeToString=(finished / "phase.onnx").read_bytes)
     )
-    monkeypatch.setattr(package.train, "load", lambda run, name, unseen: networks)
-    monkeypatch.setattr(package.shells, "held_out", lambda arrays: {"said": len(arrays["shell_counts"])})
+    monkeypatch.setattr(export.train, "load", lambda run, name, unseen: networks)
+    monkeypatch.setattr(export.shells, "held_out", lambda arrays: {"said": len(arrays["shell_counts"])})
     settings = config.load(None, {"train": {"keep": str(finished), "structures": [str(structure_table)]}})
-    manifest = package.write(tmp_path / "mine", Run(settings, synthetic.dataset(60)), {"phase": {}})
+    manifest = export.write(tmp_path / "mine", Run(settings, synthetic.dataset(60)), {"phase": {}})
     before, kept = Models(finished), json.loads((finished / "manifest.json").read_text())
     assert (manifest["families"], manifest["absorbers"]) == (kept["families"], kept["absorbers"])
     assert manifest["beam"]["s02"]["Cu"] > manifest["recipe"]["augmentation"]["s02"][0]

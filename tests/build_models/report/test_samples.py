@@ -30,7 +30,7 @@ class Remembers:
     reads = "magnitude"
 
     def __init__(self, run: Run, seen: np.ndarray):
-        test = Told(run.samples("test"))
+        test = Told(**vars(run.samples("test")))
         self.known = {row.tobytes(): labels for row, labels in zip(
             test.inputs("magnitude", 0, seen), test.labels(0, seen), strict=True)}  # fmt: skip
 
