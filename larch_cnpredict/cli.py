@@ -17,10 +17,7 @@ from .errors import CNPredictError, FileError, SeriesError, reworded
 # of the rows, on a terminal, `group` only where it is not the file's name; CSV has all there is in them
 SHOWN = ("file", "group", "absorber", "cn", "p", "cn_set", "mean", "kind", "verdict")
 # how notes begin that belong to an answer which is ok, too
-QUALIFIES = (
-    *("the answer depends", "another edge", "another phase", "the header's", "mu(E) has", "mu(E) steps"),
-    "read as transmission",
-)
+QUALIFIES = ("the answer depends", "another edge", "another phase", "the header's", "mu(E)", "read as transmission")
 # what an error says to a script: what it says here
 WORDS = (
     (r"predict_cn\(group, element='Fe'\)", "--element Fe"),
@@ -205,9 +202,8 @@ def predict_files(paths: Sequence[str | Path], x: Any = None, **options: Any) ->
     if groups:
         positions(groups, x)
     answers = predict_cn(groups, errors="collect", **options) if ready else []
-    for (row, _), answer in zip(ready, answers, strict=True):
+    for (row, group), answer in zip(ready, answers, strict=True):
         row.update({"notes": str(answer)} if isinstance(answer, CNPredictError) else answer.row())
-    for row, group in ready:
         if remark := getattr(group, "read_as", ""):
             row["notes"] = f"{row['notes']}; {remark}" if row["notes"] else remark
     return rows, [group for row, group in ready if "cn" in row]

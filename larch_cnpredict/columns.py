@@ -16,7 +16,7 @@ from .errors import FileError
 # Labels, the first that is there counts; else a longer one, such as i1_counts or mu_e, where it alone begins with one.
 _MU_TRANS, _MU_FLUOR = ("mutrans", "mu_trans"), ("mufluor", "mu_fluor")
 _MU = (
-    *("mu", "xmu", "mutrans", "mufluor", "mu_trans", "mu_fluor", "mud", "mud_tr", "norm", "normtrans", "flat"),
+    *("mu", "xmu", *_MU_TRANS, *_MU_FLUOR, "mud", "mud_tr", "norm", "normtrans", "flat"),
     *("absorbance", "absorption"),
 )
 _I0 = ("i0", "io", "ic0", "monitor")

@@ -20,6 +20,7 @@ from .along import Series, cn_series
 from .errors import MissingArrayError, SeriesError, boundary, ended
 from .files import process
 from .predict import predict_cn
+from .quality import point_noise
 from .result import ONE_SITE, Prediction
 from .spectrum import plain_name, spectrum_name
 
@@ -113,10 +114,9 @@ def components_of(series: Series, number: int | None = None) -> Components:
         (energy, mu), names = _normalised(series.groups), [plain_name(group) for group in series.groups]
         u, singular, v = np.linalg.svd(mu, full_matrices=False)
         count, doubt = _how_many(mu, singular, number and int(number))
+        shortened = _shortened(series.groups, names)
         if not count:
-            return Components(
-                [], series.groups, np.empty((len(mu), 0)), [], doubt, (), _shortened(series.groups, names)
-            )
+            return Components([], series.groups, np.empty((len(mu), 0)), [], doubt, (), shortened)
         shares, scores = _resolve(u[:, :count] * singular[:count])
         spectra = scores @ v[:count]
         made = [Group(energy=energy.copy(), mu=row, filename=f"component {i}") for i, row in enumerate(spectra, 1)]
@@ -126,7 +126,6 @@ def components_of(series: Series, number: int | None = None) -> Components:
         held = np.array([[_could_hold(one, other) for other in spectra] for one in spectra])
         np.fill_diagonal(held, 0)
         doubt = _lone(shares, names) or doubt or _doubt(shares, held, answers)
-        shortened = _shortened(series.groups, names)
         return Components(made, series.groups, shares, answers, doubt, held.max(1).tolist(), shortened)
 
 
@@ -153,8 +152,7 @@ def _how_many(mu: np.ndarray, singular: np.ndarray, number: int | None) -> tuple
     """How many components there are (0 where that is not known), and a doubt."""
     left = np.arange(len(singular) - 1, 0, -1)
     residuals = np.sqrt(np.cumsum(singular[:0:-1] ** 2)[::-1] / (max(mu.shape) * left))  # Malinowski's real error
-    # third differences of what is smooth are small, so those of a spectrum are its noise from point to point
-    noise = max(float(np.median(np.abs(np.diff(mu, 3, axis=1)))) / 0.6745 / np.sqrt(20), SMALLEST / 1.5)
+    noise = max(point_noise(mu), SMALLEST / 1.5)
     count = number or next((i for i, residual in enumerate(residuals[:MOST], 1) if residual <= 1.5 * noise), 0)
     if not count:
         left_over = residuals[MOST - 1] / noise
@@ -205,10 +203,10 @@ def _lone(shares: np.ndarray, names: Sequence[str]) -> str:
 def _shortened(groups: Sequence[Group], names: Sequence[str]) -> str:
     """Which spectrum ends before the others, where one does."""
     ends = np.array([np.max(group.energy) for group in groups])
-    if ends.max() - ends.min() < SHORTER:
+    short = int((ends.max() - ends > SHORTER).sum())
+    if not short:
         return ""
-    short = np.flatnonzero(ends.max() - ends > SHORTER)
-    others = f" and {len(short) - 1} more before the last, end" if len(short) > 1 else " ends"
+    others = f" and {short - 1} more before the last, end" if short > 1 else " ends"
     first = names[int(ends.argmin())]
     return f"All are read to {ends.min():.0f} eV, where {first}{others}: without it they could go further."
 

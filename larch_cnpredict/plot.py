@@ -54,7 +54,7 @@ def plot_cn(group: Any, figure: Figure | None = None, title: str | None = None, 
         words = shade(left, spectrum, answer, made.importance_r, made.importance)
         left.set_title(words, fontsize="small", color=RED)
         draw_probabilities(right, answer)
-    return shown(figure, _larch)
+    return opened(figure, _larch)
 
 
 def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = None) -> Figure:
@@ -87,7 +87,7 @@ def plot_cn_compare(a: Any, b: Any, figure: Figure | None = None, _larch: Any = 
         axes["lost"].set_title("how much less probable each answer is without this part of R", fontsize="small")
         axes["lost"].grid(color=GRID)
         axes["cn"].set_title("coloured: 90 % prediction sets", fontsize="small")
-    return shown(figure, _larch)
+    return opened(figure, _larch)
 
 
 def short(name: str, most: int = 30) -> str:
@@ -120,7 +120,7 @@ def emptied(figure: Figure | None, size: tuple[float, float]) -> Figure:
     return figure
 
 
-def shown(figure: Figure, _larch: Any) -> Figure:
+def opened(figure: Figure, _larch: Any) -> Figure:
     """The figure, in Larch with its window open, as those of Larch's own plots are: it tells matplotlib not to."""
     if _larch is not None and figure.canvas.manager is not None:
         with suppress(Exception):  # there is no window

@@ -52,9 +52,7 @@ def pre_edge_peak(group: Any, element: str) -> tuple[float, float] | None:
     with np.errstate(all="ignore"):
         near = np.abs(measured[0] - k_edge(element)) < PEAK_AWAY + PEAK_REACH
         energy, norm = (values[near].astype(float) for values in measured)
-        # third differences of what is smooth are small, so these are noise from point to point
-        noise = np.median(np.abs(np.diff(norm, 3))) / 0.6745 / np.sqrt(20) if len(norm) > 3 else 0.0
-        high = max(FORBIDDEN, ABOVE_NOISE * noise)
+        high = max(FORBIDDEN, ABOVE_NOISE * point_noise(norm) if len(norm) > 3 else 0.0)
         tops = np.flatnonzero((norm[1:-1] >= norm[:-2]) & (norm[1:-1] > norm[2:]) & (norm[1:-1] > FORBIDDEN)) + 1
         for i in tops[np.abs(energy[tops] - k_edge(element)) < PEAK_AWAY]:
             sides = (energy < energy[i], energy > energy[i])
@@ -65,6 +63,11 @@ def pre_edge_peak(group: Any, element: str) -> tuple[float, float] | None:
             if not lone and max(before, behind) < min(norm[i], 1) / 2 and norm[i] - behind > high:
                 return float(energy[i]), float(norm[i] - behind)
     return None
+
+
+def point_noise(mu: np.ndarray) -> float:
+    """Noise from point to point, of one spectrum or of all (n, m): third differences of what is smooth are small."""
+    return float(np.median(np.abs(np.diff(mu, 3)))) / 0.6745 / 20**0.5
 
 
 def remarks(group: Any, kmin: float, kmax: float) -> list[str]:

@@ -249,7 +249,7 @@ def mean_text(mean: float, interval: Sequence[float]) -> str:
 
 def plain(value: Any) -> Any:
     """The same value in types that a `.larix` session keeps."""
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, np.generic)):
         return value
     if is_dataclass(value):
         return plain(vars(value))

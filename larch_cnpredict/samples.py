@@ -25,6 +25,7 @@ STARTS, WIDTH = (1.0, 1.5, 2.0, 2.5, 3.0), 0.5
 LOWEST = 1e-3  # Å^-3: nothing is as low in |chi(R)|
 READ = {"s02": [S02_CENTER, S02_UNIT], "starts": list(STARTS), "width": WIDTH, "lowest": LOWEST}  # for manifests
 _PARTS = np.array([(start <= R_POOLED) & (start + WIDTH > R_POOLED) for start in STARTS], dtype=np.float32).T
+_MEANS = _PARTS / _PARTS.sum(0)  # over each of them
 _EDGES = np.append(GRID - STEP / 2, GRID[-1] + STEP / 2)
 
 
@@ -88,7 +89,7 @@ def read(x: np.ndarray, told: np.ndarray) -> np.ndarray:
     spectrum = spectrum * height
     channels = range(0, 3 * len(COMPLEX_KWEIGHTS), 3) if x.shape[1] == COMPLEX_SIZE else (0,)
     magnitudes = np.stack([spectrum[:, i * len(R_POOLED) : (i + 1) * len(R_POOLED)] for i in channels], 1)
-    heights = np.sqrt(magnitudes**2 @ (_PARTS / _PARTS.sum(0))).reshape(len(x), -1)
+    heights = np.sqrt(magnitudes**2 @ _MEANS).reshape(len(x), -1)
     logarithms = np.log(heights + LOWEST)
     return np.hstack([spectrum, rest, known, 0 * value, there, logarithms]).astype(np.float32)
 

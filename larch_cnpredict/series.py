@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from .along import Series, cn_series
 from .components import FEWEST, Components, components_of
 from .errors import CNPredictError, boundary
-from .plot import BLUE, GREY, GRID, check_figure, emptied, short, shown
+from .plot import BLUE, GREY, GRID, check_figure, emptied, opened, short
 from .result import KINDS
 from .spectrum import plain_name
 
@@ -69,7 +69,7 @@ def plot_cn_series(
         if remarks:
             figure.supxlabel("\n".join(remarks), fontsize="x-small", wrap=True)
         figure.cn_series = series  # type: ignore[attr-defined]
-    return shown(figure, _larch)
+    return opened(figure, _larch)
 
 
 def draw_series(axes: Axes, series: Series) -> None:

@@ -180,6 +180,7 @@ def test_what_an_xdi_header_says_is_read_however_it_is_written(measured, tmp_pat
     [
         ("energy i0 itrans ifluor", True),
         ("energy i0 mutrans mufluor", True),
+        ("energy i0 mu_trans mufluor", True),
         ("energy i0 mu mufluor", False),
         ("energy i0 itrans irefer", False),
     ],
